@@ -1,0 +1,55 @@
+"""What is left on an API key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.api import contract
+from airflow_provider_apimart.api.conversation import Conversation, ask
+from airflow_provider_apimart.api.json_values import mapping, money
+from airflow_provider_apimart.api.message import Reply, Request
+from airflow_provider_apimart.api.problem import find_problem, read_error
+
+
+@dataclass(frozen=True)
+class Balance:
+    """
+    What is left on an API key, in US dollars.
+
+    :param remaining: Dollars left, ``None`` for an unlimited key.
+    :param used: Dollars spent so far, where the service says.
+    """
+
+    remaining: Decimal | None
+    used: Decimal | None = None
+
+    @property
+    def unlimited(self) -> bool:
+        """Whether the key has no limit of its own."""
+        return self.remaining is None
+
+
+def balance() -> Conversation[Balance]:
+    """
+    Read what is left on the API key. It costs nothing.
+
+    :raises ApimartError: When it couldn't be read; the service's ``success: false`` is an
+        :class:`~airflow_provider_apimart.exceptions.ApimartServerError` with its message.
+    """
+    return _read_balance((yield from ask(Request("GET", contract.BALANCE_PATH))))
+
+
+def _read_balance(reply: Reply) -> Balance:
+    if problem := find_problem(reply):
+        raise read_error(problem)
+    body = mapping(reply.json)
+    # Some installations wrap this reply like all others.
+    body = mapping(body.get("data")) or body
+    remaining = money(body.get("remain_balance"))
+    if body.get("unlimited_quota") is True:
+        return Balance(None, money(body.get("used_balance")))
+    if remaining is None:
+        raise errors.ApimartServerError("The balance reply holds no balance", status=reply.status)
+    return Balance(remaining, money(body.get("used_balance")))

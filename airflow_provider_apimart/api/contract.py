@@ -1,0 +1,42 @@
+"""
+APIMart's contract in names and numbers, each stated once.
+
+Sources are the vendor's documentation, the vendor's own client and recorded replies (newest: 2026-09).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+
+DEFAULT_BASE_URL = "https://api.apimart.ai"
+
+IDEMPOTENCY_KEY_HEADER = "Idempotency-Key"
+REPLAYED_HEADER = "Idempotency-Replayed"
+RESPONSE_VERSION_HEADER = "X-APIMart-Response-Version"
+RESPONSE_VERSION = "2026-07-27"
+REQUEST_ID_HEADER = "X-Oneapi-Request-Id"
+RETRY_AFTER_HEADER = "Retry-After"
+
+IDEMPOTENCY_KEY_LIFETIME = timedelta(hours=24)
+UPLOAD_LIFETIME = timedelta(hours=72)
+RESULT_LIFETIME = timedelta(hours=24)
+
+MAX_UPLOAD_BYTES = 20 * 1024 * 1024
+MAX_REPLY_BYTES = 32 * 1024 * 1024
+
+UPLOADS_PATH = "/v1/uploads/images"
+BALANCE_PATH = "/v1/balance"
+TASKS_PATH = "/v1/tasks"
+
+
+class Modality(StrEnum):
+    """What a generation makes, in the words of APIMart's routes and results."""
+
+    IMAGE = "image"
+    VIDEO = "video"
+
+    @property
+    def path(self) -> str:
+        """The route that submits a generation, and below which the older polling route lies."""
+        return f"/v1/{self.value}s/generations"

@@ -1,0 +1,68 @@
+"""
+What takes more than one request, told without I/O.
+
+A conversation is a generator. It yields a :class:`~airflow_provider_apimart.api.message.Request` and is sent the
+reply, or yields a :class:`Pause` and is resumed after it; what it returns is the result. An error of the
+transport is thrown in where the reply would have come. The worker's transport and the triggerer's hold the very
+same conversations.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from airflow_provider_apimart.api.message import Reply, Request
+from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.exceptions import ApimartError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Pause:
+    """A wait of some seconds, during which nothing is sent."""
+
+    seconds: float
+
+
+Step = Request | Pause
+Conversation = Generator[Step, Reply | None, T]
+
+
+def ask(request: Request) -> Conversation[Reply]:
+    """Send one request and return its reply."""
+    reply = yield request
+    if reply is None:
+        raise TypeError("a request was answered with nothing: the transport must send the reply or throw")
+    return reply
+
+
+def retrying(
+    start: Callable[[], Conversation[T]],
+    policy: RetryPolicy,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> Conversation[T]:
+    """
+    Hold a conversation until it succeeds or the policy gives up.
+
+    This is the only place of the provider that sends something again.
+
+    :param start: Starts the conversation; called anew for every try.
+    :param clock: Seconds that only grow.
+    :raises ApimartError: The last error, when the policy gave up on it or it isn't one that passes.
+    """
+    began, failures = clock(), 0
+    while True:
+        try:
+            return (yield from start())
+        except ApimartError as error:
+            failures += 1
+            seconds = policy.pause_after(error, failures, clock() - began, random.random())
+            if seconds is None:
+                raise
+        yield Pause(seconds)

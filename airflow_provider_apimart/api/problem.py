@@ -1,0 +1,213 @@
+"""
+What a reply that is no success says, and which error it is.
+
+Replies are classified by HTTP status, then by string code, then by how the message begins, since messages may be
+in any language. The same reply means different things to different calls: a gateway's 502 leaves the outcome of a
+submit unknown, but only delays a read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.api import contract
+from airflow_provider_apimart.api.json_values import items, mapping, text
+from airflow_provider_apimart.api.message import Patience, Reply, Request
+from airflow_provider_apimart.api.retrying import retry_after_seconds
+
+_MAX_MESSAGE = 500
+_MODERATION = re.compile(r"nsfw|moderation|sensitive|banned prompt", re.IGNORECASE)
+_REFUSED_BEFORE_RUNNING = "build_request_failed"
+_CHANNEL_BUSY = "get_channel_failed"
+
+_KEY_REUSED = "idempotency_key_reused"
+_KEY_IN_PROGRESS = "idempotency_in_progress"
+_KEY_INDETERMINATE = "idempotency_result_indeterminate"
+_KEYS_UNAVAILABLE = "idempotency_unavailable"
+
+_FINAL: Mapping[int, tuple[type[errors.ApimartError], str]] = {
+    400: (errors.ApimartInvalidRequestError, "APIMart refused the request. Nothing was charged; mend the input"),
+    401: (
+        errors.ApimartAuthenticationError,
+        "APIMart doesn't accept the API key. Nothing was charged; mend the password of the connection",
+    ),
+    402: (
+        errors.ApimartBalanceError,
+        "The account or the API key has no balance left. Nothing was charged; top it up and clear the task",
+    ),
+    403: (
+        errors.ApimartPermissionError,
+        "The API key may not do this. Nothing was charged; allow the model or this machine's address for the key",
+    ),
+}
+
+
+def speaks_of_moderation(*said: str | None) -> bool:
+    """Whether a code or message tells of a refusal by moderation."""
+    return any(_MODERATION.search(words) for words in said if words)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """
+    What a failed reply says.
+
+    :param status: The HTTP status; for an error inside an HTTP 200, the status that its code names, or 200.
+    :param code: The service's own code, ``None`` if it names none.
+    :param message: The service's message, or the beginning of what came instead.
+    :param retry_after: Seconds after which the service asked to be called again.
+    """
+
+    status: int
+    code: str | None
+    message: str
+    request_id: str | None
+    retry_after: float | None
+
+    def says(self, word: str) -> bool:
+        """Whether the code is this word, or the message begins with it."""
+        return self.code == word or self.message.startswith(word)
+
+    @property
+    def is_moderation(self) -> bool:
+        """Whether moderation refused the request."""
+        return speaks_of_moderation(self.code, self.message)
+
+    def error(self, kind: type[errors.ApimartError], what: str) -> errors.ApimartError:
+        """Return an error of a kind that says what happened and repeats the service's own words."""
+        return kind(
+            f"{what}: {self.message}",
+            status=self.status,
+            code=self.code,
+            request_id=self.request_id,
+            retry_after=self.retry_after,
+        )
+
+
+def find_problem(reply: Reply) -> Problem | None:
+    """Return what is wrong with a reply by its status or by an error it holds, or ``None`` if nothing is."""
+    body = mapping(reply.json)
+    said = body.get("error")
+    in_success = said or body.get("success") is False or _error_status(body.get("code")) is not None
+    return read_problem(reply) if reply.status >= HTTPStatus.MULTIPLE_CHOICES or in_success else None
+
+
+def read_problem(reply: Reply) -> Problem:
+    """Return what a reply says of its failure, however little that is."""
+    body = mapping(reply.json)
+    said = body.get("error")
+    details = said if isinstance(said, Mapping) else {"message": said, "code": body.get("code")}
+    code = details.get("code")
+    status = reply.status if reply.status >= HTTPStatus.MULTIPLE_CHOICES else _error_status(code)
+    return Problem(
+        status=status or reply.status,
+        code=text(code) if isinstance(code, str) else None,
+        message=_message(details, body, reply),
+        request_id=text(body.get("request_id")) or reply.header(contract.REQUEST_ID_HEADER),
+        retry_after=retry_after_seconds(reply.header(contract.RETRY_AFTER_HEADER)),
+    )
+
+
+def _error_status(code: object) -> int | None:
+    number = int(code) if isinstance(code, str) and code.isdecimal() and len(code) == 3 else code
+    is_status = isinstance(number, int) and HTTPStatus.BAD_REQUEST <= number < 600
+    return number if is_status and isinstance(number, int) else None
+
+
+def _message(details: Mapping[str, Any], body: Mapping[str, Any], reply: Reply) -> str:
+    said = text(details.get("message")) or text(body.get("message")) or _beginning(reply)
+    return said if len(said) <= _MAX_MESSAGE else f"{said[:_MAX_MESSAGE]}…"
+
+
+def _beginning(reply: Reply) -> str:
+    words = re.sub(r"<[^>]*>", " ", reply.body[:4096].decode("utf-8", "replace"))
+    shown = " ".join(items(words.split()))[:120]
+    return f"the reply holds no message but begins with {shown!r}" if shown else "the reply is empty"
+
+
+def submit_error(problem: Problem) -> errors.ApimartError:
+    """Return the error that a failed reply to a submit is: whether it may have run decides."""
+    if problem.says(_KEY_REUSED):
+        return problem.error(
+            errors.ApimartIdempotencyKeyReusedError,
+            "The idempotency key was used for another request before. Nothing was charged; please report this",
+        )
+    if problem.says(_KEY_INDETERMINATE):
+        return problem.error(
+            errors.ApimartIndeterminateOutcomeError, "APIMart itself can't tell whether the generation runs"
+        )
+    if problem.says(_KEYS_UNAVAILABLE) or problem.says(_CHANNEL_BUSY):
+        return problem.error(errors.ApimartServerError, "APIMart took no generations for the moment")
+    if problem.says(_REFUSED_BEFORE_RUNNING) or _is_refusal(problem.status):
+        return _refusal(problem)
+    return _unfinished_submit(problem)
+
+
+def _is_refusal(status: int) -> bool:
+    # 408 and 409 tell nothing of the outcome, and 429 passes.
+    return status < 500 and status not in (200, 201, 202, 408, 409, 429)
+
+
+def _unfinished_submit(problem: Problem) -> errors.ApimartError:
+    if problem.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return _rate_limited(problem)
+    if problem.says(_KEY_IN_PROGRESS):
+        return problem.error(errors.ApimartUnknownOutcomeError, "The same generation is still being submitted")
+    return problem.error(
+        errors.ApimartUnknownOutcomeError, "The submit was answered in a way that leaves its outcome unknown"
+    )
+
+
+def read_error(problem: Problem) -> errors.ApimartError:
+    """Return the error that a failed reply to a call is that never costs anything: reads and uploads."""
+    if problem.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return _rate_limited(problem)
+    passes = problem.status in (200, 201, 202, 408, 409) or problem.status >= 500
+    if (passes and not problem.says(_REFUSED_BEFORE_RUNNING)) or problem.says(_CHANNEL_BUSY):
+        return problem.error(errors.ApimartServerError, "APIMart couldn't answer")
+    return _refusal(problem)
+
+
+def _rate_limited(problem: Problem) -> errors.ApimartError:
+    return problem.error(errors.ApimartRateLimitError, "APIMart asks to be called less often. Nothing was charged")
+
+
+def _refusal(problem: Problem) -> errors.ApimartError:
+    if problem.is_moderation:
+        return problem.error(
+            errors.ApimartModerationError,
+            "Moderation refused the request. Nothing was charged; change the prompt or the references",
+        )
+    if problem.status < HTTPStatus.BAD_REQUEST:
+        return problem.error(
+            errors.ApimartConfigurationError,
+            "The host answered with a redirect, which is not followed. Set the connection's host to its target",
+        )
+    kind, what = _FINAL.get(problem.status, _FINAL[400])
+    return problem.error(kind, what)
+
+
+def lost_reply_error(request: Request, *, sent: bool, reason: str) -> errors.ApimartError:
+    """
+    Return the error that a request without a whole reply is.
+
+    :param sent: Whether any of the request's body may have reached the service.
+    :param reason: What went wrong, without secrets.
+    """
+    if not sent:
+        return errors.ApimartConnectionError(f"APIMart couldn't be reached, and nothing was sent: {reason}")
+    if request.patience is Patience.SUBMIT:
+        return errors.ApimartUnknownOutcomeError(f"The submit was sent, but no whole reply came back: {reason}")
+    return errors.ApimartServerError(f"No whole reply came back: {reason}")
+
+
+def root_reason(error: BaseException) -> str:
+    """Return the innermost reason of a library's error, whose own text repeats addresses and wrappings."""
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

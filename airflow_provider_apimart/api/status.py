@@ -1,0 +1,91 @@
+"""Reading the status of a generation, in today's dialect and in the older one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from urllib.parse import quote
+
+from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.api import contract
+from airflow_provider_apimart.api.contract import Modality
+from airflow_provider_apimart.api.conversation import Conversation, ask
+from airflow_provider_apimart.api.generation import Generation, read_generation
+from airflow_provider_apimart.api.message import Reply, Request
+from airflow_provider_apimart.api.problem import Problem, find_problem, read_error
+
+_UNKNOWN_HERE = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE)
+
+
+class StatusRoutes:
+    """
+    The routes on which an installation may tell a generation's status, the one that worked last first.
+
+    Today's route is ``/v1/tasks/{id}``. Installations that follow the older upload page answer 404 there and tell
+    the status below the route of the submit.
+    """
+
+    def __init__(self) -> None:
+        self._answered: str | None = None
+
+    def answered(self, route: str) -> None:
+        """Remember the route that knew a generation."""
+        self._answered = route
+
+    def in_order(self, modality: Modality | None) -> Iterable[str]:
+        """Return the routes worth asking, the likeliest first."""
+        older = [modality] if modality else list(Modality)
+        routes = [contract.TASKS_PATH, *(each.path for each in older)]
+        return sorted(routes, key=lambda route: route != self._answered)
+
+
+def look(generation_id: str, modality: Modality | None, routes: StatusRoutes) -> Conversation[Generation]:
+    """
+    Read a generation's status once.
+
+    :param modality: What the generation makes, if known: it spares a request where the older dialect is spoken.
+    :raises ApimartGenerationNotFoundError: When no route knows the generation.
+    :raises ApimartTransientError: When the status couldn't be read this time.
+    :raises ApimartError: When the service refused to tell.
+    """
+    refusal: Problem | None = None
+    for route in routes.in_order(modality):
+        reply = yield from ask(_request(route, generation_id))
+        generation = _read(reply, generation_id, modality)
+        if generation is not None:
+            routes.answered(route)
+            return generation
+        refusal = refusal or find_problem(reply)
+    raise _not_found(generation_id, refusal)
+
+
+def _request(route: str, generation_id: str) -> Request:
+    return Request("GET", f"{route}/{quote(generation_id, safe='')}?language=en")
+
+
+def _read(reply: Reply, generation_id: str, modality: Modality | None) -> Generation | None:
+    """Return the generation, or ``None`` where this route doesn't know it."""
+    generation = read_generation(reply.json, generation_id, modality) if reply.status < 300 else None
+    if generation is not None:
+        return generation
+    problem = find_problem(reply)
+    if problem is None:
+        raise errors.ApimartServerError(
+            "The status reply can't be read", status=reply.status, generation_id=generation_id
+        )
+    error = read_error(problem)
+    if problem.status in _UNKNOWN_HERE and isinstance(error, errors.ApimartInvalidRequestError):
+        return None
+    error.generation_id = generation_id
+    raise error
+
+
+def _not_found(generation_id: str, refusal: Problem | None) -> errors.ApimartGenerationNotFoundError:
+    return errors.ApimartGenerationNotFoundError(
+        "APIMart doesn't know this generation, or not any more (records are kept for a few days). Check that the "
+        f"connection's API key is of the account that made it: {refusal.message if refusal else 'no reply'}",
+        status=refusal.status if refusal else None,
+        code=refusal.code if refusal else None,
+        request_id=refusal.request_id if refusal else None,
+        generation_id=generation_id,
+    )

@@ -1,0 +1,120 @@
+"""Submitting a generation: the reply in all its documented shapes, and how a submit is held through trouble."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.api import contract
+from airflow_provider_apimart.api.contract import Modality
+from airflow_provider_apimart.api.conversation import Conversation, ask, retrying
+from airflow_provider_apimart.api.generation import Generation, GenerationStatus, read_generation, task_record
+from airflow_provider_apimart.api.json_values import items, mapping, text
+from airflow_provider_apimart.api.message import Reply, generation_request
+from airflow_provider_apimart.api.problem import find_problem, submit_error
+from airflow_provider_apimart.api.retrying import RetryPolicy
+
+
+@dataclass(frozen=True)
+class Submission:
+    """
+    An accepted submit.
+
+    :param generation: What the reply tells of the generation: mostly its id, rarely its result at once.
+    :param replayed: Whether the service answered an earlier submit's reply again, and charged nothing for this one.
+    """
+
+    generation: Generation
+    replayed: bool = False
+
+
+SUBMIT_POLICY = RetryPolicy(tries=8, seconds=600.0, rate_limited_seconds=3600.0)
+
+
+def submit(
+    modality: Modality,
+    payload: Mapping[str, object],
+    idempotency_key: str,
+    policy: RetryPolicy = SUBMIT_POLICY,
+) -> Conversation[Submission]:
+    """
+    Submit one generation, repeating the identical request with the same key while that can help.
+
+    :param policy: Bounds the tries; one that doesn't repeat what is unknown leaves that to the caller.
+    :raises ApimartUnknownOutcomeError: When no one can say whether the generation runs; also when a first try was
+        lost on the way and a later one was refused, since the refusal says nothing of the first.
+    :raises ApimartError: When the submit was refused, or never reached the service. Nothing was charged then.
+    """
+    lost: list[errors.ApimartUnknownOutcomeError] = []
+    try:
+        return (yield from retrying(lambda: _submit_once(modality, payload, idempotency_key, lost), policy))
+    except errors.ApimartUnknownOutcomeError:
+        raise
+    except errors.ApimartError as error:
+        if not lost:
+            raise
+        raise _still_unknown(lost[0], error) from error
+
+
+def _submit_once(
+    modality: Modality,
+    payload: Mapping[str, object],
+    idempotency_key: str,
+    lost: list[errors.ApimartUnknownOutcomeError],
+) -> Conversation[Submission]:
+    try:
+        reply = yield from ask(generation_request(modality, payload, idempotency_key))
+        return _read_submission(reply, modality, text(payload.get("model")))
+    except errors.ApimartUnknownOutcomeError as error:
+        lost.append(error)
+        raise
+
+
+def _still_unknown(
+    first: errors.ApimartUnknownOutcomeError, last: errors.ApimartError
+) -> errors.ApimartUnknownOutcomeError:
+    return errors.ApimartUnknownOutcomeError(
+        f"The outcome of a submit is unknown ({first.message}), and repeating it was refused ({last.message}); "
+        "a refused repetition says nothing of the first submit",
+        status=last.status,
+        code=last.code,
+        request_id=last.request_id or first.request_id,
+    )
+
+
+def _read_submission(reply: Reply, modality: Modality, model: str | None) -> Submission:
+    generation = _accepted(reply, modality)
+    if generation is None:
+        problem = find_problem(reply)
+        raise submit_error(problem) if problem else _unreadable(reply)
+    replayed = (reply.header(contract.REPLAYED_HEADER) or "").lower() == "true"
+    return Submission(generation.known_as(modality=modality, model=model), replayed)
+
+
+def _accepted(reply: Reply, modality: Modality) -> Generation | None:
+    if not 200 <= reply.status < 300:
+        return None
+    record = task_record(reply.json)
+    if record.get("object") == "generation.result":
+        return read_generation(reply.json, modality=modality)
+    generation_id = _generation_id(reply.json)
+    if generation_id is None:
+        return None
+    word = text(record.get("status")) if isinstance(record.get("status"), str) else None
+    # Whatever the status, what counts from here on is what the status route says.
+    return Generation(generation_id, GenerationStatus.RUNNING, (word or "submitted").lower())
+
+
+def _generation_id(body: object) -> str | None:
+    places = [*items(mapping(body).get("data"))[:1], body]
+    ids = (text(mapping(place).get(name)) for place in places for name in ("task_id", "id"))
+    return next(filter(None, ids), None)
+
+
+def _unreadable(reply: Reply) -> errors.ApimartUnknownOutcomeError:
+    return errors.ApimartUnknownOutcomeError(
+        "The submit was answered with success but without a generation's id",
+        status=reply.status,
+        request_id=reply.header(contract.REQUEST_ID_HEADER),
+    )

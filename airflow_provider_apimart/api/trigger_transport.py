@@ -1,0 +1,160 @@
+"""Conversations over ``aiohttp``, for the triggerer: thousands at once in one session."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from typing import TypeVar
+
+import aiohttp
+
+from airflow_provider_apimart.api import contract
+from airflow_provider_apimart.api.conversation import Conversation, Pause, Step
+from airflow_provider_apimart.api.environment import authorities_of, proxy_of
+from airflow_provider_apimart.api.message import Content, Reply, Request
+from airflow_provider_apimart.api.problem import lost_reply_error, root_reason
+from airflow_provider_apimart.api.retrying import retry_after_seconds
+from airflow_provider_apimart.api.settings import CONNECT_SECONDS, ClientSettings
+from airflow_provider_apimart.exceptions import ApimartError
+
+T = TypeVar("T")
+
+_BLOCK = 64 * 1024
+_REQUESTS_IN_FLIGHT = 64
+_BACK_OFF_SECONDS = 1.0
+_LONGEST_BACK_OFF_SECONDS = 60.0
+
+
+class TriggerTransport:
+    """
+    Holds any number of conversations at once in one event loop.
+
+    They share one HTTP session, one limit of requests in flight and one back-off: when the service asks one of
+    them to slow down, all do.
+
+    :param settings: The account and how to reach it.
+    """
+
+    def __init__(self, settings: ClientSettings) -> None:
+        self._settings = settings
+        self._proxy = proxy_of(settings)
+        self._slots = asyncio.Semaphore(_REQUESTS_IN_FLIGHT)
+        self._resume_at = 0.0
+        self._session: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        """Open the session. Certificates are read in a thread: it would stop the event loop for a while."""
+        context = await asyncio.to_thread(_ssl_context, authorities_of(self._settings))
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=_REQUESTS_IN_FLIGHT, ssl=context),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    async def close(self) -> None:
+        """Close the session and its connections."""
+        if self._session:
+            await self._session.close()
+
+    async def hold(self, conversation: Conversation[T]) -> T:
+        """
+        Hold a conversation to its end and return its result.
+
+        :raises ApimartError: What the conversation raises.
+        """
+        try:
+            step = next(conversation)
+            while True:
+                try:
+                    reply = await self._perform(step)
+                except ApimartError as error:
+                    step = conversation.throw(error)
+                else:
+                    step = conversation.send(reply)
+        except StopIteration as finished:
+            result: T = finished.value
+            return result
+
+    async def _perform(self, step: Step) -> Reply | None:
+        if isinstance(step, Pause):
+            await asyncio.sleep(step.seconds)
+            return None
+        async with self._slots:
+            await self._wait_out_back_off()
+            reply = await self._send(step)
+        if isinstance(reply, Reply):
+            self._note_back_off(reply)
+            return reply
+        # Raised outside of the handler, so that no exception of the library, which holds the headers, is chained.
+        raise reply
+
+    async def _wait_out_back_off(self) -> None:
+        if (seconds := self._resume_at - asyncio.get_running_loop().time()) > 0:
+            await asyncio.sleep(seconds)
+
+    def _note_back_off(self, reply: Reply) -> None:
+        if reply.status != 429:
+            return
+        asked = retry_after_seconds(reply.header(contract.RETRY_AFTER_HEADER))
+        seconds = min(_BACK_OFF_SECONDS if asked is None else asked, _LONGEST_BACK_OFF_SECONDS)
+        self._resume_at = max(self._resume_at, asyncio.get_running_loop().time() + seconds)
+
+    async def _send(self, request: Request) -> Reply | ApimartError:
+        if self._session is None:
+            raise RuntimeError("the transport isn't open")
+        body = _CountedBody(request.content) if request.content else None
+        seconds = self._settings.seconds[request.patience]
+        try:
+            async with self._session.request(
+                request.method,
+                self._settings.base_url + request.path,
+                headers=self._headers(request),
+                data=body.blocks() if body else None,
+                timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=min(CONNECT_SECONDS, seconds)),
+                proxy=self._proxy,
+                allow_redirects=False,
+            ) as response:
+                content = await _read_capped(response)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return lost_reply_error(request, sent=body is None or body.begun, reason=root_reason(error))
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Reply(response.status, headers, self._settings.without_key(content))
+
+    def _headers(self, request: Request) -> dict[str, str]:
+        headers = {**request.headers, **self._settings.authorised_headers()}
+        if request.content:
+            headers["Content-Type"] = request.content.content_type
+            headers["Content-Length"] = str(request.content.length)
+        return headers
+
+
+class _CountedBody:
+    """A body that remembers whether any of it was taken for sending."""
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self.begun = False
+
+    async def blocks(self) -> AsyncIterator[bytes]:
+        self.begun = True
+        with self._content.open() as file:
+            while block := await asyncio.to_thread(file.read, _BLOCK):
+                yield block
+
+
+def _ssl_context(authorities: bool | str) -> ssl.SSLContext:
+    if isinstance(authorities, str):
+        return ssl.create_default_context(cafile=authorities)
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+async def _read_capped(response: aiohttp.ClientResponse) -> bytes:
+    received = bytearray()
+    async for block in response.content.iter_chunked(_BLOCK):
+        received += block
+        if len(received) > contract.MAX_REPLY_BYTES:
+            raise ValueError(f"the reply is longer than {contract.MAX_REPLY_BYTES:,} bytes")
+    return bytes(received)

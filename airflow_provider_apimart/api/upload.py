@@ -1,0 +1,164 @@
+"""Uploading a reference picture: what may be sent, how it is streamed, and what comes back."""
+
+from __future__ import annotations
+
+import io
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, BinaryIO
+from urllib.parse import quote
+
+from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.api import contract
+from airflow_provider_apimart.api.conversation import Conversation, ask, retrying
+from airflow_provider_apimart.api.json_values import mapping, moment, number, plain, text
+from airflow_provider_apimart.api.media_type import ACCEPTED_REFERENCES, HEAD_BYTES, media_type
+from airflow_provider_apimart.api.message import Content, Patience, Reply, Request
+from airflow_provider_apimart.api.problem import find_problem, read_error
+from airflow_provider_apimart.api.retrying import RetryPolicy
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """
+    A picture that lies somewhere and can be opened more than once.
+
+    :param name: How the user named it, for messages.
+    :param filename: The last part of its name, sent along with it.
+    :param size: Its length in bytes.
+    :param open: Opens it for reading from its beginning.
+    """
+
+    name: str
+    filename: str
+    size: int
+    open: Callable[[], BinaryIO]
+
+    def judged_type(self) -> str:
+        """
+        Return the media type by the file's first bytes, whatever its name.
+
+        :raises ApimartInvalidRequestError: If APIMart wouldn't take it, with what was found and what is allowed.
+        """
+        if self.size == 0:
+            raise errors.ApimartInvalidRequestError(f"The picture {self.name} is empty; nothing was uploaded.")
+        if self.size > contract.MAX_UPLOAD_BYTES:
+            raise errors.ApimartInvalidRequestError(
+                f"The picture {self.name} has {self.size:,} bytes; at most {contract.MAX_UPLOAD_BYTES:,} bytes "
+                "(20 MB) are allowed. Make it smaller; nothing was uploaded."
+            )
+        with self.open() as file:
+            found = media_type(file.read(HEAD_BYTES))
+        if found not in ACCEPTED_REFERENCES:
+            raise errors.ApimartInvalidRequestError(
+                f"The file {self.name} holds {found or 'no kind of picture that is known here'} by its content; "
+                f"allowed are {', '.join(ACCEPTED_REFERENCES)}. Nothing was uploaded."
+            )
+        return found
+
+
+@dataclass(frozen=True)
+class Upload:
+    """
+    An uploaded picture.
+
+    :param url: Its public, temporary URL, to be used in ``image_urls``.
+    :param expires_at: When the URL dies, 72 hours after the upload.
+    """
+
+    url: str
+    filename: str | None
+    content_type: str | None
+    bytes: int | None
+    created_at: datetime | None
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the URL dies."""
+        return self.created_at + contract.UPLOAD_LIFETIME if self.created_at else None
+
+    def to_xcom(self) -> dict[str, Any]:
+        """Return the upload as plain JSON."""
+        return {
+            "url": self.url,
+            "filename": self.filename,
+            "content_type": self.content_type,
+            "bytes": self.bytes,
+            "created_at": plain(self.created_at),
+            "expires_at": plain(self.expires_at),
+        }
+
+
+def upload(image: ImageFile, policy: RetryPolicy) -> Conversation[Upload]:
+    """
+    Upload a picture. It costs nothing, so whatever passes is tried again.
+
+    :raises ApimartInvalidRequestError: Before anything is sent, if APIMart wouldn't take the file.
+    :raises ApimartError: When the upload was refused or the policy gave up.
+    """
+    content = _multipart(image, image.judged_type())
+    return (yield from retrying(lambda: _upload_once(content), policy))
+
+
+def _upload_once(content: Content) -> Conversation[Upload]:
+    request = Request("POST", contract.UPLOADS_PATH, content=content, patience=Patience.UPLOAD)
+    return _read_upload((yield from ask(request)))
+
+
+def _read_upload(reply: Reply) -> Upload:
+    if problem := find_problem(reply):
+        raise read_error(problem)
+    body = mapping(reply.json)
+    body = mapping(body.get("data")) or body
+    url = text(body.get("url"))
+    if not url or not url.lower().startswith(("https://", "http://")):
+        raise errors.ApimartServerError(
+            "The upload was answered with success but without a usable URL", status=reply.status
+        )
+    size = number(body.get("bytes"))
+    return Upload(
+        url=url,
+        filename=text(body.get("filename")),
+        content_type=text(body.get("content_type")),
+        bytes=int(size) if size is not None else None,
+        created_at=moment(body.get("created_at")),
+    )
+
+
+def _multipart(image: ImageFile, content_type: str) -> Content:
+    boundary = uuid.uuid4().hex
+    head = (
+        f"--{boundary}\r\n"
+        f'Content-Disposition: form-data; name="file"; filename="{quote(image.filename, safe=" ()[]+,;=@&!~")}"\r\n'
+        f"Content-Type: {content_type}\r\n\r\n"
+    ).encode()
+    tail = f"\r\n--{boundary}--\r\n".encode()
+    return Content(
+        content_type=f"multipart/form-data; boundary={boundary}",
+        length=len(head) + image.size + len(tail),
+        open=lambda: _Joined(head, image.open(), tail),
+    )
+
+
+class _Joined(io.RawIOBase, BinaryIO):
+    """A file between two pieces of memory, read as one stream without being copied."""
+
+    def __init__(self, head: bytes, file: BinaryIO, tail: bytes) -> None:
+        self._file = file
+        self._parts: list[BinaryIO] = [io.BytesIO(head), file, io.BytesIO(tail)]
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        while self._parts:
+            if block := self._parts[0].read(size):
+                return block
+            self._parts.pop(0)
+        return b""
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()

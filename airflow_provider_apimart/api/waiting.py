@@ -1,0 +1,219 @@
+"""
+Waiting for a generation: one decision without I/O drives the sensor, the worker's loop and the trigger.
+
+The interval between two looks grows with the time already waited, so that the lag stays a few percent of the run
+and the requests stay few.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.api.contract import Modality
+from airflow_provider_apimart.api.conversation import Conversation, Pause, retrying
+from airflow_provider_apimart.api.generation import Generation, GenerationStatus, generation_from_xcom
+from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.api.status import StatusRoutes, look
+
+# A handful of failed looks in a row is survived; being asked to slow down doesn't count as a failure.
+LOOK_POLICY = RetryPolicy(tries=6, seconds=180.0, first=1.0, longest=30.0)
+
+_SHARE_OF_WAIT = 0.08
+_SHORTEST_INTERVAL = 2.0
+_LONGEST_INTERVAL = 60.0
+
+
+@dataclass(frozen=True)
+class PollSchedule:
+    """
+    When to look again.
+
+    :param interval: Seconds between two looks as the user set them; ``None`` adapts to the time waited.
+    """
+
+    interval: float | None = None
+
+    def seconds_until_next_look(self, waited: float) -> float:
+        """Return the seconds to the next look after a wait of some seconds."""
+        if self.interval is not None:
+            return self.interval
+        return min(_LONGEST_INTERVAL, max(_SHORTEST_INTERVAL, _SHARE_OF_WAIT * waited))
+
+
+class Verdict(StrEnum):
+    """What becomes of a wait. Those that end it are the vocabulary of the trigger's events."""
+
+    LOOK_AGAIN = "look_again"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    DEADLINE_PASSED = "deadline_passed"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """
+    What to do about a wait.
+
+    :param seconds: After how long to look again.
+    :param generation: The generation as it was seen last.
+    :param error: What made the wait end without an answer.
+    """
+
+    verdict: Verdict
+    generation: Generation | None = None
+    seconds: float = 0.0
+    error: errors.ApimartError | None = None
+
+    def to_event(self) -> dict[str, Any]:
+        """Return the decision as a trigger's event: plain JSON without secrets."""
+        failure = self.generation and self.generation.failure
+        return {
+            "verdict": self.verdict.value,
+            "generation": self.generation and self.generation.to_xcom(),
+            "error": self.error.to_json() if self.error else None,
+            "reason": failure and failure.message,
+            "moderation": bool(failure and failure.is_moderation),
+        }
+
+
+@dataclass(frozen=True)
+class Wait:
+    """
+    One wait for one generation.
+
+    :param generation_id: APIMart's id.
+    :param started_at: Unix time at which the generation was submitted or first waited for. It survives restarts.
+    :param deadline: Unix time after which the wait ends, ``None`` for never.
+    :param modality: What the generation makes, if known.
+    :param model: The model, if known.
+    """
+
+    generation_id: str
+    started_at: float
+    deadline: float | None = None
+    schedule: PollSchedule = field(default_factory=PollSchedule)
+    modality: Modality | None = None
+    model: str | None = None
+
+    def decide(self, generation: Generation, now: float) -> Decision:
+        """Return what to do after a look: finished, failed, look again in some seconds, or too late."""
+        if generation.status is GenerationStatus.COMPLETED:
+            return Decision(Verdict.COMPLETED, generation)
+        if generation.status is GenerationStatus.FAILED:
+            return Decision(Verdict.FAILED, generation)
+        if self.deadline is not None and now >= self.deadline:
+            return Decision(Verdict.DEADLINE_PASSED, generation)
+        return Decision(Verdict.LOOK_AGAIN, generation, self._pause(now))
+
+    def first_pause(self, now: float) -> Pause:
+        """Return the pause before the first look, for a generation that was running a moment ago."""
+        return Pause(self._pause(now))
+
+    def _pause(self, now: float) -> float:
+        seconds = self.schedule.seconds_until_next_look(max(0.0, now - self.started_at))
+        # The last look falls on the deadline, not behind it.
+        return seconds if self.deadline is None else max(0.0, min(seconds, self.deadline - now))
+
+
+def look_patiently(wait: Wait, routes: StatusRoutes, policy: RetryPolicy = LOOK_POLICY) -> Conversation[Generation]:
+    """
+    Look at a generation, surviving a few failed looks in a row.
+
+    :raises ApimartStatusUnreadableError: When too many looks failed in a row. The generation goes on.
+    :raises ApimartError: At once for what isn't a blip, such as an authentication error or an unknown id.
+    """
+    try:
+        seen = yield from retrying(lambda: look(wait.generation_id, wait.modality, routes), policy)
+    except errors.ApimartTransientError as error:
+        raise errors.ApimartStatusUnreadableError(
+            "The status of the generation couldn't be read several times in a row. It goes on and bills; a retry "
+            f"takes it up again. The last reason: {error.message}",
+            status=error.status,
+            code=error.code,
+            request_id=error.request_id,
+            generation_id=wait.generation_id,
+        ) from error
+    return seen.known_as(modality=wait.modality, model=wait.model)
+
+
+def wait_until_final(
+    wait: Wait,
+    routes: StatusRoutes,
+    *,
+    at_once: bool = False,
+    policy: RetryPolicy = LOOK_POLICY,
+    on_look: Callable[[Generation], None] = lambda _: None,
+    clock: Callable[[], float] = time.time,
+) -> Conversation[Decision]:
+    """
+    Look at a generation until it is finished, has failed or the deadline has passed.
+
+    :param at_once: Whether to look at once. Otherwise it is known to have been running a moment ago.
+    :param on_look: Called with what every look saw, for the log.
+    :param clock: The Unix time, so that a wait keeps its deadline across restarts.
+    :raises ApimartError: As :func:`look_patiently` does.
+    """
+    if not at_once:
+        yield wait.first_pause(clock())
+    while True:
+        generation = yield from look_patiently(wait, routes, policy)
+        on_look(generation)
+        decision = wait.decide(generation, clock())
+        if decision.verdict is not Verdict.LOOK_AGAIN:
+            return decision
+        yield Pause(decision.seconds)
+
+
+def conclude(
+    event: object,
+    generation_id: str,
+    *,
+    failure: type[errors.ApimartGenerationFailedError] = errors.ApimartGenerationFailedError,
+) -> Generation:
+    """
+    Return the generation of a wait that ended well, or raise what ended it.
+
+    :param event: What :meth:`Decision.to_event` returned, perhaps after a journey through a trigger.
+    :param failure: What a failed generation is to the caller.
+    :raises ApimartModerationError: When the generation failed because moderation refused it.
+    :raises ApimartGenerationFailedError: When it failed for another reason.
+    :raises ApimartWaitTimeoutError: When the deadline passed.
+    :raises ApimartError: The error that ended the wait, or that the event is none of ours.
+    """
+    said = event if isinstance(event, dict) else {}
+    match said.get("verdict"):
+        case Verdict.COMPLETED:
+            return generation_from_xcom(said["generation"])
+        case Verdict.FAILED:
+            raise _failed(said, generation_id, failure)
+        case Verdict.DEADLINE_PASSED:
+            raise errors.ApimartWaitTimeoutError(
+                "The wait ran out before the generation finished. It goes on and bills; a retry of the task takes it "
+                "up again, and a longer timeout lets it finish",
+                generation_id=generation_id,
+            )
+        case Verdict.ERROR:
+            raise errors.error_from_json(said["error"])
+    raise errors.ApimartStatusUnreadableError(
+        f"The trigger's event {event!r} says nothing of the generation. It goes on and bills; a retry of the task "
+        "takes it up again",
+        generation_id=generation_id,
+    )
+
+
+def _failed(
+    event: dict[str, Any], generation_id: str, failure: type[errors.ApimartGenerationFailedError]
+) -> errors.ApimartError:
+    reason = event.get("reason") or "no reason given"
+    if event.get("moderation"):
+        return errors.ApimartModerationError(
+            f"Moderation refused the generation, and APIMart refunds it; change the prompt or references: {reason}",
+            generation_id=generation_id,
+        )
+    return failure(f"The generation failed at APIMart, which refunds it: {reason}", generation_id=generation_id)

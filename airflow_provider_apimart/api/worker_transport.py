@@ -1,0 +1,156 @@
+"""Conversations over ``requests``, for the worker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.auth import AuthBase
+
+from airflow_provider_apimart.api import contract
+from airflow_provider_apimart.api.conversation import Conversation, Pause, Step
+from airflow_provider_apimart.api.environment import authorities_of, proxy_of
+from airflow_provider_apimart.api.message import Content, Reply, Request
+from airflow_provider_apimart.api.problem import lost_reply_error, root_reason
+from airflow_provider_apimart.api.settings import CONNECT_SECONDS, ClientSettings
+from airflow_provider_apimart.exceptions import ApimartError
+
+T = TypeVar("T")
+
+_BLOCK = 64 * 1024
+
+
+class _BearerAuth(AuthBase):
+    """Adds the API key to requests for the connection's own host, and to no other."""
+
+    def __init__(self, settings: ClientSettings) -> None:
+        self._settings = settings
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        parts = urlsplit(request.url or "")
+        if (parts.scheme, parts.netloc) == self._settings.origin:
+            request.headers.update(self._settings.authorised_headers())
+        return request
+
+
+def authenticated_session(settings: ClientSettings) -> requests.Session:
+    """
+    Return a session that authenticates at the connection's host only.
+
+    It retries nothing by itself and takes no credentials from the environment.
+    """
+    session = requests.Session()
+    session.trust_env = False
+    session.auth = _BearerAuth(settings)
+    session.verify = authorities_of(settings)
+    if proxy := proxy_of(settings):
+        session.proxies = {"http": proxy, "https": proxy}
+    return session
+
+
+class _CountedBody:
+    """A body that remembers whether any of it was taken for sending."""
+
+    def __init__(self, content: Content) -> None:
+        self._length = content.length
+        self._file = content.open()
+        self.begun = False
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(lambda: self.read(_BLOCK), b"")
+
+    def read(self, size: int = -1) -> bytes:
+        self.begun = True
+        return self._file.read(size)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class WorkerTransport:
+    """
+    Holds conversations one at a time, blocking.
+
+    :param settings: The account and how to reach it.
+    """
+
+    def __init__(self, settings: ClientSettings) -> None:
+        self._settings = settings
+        self.session = authenticated_session(settings)
+
+    def hold(self, conversation: Conversation[T]) -> T:
+        """
+        Hold a conversation to its end and return its result.
+
+        :raises ApimartError: What the conversation raises.
+        """
+        try:
+            step = next(conversation)
+            while True:
+                try:
+                    reply = self._perform(step)
+                except ApimartError as error:
+                    step = conversation.throw(error)
+                else:
+                    step = conversation.send(reply)
+        except StopIteration as finished:
+            result: T = finished.value
+            return result
+
+    def _perform(self, step: Step) -> Reply | None:
+        if isinstance(step, Pause):
+            time.sleep(step.seconds)
+            return None
+        body = _CountedBody(step.content) if step.content else None
+        try:
+            reply = self._send(step, body)
+        finally:
+            if body:
+                body.close()
+        if isinstance(reply, Reply):
+            return reply
+        # Raised outside of the handler, so that no exception of the library, which holds the headers, is chained.
+        raise reply
+
+    def _send(self, request: Request, body: _CountedBody | None) -> Reply | ApimartError:
+        seconds = self._settings.seconds[request.patience]
+        give_up_at = time.monotonic() + seconds
+        try:
+            with self.session.request(
+                request.method,
+                self._settings.base_url + request.path,
+                headers=_headers(request),
+                data=body,
+                timeout=(min(CONNECT_SECONDS, seconds), seconds),
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                content = _read_capped(response.raw, give_up_at)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            return lost_reply_error(request, sent=body is None or body.begun, reason=root_reason(error))
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Reply(response.status_code, headers, self._settings.without_key(content))
+
+
+def _headers(request: Request) -> dict[str, str]:
+    content_type = {"Content-Type": request.content.content_type} if request.content else {}
+    return {**request.headers, **content_type}
+
+
+def _read_capped(raw: Any, give_up_at: float) -> bytes:
+    """Read a whole body, but no more than the cap and no longer than was allowed for the reply."""
+    received = bytearray()
+    while block := raw.read1(_BLOCK, decode_content=True):
+        received += block
+        if len(received) > contract.MAX_REPLY_BYTES:
+            raise ValueError(f"the reply is longer than {contract.MAX_REPLY_BYTES:,} bytes")
+        if time.monotonic() > give_up_at:
+            raise TimeoutError("the reply didn't end in time")
+    return bytes(received)

@@ -1,0 +1,131 @@
+"""What a try of a task does about its paid generation, decided from the record alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from airflow_provider_apimart.api.generation import Generation, GenerationStatus
+from airflow_provider_apimart.durable.record import RecordState, SubmissionRecord
+
+
+class OnUnknownOutcome(StrEnum):
+    """What the user wants when no one can say whether a submit was charged."""
+
+    RETRY_SAME_KEY = "retry_same_key"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True)
+class Submit:
+    """
+    Submit a generation that was not submitted before.
+
+    :param attempt: Which attempt at this paid work it is.
+    :param left_behind: A generation of another input or an earlier attempt that this task won't return any more.
+    """
+
+    attempt: int
+    left_behind: str | None = None
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """Send the identical request with the same key again: the outcome of the first is unknown."""
+
+
+@dataclass(frozen=True)
+class TakeUp:
+    """Go on with the generation that exists: wait for it, or return it if it is finished."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """The generation's status decides: read it first, and never submit if it can't be read."""
+
+    generation_id: str
+
+
+@dataclass(frozen=True)
+class Stop:
+    """
+    Send nothing; a person has to look and decide.
+
+    :param reason: Why repeating isn't safe.
+    """
+
+    reason: str
+
+
+Step = Submit | Repeat | TakeUp | Look | Stop
+
+
+@dataclass(frozen=True)
+class Situation:
+    """
+    What a try of a task finds.
+
+    :param fingerprint: Of the request it would send.
+    :param clear_marker: ``ti.max_tries`` now.
+    :param key_scope: Where an idempotency key sent now would protect.
+    :param now: Unix time.
+    """
+
+    fingerprint: str
+    clear_marker: int
+    key_scope: str
+    now: float
+    on_unknown_outcome: OnUnknownOutcome = OnUnknownOutcome.RETRY_SAME_KEY
+
+    def first_step(self, record: SubmissionRecord | None) -> Step:
+        """Return what to do before anything was asked of the service."""
+        if record is None:
+            return Submit(attempt=1)
+        if record.fingerprint != self.fingerprint:
+            return Submit(attempt=1, left_behind=record.generation_id)
+        if record.generation is not None:
+            return Look(record.generation_id) if record.generation_id else self._delivered_at_once(record)
+        return self._without_generation(record)
+
+    def after_look(self, record: SubmissionRecord, generation: Generation | None) -> Step:
+        """
+        Return what to do once the status of the record's generation is known.
+
+        :param generation: The generation, ``None`` if the service doesn't know it any more.
+        """
+        anew = Submit(record.attempt + 1, left_behind=record.generation_id)
+        if generation is None:
+            return anew if self._was_cleared(record) else Stop("APIMart doesn't know the generation any more")
+        if generation.status is GenerationStatus.FAILED:
+            return anew
+        if generation.status is GenerationStatus.COMPLETED and self._was_cleared_after_delivery(record):
+            return anew
+        return TakeUp()
+
+    def _delivered_at_once(self, record: SubmissionRecord) -> Step:
+        return Submit(record.attempt + 1) if self._was_cleared_after_delivery(record) else TakeUp()
+
+    def _without_generation(self, record: SubmissionRecord) -> Step:
+        if record.state is RecordState.REFUSED:
+            return Submit(record.attempt)
+        if record.state is RecordState.STOPPED and self._was_cleared(record):
+            return Submit(record.attempt + 1)
+        reason = self._reason_to_stop(record)
+        return Stop(reason) if reason else Repeat()
+
+    def _reason_to_stop(self, record: SubmissionRecord) -> str | None:
+        if record.state is RecordState.STOPPED:
+            return "the task wasn't cleared since"
+        if self.on_unknown_outcome is OnUnknownOutcome.FAIL:
+            return 'on_unknown_outcome="fail" forbids to repeat it'
+        if record.key_scope != self.key_scope:
+            return "the connection's API key or host has changed since, and the idempotency key protects only there"
+        if not record.key_protects(self.key_scope, self.now):
+            return "the idempotency key is older than the 24 hours for which APIMart keeps it"
+        return None
+
+    def _was_cleared(self, record: SubmissionRecord) -> bool:
+        return record.clear_marker != self.clear_marker
+
+    def _was_cleared_after_delivery(self, record: SubmissionRecord) -> bool:
+        return record.state is RecordState.DELIVERED and self._was_cleared(record)

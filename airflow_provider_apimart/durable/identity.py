@@ -1,0 +1,86 @@
+"""Which paid work a try of a task stands for, and the idempotency key that follows from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_apimart.api.contract import Modality
+
+
+@dataclass(frozen=True)
+class TaskIdentity:
+    """
+    What names a task instance across its tries.
+
+    :param clear_marker: ``ti.max_tries``: constant over automatic retries, and greater after every clear by a person.
+    :param item: The item within a task that submits several generations, else ``None``.
+    """
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    clear_marker: int
+    item: str | None = None
+
+
+def task_identity(ti: Any, item: str | None = None) -> TaskIdentity:
+    """
+    Return what names a running task instance.
+
+    :param ti: ``context["ti"]``.
+    :param item: The item within a task that submits several generations.
+    """
+    map_index = -1 if ti.map_index is None else ti.map_index
+    return TaskIdentity(ti.dag_id, ti.run_id, ti.task_id, map_index, ti.max_tries, item)
+
+
+@dataclass(frozen=True)
+class PaidRequest:
+    """
+    One generation that is to be paid for once.
+
+    :param account: The connection's id. The API key is no part of it: a key that is replaced while a generation runs
+        must not make a second one.
+    :param payload: The whole body of the submit.
+    """
+
+    account: str
+    modality: Modality
+    payload: Mapping[str, Any]
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the full request: two requests with the same one are the same paid work."""
+        return _digest([self.account, self.modality.value, self.payload])
+
+
+def idempotency_key(task: TaskIdentity, fingerprint: str, attempt: int) -> str:
+    """
+    Return the key of one attempt at one paid generation.
+
+    It is the same in every try of the task, in every process and on every version of Airflow. It never depends on the
+    number of the try.
+
+    :param attempt: 1, and one more after each generation that failed at APIMart.
+    """
+    identity = [task.dag_id, task.run_id, task.task_id, task.map_index, task.clear_marker, task.item]
+    return f"airflow-{_digest([*identity, fingerprint, attempt])}"
+
+
+def key_scope(base_url: str, api_key: str) -> str:
+    """
+    Return what tells whether an idempotency key still protects: APIMart keeps keys per API key and endpoint.
+
+    It is eight digits of a digest, too few to find the API key by.
+    """
+    return _digest([base_url, api_key])[:8]
+
+
+def _digest(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,200 @@
+"""Obtaining exactly one paid generation: the protocol around the record, as a conversation."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.api.conversation import Conversation
+from airflow_provider_apimart.api.generation import Generation, GenerationStatus, generation_from_xcom
+from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.api.status import StatusRoutes
+from airflow_provider_apimart.api.submission import SUBMIT_POLICY, Submission, submit
+from airflow_provider_apimart.api.waiting import LOOK_POLICY, Wait, look_patiently
+from airflow_provider_apimart.durable.decision import (
+    Look,
+    OnUnknownOutcome,
+    Repeat,
+    Situation,
+    Step,
+    Stop,
+    Submit,
+    TakeUp,
+)
+from airflow_provider_apimart.durable.identity import PaidRequest, TaskIdentity, idempotency_key
+from airflow_provider_apimart.durable.record import RecordState, SubmissionRecord
+from airflow_provider_apimart.durable.store import RecordStore
+
+log = logging.getLogger(__name__)
+
+# More tries than any task has; a service that replays failures beyond them doesn't read the key.
+_MOST_FAILED_REPLAYS = 100
+
+
+@dataclass(frozen=True)
+class PaidOnce:
+    """
+    One paid generation of one task instance.
+
+    :param task: What the generation is for.
+    :param request: What is to be generated.
+    :param store: Where its record is kept.
+    :param key_scope: Where an idempotency key sent now protects.
+    :param clock: The Unix time.
+    """
+
+    task: TaskIdentity
+    request: PaidRequest
+    store: RecordStore
+    key_scope: str
+    on_unknown_outcome: OnUnknownOutcome = OnUnknownOutcome.RETRY_SAME_KEY
+    routes: StatusRoutes = field(default_factory=StatusRoutes)
+    submit_policy: RetryPolicy = SUBMIT_POLICY
+    look_policy: RetryPolicy = LOOK_POLICY
+    clock: Callable[[], float] = time.time
+
+    def obtain(self) -> Conversation[Generation]:
+        """
+        Return the generation of this task instance: the one that exists, or else a new one.
+
+        :raises ApimartIndeterminateOutcomeError: When only a person can decide whether to pay again.
+        :raises ApimartUnknownOutcomeError: When a submit's outcome is unknown; the next try repeats it.
+        :raises ApimartGenerationNotFoundError: When APIMart doesn't know the record's generation any more.
+        :raises ApimartError: When the submit was refused or the status can't be read. Nothing more was charged.
+        """
+        record = self.store.load()
+        situation = self._situation()
+        step, generation = situation.first_step(record), None
+        if record and isinstance(step, Look):
+            step, generation = yield from self._after_look(situation, record, step.generation_id)
+        match step:
+            case TakeUp() if record:
+                return generation or generation_from_xcom(record.generation or {})
+            case Repeat() if record:
+                return (yield from self._repeat(record))
+            case Submit():
+                return (yield from self._submit(step))
+        raise self._stop(record, step)
+
+    def _situation(self) -> Situation:
+        return Situation(
+            fingerprint=self.request.fingerprint,
+            clear_marker=self.task.clear_marker,
+            key_scope=self.key_scope,
+            now=self.clock(),
+            on_unknown_outcome=self.on_unknown_outcome,
+        )
+
+    def _after_look(
+        self, situation: Situation, record: SubmissionRecord, generation_id: str
+    ) -> Conversation[tuple[Step, Generation | None]]:
+        try:
+            generation = yield from self._look(generation_id)
+        except errors.ApimartGenerationNotFoundError:
+            step = situation.after_look(record, None)
+            if isinstance(step, Stop):
+                raise
+            return step, None
+        log.info("Generation %s exists already: %s", generation_id, generation.status_word)
+        return situation.after_look(record, generation), generation
+
+    def _look(self, generation_id: str) -> Conversation[Generation]:
+        wait = Wait(
+            generation_id,
+            started_at=self.clock(),
+            modality=self.request.modality,
+            model=self.request.payload.get("model"),
+        )
+        return look_patiently(wait, self.routes, self.look_policy)
+
+    def _submit(self, step: Submit) -> Conversation[Generation]:
+        if step.left_behind:
+            log.warning("Generation %s is left behind; this try makes a new one", step.left_behind)
+        for attempt in range(step.attempt, step.attempt + _MOST_FAILED_REPLAYS):
+            record = self._new_record(attempt)
+            self.store.save_before_paying(record)
+            submission = yield from self._post_refusably(record)
+            generation = yield from self._current(submission)
+            if generation.status is not GenerationStatus.FAILED:
+                return generation
+            # Without a record, only the service's replay tells that an earlier try made this attempt and failed.
+            log.info("Generation %s of an earlier try has failed; this try makes a new one", generation.generation_id)
+        raise errors.ApimartGenerationFailedError(
+            f"APIMart answered {_MOST_FAILED_REPLAYS} new idempotency keys with generations that had failed before",
+            generation_id=generation.generation_id,
+        )
+
+    def _repeat(self, record: SubmissionRecord) -> Conversation[Generation]:
+        log.warning(
+            "The outcome of an earlier submit is unknown; the identical request is repeated with the same key %s",
+            record.idempotency_key,
+        )
+        return (yield from self._post(record)).generation
+
+    def _new_record(self, attempt: int) -> SubmissionRecord:
+        fingerprint = self.request.fingerprint
+        return SubmissionRecord(
+            state=RecordState.SENDING,
+            fingerprint=fingerprint,
+            clear_marker=self.task.clear_marker,
+            attempt=attempt,
+            idempotency_key=idempotency_key(self.task, fingerprint, attempt),
+            key_scope=self.key_scope,
+            recorded_at=self.clock(),
+        )
+
+    def _post_refusably(self, record: SubmissionRecord) -> Conversation[Submission]:
+        try:
+            return (yield from self._post(record))
+        except errors.ApimartUnknownOutcomeError:
+            raise
+        except errors.ApimartError:
+            self.store.save_after_paying(record.refused())
+            raise
+
+    def _post(self, record: SubmissionRecord) -> Conversation[Submission]:
+        policy = replace(self.submit_policy, repeats_unknown=self.on_unknown_outcome is not OnUnknownOutcome.FAIL)
+        try:
+            submission = yield from submit(self.request.modality, self.request.payload, record.idempotency_key, policy)
+        except errors.ApimartUnknownOutcomeError as error:
+            raise self._unknown(record, error) from error
+        self.store.save_after_paying(record.submitted(submission.generation))
+        return submission
+
+    def _unknown(
+        self, record: SubmissionRecord, error: errors.ApimartUnknownOutcomeError
+    ) -> errors.ApimartUnknownOutcomeError:
+        if isinstance(error, errors.ApimartIndeterminateOutcomeError):
+            return self._stop(record, Stop(error.message))
+        if self.on_unknown_outcome is OnUnknownOutcome.FAIL:
+            return self._stop(record, Stop(f'{error.message}; on_unknown_outcome="fail" forbids to repeat it'))
+        return errors.ApimartUnknownOutcomeError(
+            f"{error.message}. Whether the generation runs is unknown; a retry of the task within 24 hours repeats the "
+            f"identical request with the same idempotency key {record.idempotency_key}, which isn't charged twice",
+            status=error.status,
+            code=error.code,
+            request_id=error.request_id,
+        )
+
+    def _stop(self, record: SubmissionRecord | None, step: Step) -> errors.ApimartIndeterminateOutcomeError:
+        reason = step.reason if isinstance(step, Stop) else str(step)
+        if record is None:
+            return errors.ApimartIndeterminateOutcomeError(reason)
+        self.store.save_after_paying(record.stopped(self.task.clear_marker))
+        sent = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(record.recorded_at))
+        return errors.ApimartIndeterminateOutcomeError(
+            f"Whether the generation submitted at {sent} with idempotency key {record.idempotency_key} runs is "
+            f"unknown, and it is not repeated: {reason}. Look at APIMart's log for a {self.request.modality} of model "
+            f"{self.request.payload.get('model')} at that time. If it is there, take its id; if not, or if you want to "
+            "pay for a new one anyway, clear this task: that submits anew"
+        )
+
+    def _current(self, submission: Submission) -> Conversation[Generation]:
+        """Return a replayed generation as it is by now: the replay repeats what was said at the beginning."""
+        generation_id = submission.generation.generation_id
+        if not submission.replayed or generation_id is None or submission.generation.status.is_final:
+            return submission.generation
+        return (yield from self._look(generation_id))

@@ -1,0 +1,99 @@
+"""The record of a submit: what is known of one paid generation, from before its POST to its delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from airflow_provider_apimart.api.contract import IDEMPOTENCY_KEY_LIFETIME
+from airflow_provider_apimart.api.generation import Generation
+
+
+class RecordState(StrEnum):
+    """How far a submit has come."""
+
+    SENDING = "sending"
+    """The POST may have been sent: its outcome is unknown."""
+    REFUSED = "refused"
+    """The POST was answered, and nothing was charged."""
+    STOPPED = "stopped"
+    """The outcome stays unknown, and a person was told so. Clearing the task is their decision to pay anew."""
+    SUBMITTED = "submitted"
+    """The generation exists and its id is known."""
+    DELIVERED = "delivered"
+    """The task handed the generation on."""
+
+
+@dataclass(frozen=True)
+class SubmissionRecord:
+    """
+    What is known of one paid generation.
+
+    :param fingerprint: Of the full request, see :class:`~airflow_provider_apimart.durable.identity.PaidRequest`.
+    :param clear_marker: ``ti.max_tries`` when it was submitted, or when a person was last told to decide.
+    :param attempt: Which attempt at this paid work it is; upstream failures count it up.
+    :param idempotency_key: The key that was sent.
+    :param key_scope: Where the key protects.
+    :param recorded_at: Unix time before the first POST with this key.
+    :param generation: The generation as soon as it is known: its id, or all of it where it has none.
+    """
+
+    state: RecordState
+    fingerprint: str
+    clear_marker: int
+    attempt: int
+    idempotency_key: str
+    key_scope: str
+    recorded_at: float
+    generation: Mapping[str, Any] | None = None
+
+    @property
+    def generation_id(self) -> str | None:
+        """APIMart's id of the generation, ``None`` while it isn't known."""
+        return (self.generation or {}).get("generation_id")
+
+    def key_protects(self, scope: str, now: float) -> bool:
+        """Whether the identical request with the same key is sure not to be charged a second time."""
+        return scope == self.key_scope and now - self.recorded_at < IDEMPOTENCY_KEY_LIFETIME.total_seconds()
+
+    def refused(self) -> SubmissionRecord:
+        """Return the record after a refusal that says that nothing was charged."""
+        return replace(self, state=RecordState.REFUSED)
+
+    def stopped(self, clear_marker: int) -> SubmissionRecord:
+        """Return the record after a person was told that they have to decide."""
+        return replace(self, state=RecordState.STOPPED, clear_marker=clear_marker)
+
+    def submitted(self, generation: Generation) -> SubmissionRecord:
+        """Return the record with the generation that the service made."""
+        return replace(self, state=RecordState.SUBMITTED, generation=_remembered(generation))
+
+    def delivered(self, generation: Generation) -> SubmissionRecord:
+        """Return the record of a generation that the task handed on."""
+        return replace(self, state=RecordState.DELIVERED, generation=_remembered(generation))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as plain JSON."""
+        return {**asdict(self), "state": self.state.value}
+
+
+def _remembered(generation: Generation) -> dict[str, Any]:
+    # The id is enough to ask for everything else; a result that came at once without an id can't be asked for.
+    return {"generation_id": generation.generation_id} if generation.generation_id else generation.to_xcom()
+
+
+def record_from_json(value: object) -> SubmissionRecord | None:
+    """
+    Return the record that :meth:`SubmissionRecord.to_json` wrote, or ``None`` if there is none.
+
+    :raises ValueError: If something is there that is no record: paying on top of it would be a guess.
+    """
+    if value is None:
+        return None
+    try:
+        facts = dict(value)  # type: ignore[call-overload]  # what isn't a mapping is refused below
+        return SubmissionRecord(**{**facts, "state": RecordState(facts["state"])})
+    except (TypeError, ValueError, KeyError) as error:
+        raise ValueError(f"The stored record of the submit can't be read: {value!r}") from error

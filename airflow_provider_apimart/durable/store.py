@@ -1,0 +1,85 @@
+"""Where the record of a submit is kept between the tries of a task."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_provider_apimart.api.generation import Generation
+from airflow_provider_apimart.durable.record import SubmissionRecord, record_from_json
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+log = logging.getLogger(__name__)
+
+RECORD_KEY = "apimart_submission"
+
+
+class TaskStateStore(Protocol):
+    """What is used of Airflow's ``context["task_state_store"]`` (3.3 and later)."""
+
+    def get(self, key: str) -> Any:
+        """Return the value under a key, ``None`` if there is none."""
+
+    def set(self, key: str, value: Any) -> None:
+        """Write the value under a key."""
+
+
+class RecordStore:
+    """
+    Keeps the record of a submit across retries and deferral.
+
+    Below Airflow 3.3 there is no store: nothing is found and nothing is kept, and the derived idempotency key alone
+    protects.
+
+    :param store: Airflow's store, ``None`` where there is none.
+    """
+
+    def __init__(self, store: TaskStateStore | None) -> None:
+        self._store = store
+
+    def load(self) -> SubmissionRecord | None:
+        """
+        Return the record of an earlier try.
+
+        :raises ValueError: If what is stored can't be read.
+        """
+        return record_from_json(self._store.get(RECORD_KEY)) if self._store else None
+
+    def save_before_paying(self, record: SubmissionRecord) -> None:
+        """Write the record; an error of the store is raised, and nothing has been paid then."""
+        if self._store:
+            self._store.set(RECORD_KEY, record.to_json())
+
+    def save_after_paying(self, record: SubmissionRecord) -> None:
+        """Write the record; an error of the store is only logged, since a failed task would lose what was paid."""
+        with _only_logged(f"generation {record.generation_id}"):
+            self.save_before_paying(record)
+
+    def mark_delivered(self, generation: Generation) -> None:
+        """Note that the task hands this generation on, so that a later clear makes a new one."""
+        with _only_logged(f"generation {generation.generation_id}"):
+            if record := self.load():
+                self.save_before_paying(record.delivered(generation))
+
+
+@contextmanager
+def _only_logged(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        # Any error: the store is a remote service with a client that isn't ours, and the paid work must go on.
+        log.exception(
+            "The record of %s couldn't be written; should this try die, the retry repeats the submit with the same "
+            "idempotency key",
+            what,
+        )
+
+
+def record_store(context: Context) -> RecordStore:
+    """Return the store of the task instance that runs in this context."""
+    known: Mapping[str, Any] = context
+    return RecordStore(known.get("task_state_store"))

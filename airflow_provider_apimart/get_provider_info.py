@@ -1,0 +1,88 @@
+"""What Airflow reads of this provider. It is imported by every Airflow process, so it imports nothing itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_INTEGRATION = "APIMart"
+_PACKAGE = "airflow_provider_apimart"
+
+UI_FIELD_BEHAVIOUR: dict[str, Any] = {
+    "hidden-fields": ["schema", "login", "port"],
+    "relabeling": {"password": "API Key", "host": "Base URL"},
+    "placeholders": {
+        "password": "sk-...",
+        "host": "https://api.apimart.ai",
+        "extra": '{"timeout": 45, "upload_timeout": 120, "verify": true, "proxy": null, "headers": {}}',
+    },
+}
+
+_CONN_FIELDS: dict[str, Any] = {
+    "timeout": {
+        "label": "Timeout",
+        "description": "Seconds that a reply may take. Empty: 15 for reads, 45 for submits.",
+        "schema": {"type": ["number", "null"], "minimum": 0},
+    },
+    "upload_timeout": {
+        "label": "Upload timeout",
+        "description": "Seconds that an upload may take. Empty: 120.",
+        "schema": {"type": ["number", "null"], "minimum": 0},
+    },
+    "verify": {
+        "label": "Verify certificates",
+        "description": "true (also when empty), false, or the path of a file of certificate authorities.",
+        "schema": {"type": ["string", "null"]},
+    },
+    "proxy": {
+        "label": "Proxy",
+        "description": "Proxy for all calls, such as http://proxy:3128. Empty: as the environment says.",
+        "schema": {"type": ["string", "null"]},
+    },
+    "headers": {
+        "label": "Headers",
+        "description": 'Sent along with every call to the API, as a JSON object such as {"X-Team": "media"}.',
+        "schema": {"type": ["object", "null"]},
+    },
+}
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the description of this provider that Airflow's providers manager reads."""
+    return {
+        "package-name": "airflow-provider-apimart",
+        "name": "APIMart",
+        "description": "`APIMart <https://apimart.ai/>`__: image and video generations of dozens of models. One task "
+        "instance is one paid generation, and nothing paid is lost.",
+        "integrations": [
+            {
+                "integration-name": _INTEGRATION,
+                "external-doc-url": "https://docs.apimart.ai/",
+                "tags": ["ai", "image-generation", "video-generation"],
+            }
+        ],
+        "hooks": [_modules("hooks.apimart")],
+        "operators": [_modules("operators.upload", "operators.generation")],
+        "sensors": [_modules("sensors.generation")],
+        "triggers": [_modules("triggers.generation")],
+        "transfers": [
+            {
+                "source-integration-name": _INTEGRATION,
+                "target-integration-name": "Common IO",
+                "python-module": f"{_PACKAGE}.transfers.apimart_to_object_storage",
+            }
+        ],
+        "connection-types": [
+            {
+                "connection-type": "apimart",
+                "hook-class-name": f"{_PACKAGE}.hooks.apimart.ApimartHook",
+                "hook-name": "APIMart",
+                "ui-field-behaviour": UI_FIELD_BEHAVIOUR,
+                "conn-fields": _CONN_FIELDS,
+            }
+        ],
+        "extra-links": [f"{_PACKAGE}.operators.links.ApimartGenerationLink"],
+    }
+
+
+def _modules(*modules: str) -> dict[str, Any]:
+    return {"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.{module}" for module in modules]}

@@ -1,0 +1,1 @@
+"""Hooks: the authenticated connection to APIMart."""

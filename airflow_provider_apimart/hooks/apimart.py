@@ -1,0 +1,227 @@
+"""The authenticated connection to APIMart."""
+
+from __future__ import annotations
+
+import time
+from functools import cached_property
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow.providers.common.compat.connection import get_async_connection
+from airflow.providers.common.compat.sdk import BaseHook
+
+from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.api.balance import Balance, balance
+from airflow_provider_apimart.api.contract import Modality
+from airflow_provider_apimart.api.conversation import Conversation, retrying
+from airflow_provider_apimart.api.generation import Generation
+from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.api.settings import ClientSettings
+from airflow_provider_apimart.api.status import StatusRoutes
+from airflow_provider_apimart.api.submission import SUBMIT_POLICY, Submission, submit
+from airflow_provider_apimart.api.upload import Upload, upload
+from airflow_provider_apimart.api.waiting import (
+    LOOK_POLICY,
+    PollSchedule,
+    Wait,
+    conclude,
+    look_patiently,
+    wait_until_final,
+)
+from airflow_provider_apimart.api.worker_transport import WorkerTransport
+from airflow_provider_apimart.durable.identity import key_scope
+from airflow_provider_apimart.hooks.connection import settings_from_connection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import requests
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+T = TypeVar("T")
+
+
+class ApimartHook(BaseHook):
+    """
+    Talk to APIMart: upload a picture, submit a generation, read its status, read the balance.
+
+    The API key goes to the connection's host and to no other; redirects are refused. Each method sends again what may
+    pass by itself, and nothing beneath it does, so a caller need not.
+
+    :param apimart_conn_id: The :ref:`connection <howto/connection:apimart>` with the API key.
+    """
+
+    conn_name_attr = "apimart_conn_id"
+    default_conn_name = "apimart_default"
+    conn_type = "apimart"
+    hook_name = "APIMart"
+
+    submit_policy: RetryPolicy = SUBMIT_POLICY
+    look_policy: RetryPolicy = LOOK_POLICY
+    upload_policy: RetryPolicy = RetryPolicy(tries=6, seconds=300.0)
+    connection_test_policy: RetryPolicy = RetryPolicy(tries=1, rate_limited_seconds=0.0)
+
+    def __init__(self, apimart_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.apimart_conn_id = apimart_conn_id
+        self.routes = StatusRoutes()
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return how the connection form looks on Airflow 2.11 to 3.1."""
+        from airflow_provider_apimart.get_provider_info import UI_FIELD_BEHAVIOUR
+
+        return UI_FIELD_BEHAVIOUR
+
+    @cached_property
+    def settings(self) -> ClientSettings:
+        """
+        What the connection says.
+
+        :raises ApimartConfigurationError: If it can't be used.
+        """
+        return settings_from_connection(self.get_connection(self.apimart_conn_id))
+
+    async def get_async_settings(self) -> ClientSettings:
+        """
+        Return what the connection says, read without blocking the event loop.
+
+        :raises ApimartConfigurationError: If it can't be used.
+        """
+        return settings_from_connection(await get_async_connection(self.apimart_conn_id))
+
+    @property
+    def key_scope(self) -> str:
+        """What tells one API key at one host from another, without telling the key."""
+        return key_scope(self.settings.base_url, self.settings.api_key)
+
+    def get_conn(self) -> requests.Session:
+        """Return a session that authenticates at the connection's host, and at no other."""
+        return self._transport.session
+
+    def hold(self, conversation: Conversation[T]) -> T:
+        """Hold a conversation of :mod:`airflow_provider_apimart.api` to its end and return its result."""
+        return self._transport.hold(conversation)
+
+    def upload_image(self, image: str | PurePath | ObjectStoragePath) -> Upload:
+        """
+        Upload a reference picture. It costs nothing; the URL lives for 72 hours.
+
+        :param image: A local path, or any URI or path of Airflow's object storage. It is streamed, not read into
+            memory.
+        :raises ApimartInvalidRequestError: Before anything is sent, if there is no such file or APIMart wouldn't take
+            it; the message names the file, what was found and what is allowed.
+        :raises ApimartError: If it couldn't be uploaded.
+        """
+        from airflow_provider_apimart.hooks.image_file import image_file
+
+        return self.hold(upload(image_file(image), self.upload_policy))
+
+    def submit_generation(
+        self, modality: Modality | str, payload: Mapping[str, Any], *, idempotency_key: str
+    ) -> Submission:
+        """
+        Submit a generation, which is paid for.
+
+        :param modality: ``"image"`` or ``"video"``.
+        :param payload: The body as APIMart's page of the model describes it.
+        :param idempotency_key: The same key with the same payload is charged once within 24 hours.
+        :raises ApimartUnknownOutcomeError: If no one can say whether it runs. Call again with the same key and
+            payload, and with nothing else.
+        :raises ApimartError: If it was refused. Nothing was charged.
+        """
+        return self.hold(submit(Modality(modality), payload, idempotency_key, self.submit_policy))
+
+    def get_generation(self, generation_id: str, modality: Modality | str | None = None) -> Generation:
+        """
+        Return a generation as it is now. It costs nothing.
+
+        :param modality: What it makes, if known: spares a request where the older dialect is spoken.
+        :raises ApimartGenerationNotFoundError: If APIMart doesn't know it, or not any more.
+        :raises ApimartStatusUnreadableError: If the status couldn't be read several times in a row.
+        """
+        return self.hold(look_patiently(_wait(generation_id, modality), self.routes, self.look_policy))
+
+    def wait_for_generation(
+        self,
+        generation_id: str,
+        *,
+        timeout: float | None = None,
+        poll_interval: float | None = None,
+        modality: Modality | str | None = None,
+        on_look: Callable[[Generation], None] = lambda _: None,
+    ) -> Generation:
+        """
+        Wait until a generation is finished and return it.
+
+        :param timeout: Seconds to wait at most, ``None`` for as long as it takes.
+        :param poll_interval: Seconds between two looks; ``None`` adapts to the time waited.
+        :param on_look: Called with the generation as every look saw it.
+        :raises ApimartGenerationFailedError: If it failed.
+        :raises ApimartModerationError: If moderation refused it.
+        :raises ApimartWaitTimeoutError: If the wait ran out. The generation goes on and bills; wait for it again.
+        :raises ApimartStatusUnreadableError: If the status couldn't be read several times in a row.
+        """
+        wait = _wait(generation_id, modality, timeout=timeout, poll_interval=poll_interval)
+        return self.finish(wait, at_once=True, on_look=on_look)
+
+    def finish(
+        self, wait: Wait, *, at_once: bool = False, on_look: Callable[[Generation], None] = lambda _: None
+    ) -> Generation:
+        """Hold a wait to its end; see :meth:`wait_for_generation`."""
+        conversation = wait_until_final(wait, self.routes, at_once=at_once, policy=self.look_policy, on_look=on_look)
+        return conclude(self.hold(conversation).to_event(), wait.generation_id)
+
+    def get_balance(self) -> Balance:
+        """
+        Return what is left on the API key. It costs nothing.
+
+        :raises ApimartError: If it couldn't be read.
+        """
+        return self.hold(retrying(balance, self.look_policy))
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask for the balance, which costs nothing, and say in a sentence whether the connection works."""
+        try:
+            left = self.hold(retrying(balance, self.connection_test_policy))
+        except Exception as error:
+            return False, _explained(error)
+        if left.unlimited:
+            return True, "APIMart accepts the API key, which has no spending limit of its own."
+        if left.remaining is not None and left.remaining <= 0:
+            return False, "APIMart accepts the API key, but nothing is left on it: top up the balance."
+        return True, f"APIMart accepts the API key; ${left.remaining:,.2f} are left on it."
+
+    @cached_property
+    def _transport(self) -> WorkerTransport:
+        return WorkerTransport(self.settings)
+
+
+def _wait(
+    generation_id: str,
+    modality: Modality | str | None,
+    *,
+    timeout: float | None = None,
+    poll_interval: float | None = None,
+) -> Wait:
+    now = time.time()
+    return Wait(
+        generation_id,
+        started_at=now,
+        deadline=None if timeout is None else now + timeout,
+        schedule=PollSchedule(poll_interval),
+        modality=Modality(modality) if modality else None,
+    )
+
+
+def _explained(error: Exception) -> str:
+    match error:
+        case errors.ApimartAuthenticationError():
+            return f"APIMart doesn't accept the API key: check the connection's password. It said: {error}"
+        case errors.ApimartBalanceError():
+            return f"APIMart knows the API key, but nothing is left on it: top up the balance. It said: {error}"
+        case errors.ApimartConnectionError():
+            return f"APIMart can't be reached: check the connection's host, proxy and network. {error}"
+        case errors.ApimartServerError(status=200):
+            return f"APIMart answered, but couldn't look up the balance: {error}"
+    return str(error)

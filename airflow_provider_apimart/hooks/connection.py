@@ -1,0 +1,150 @@
+"""What an Airflow connection of type ``apimart`` says, checked once and for both transports."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow import __version__ as airflow_version
+
+from airflow_provider_apimart import __version__
+from airflow_provider_apimart.api import contract
+from airflow_provider_apimart.api.base_url import normalise_base_url
+from airflow_provider_apimart.api.message import Patience
+from airflow_provider_apimart.api.settings import DEFAULT_SECONDS, ClientSettings
+from airflow_provider_apimart.exceptions import ApimartConfigurationError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Connection
+
+USER_AGENT = (
+    f"airflow-provider-apimart/{__version__} apache-airflow/{airflow_version} python/{platform.python_version()}"
+)
+
+_RESERVED_HEADERS = ("authorization", "user-agent", "idempotency-key", "content-type", "content-length", "host")
+
+
+def settings_from_connection(connection: Connection) -> ClientSettings:
+    """
+    Return what a connection says.
+
+    :raises ApimartConfigurationError: With the connection's id and the field that can't be used. The API key is never
+        part of the message.
+    """
+    return _ConnectionReader(connection).settings()
+
+
+class _ConnectionReader:
+    """Reads one connection; every refusal names the connection and the field."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._extra = self._read_extra()
+
+    def settings(self) -> ClientSettings:
+        return ClientSettings(
+            api_key=self._api_key(),
+            base_url=self._base_url(),
+            seconds=self._seconds(),
+            verify=self._verify(),
+            proxy=self._proxy(),
+            headers=self._headers(),
+            user_agent=USER_AGENT,
+        )
+
+    def _refuse(self, field: str, why: str) -> ApimartConfigurationError:
+        return ApimartConfigurationError(f"Connection {self._connection.conn_id!r}: {field} can't be used: {why}.")
+
+    def _read_extra(self) -> Mapping[str, Any]:
+        # Not the connection's own reader: it asks the supervisor, which blocks the event loop of a triggerer.
+        try:
+            extra = json.loads(self._connection.extra or "{}")
+        except ValueError:
+            raise self._refuse("extra", "it is no JSON") from None
+        if not isinstance(extra, dict):
+            raise self._refuse("extra", "it is no JSON object")
+        return extra
+
+    def _api_key(self) -> str:
+        key = (self._connection.password or "").strip()
+        if not key:
+            raise self._refuse("the password", "it is empty, and it must hold the APIMart API key")
+        if not (key.isascii() and key.isprintable()) or " " in key:
+            raise self._refuse("the password", "an API key has visible ASCII characters only")
+        return key
+
+    def _base_url(self) -> str:
+        host = (self._connection.host or "").strip()
+        if not host:
+            return contract.DEFAULT_BASE_URL
+        if "://" not in host and self._connection.schema:
+            host = f"{self._connection.schema}://{host}"
+        try:
+            return normalise_base_url(_with_port(host, self._connection.port))
+        except ValueError as error:
+            raise self._refuse("the host", str(error)) from None
+
+    def _seconds(self) -> Mapping[Patience, float]:
+        reply = self._number("timeout")
+        upload = self._number("upload_timeout")
+        return {
+            Patience.READ: reply or DEFAULT_SECONDS[Patience.READ],
+            Patience.SUBMIT: reply or DEFAULT_SECONDS[Patience.SUBMIT],
+            Patience.UPLOAD: upload or DEFAULT_SECONDS[Patience.UPLOAD],
+        }
+
+    def _number(self, field: str) -> float | None:
+        value = self._extra.get(field)
+        if value in (None, ""):
+            return None
+        try:
+            seconds = float(value)
+        except (TypeError, ValueError):
+            seconds = 0.0
+        if isinstance(value, bool) or not 0 < seconds < float("inf"):
+            raise self._refuse(f"extra.{field}", f"{value!r} is no positive number of seconds")
+        return seconds
+
+    def _verify(self) -> bool | str:
+        value = self._extra.get("verify")
+        if value in (None, ""):
+            return True
+        if isinstance(value, bool):
+            return value
+        if str(value).lower() in ("true", "false"):
+            return str(value).lower() == "true"
+        if not isinstance(value, str) or not Path(value).is_file():
+            raise self._refuse("extra.verify", f"{value!r} is neither true nor false nor a file of certificates")
+        return value
+
+    def _proxy(self) -> str | None:
+        value = self._extra.get("proxy")
+        if value in (None, ""):
+            return None
+        if not isinstance(value, str) or not value.lower().startswith(("http://", "https://")):
+            # Not repeated, since it may hold credentials.
+            raise self._refuse("extra.proxy", "it is no URL that begins with http:// or https://")
+        return value
+
+    def _headers(self) -> Mapping[str, str]:
+        value = self._extra.get("headers") or {}
+        if not isinstance(value, Mapping) or not all(isinstance(item, str) for item in (*value, *value.values())):
+            raise self._refuse("extra.headers", "it is no object of header names and texts")
+        for name, text in value.items():
+            if name.lower() in _RESERVED_HEADERS:
+                raise self._refuse("extra.headers", f"{name!r} is set by the provider itself")
+            if not (name + text).isprintable():
+                raise self._refuse("extra.headers", f"{name!r} holds characters that no header can")
+        return dict(value)
+
+
+def _with_port(host: str, port: int | None) -> str:
+    """Return a host with the connection's port, unless it is written with one."""
+    scheme, separator, rest = host.rpartition("://")
+    authority, slash, path = rest.partition("/")
+    if port is None or ":" in authority.rpartition("]")[2]:
+        return host
+    return f"{scheme}{separator}{authority}:{port}{slash}{path}"

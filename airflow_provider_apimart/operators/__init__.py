@@ -1,0 +1,1 @@
+"""Operators: upload a reference picture, and make pictures and clips."""

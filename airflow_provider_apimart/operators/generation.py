@@ -1,0 +1,303 @@
+"""Making pictures and clips: one task instance is one paid generation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
+
+from airflow.providers.common.compat.sdk import BaseOperator, conf
+
+from airflow_provider_apimart.operators.links import ApimartGenerationLink, link_of
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_apimart.api.generation import Generation
+    from airflow_provider_apimart.api.waiting import Wait
+    from airflow_provider_apimart.hooks.apimart import ApimartHook
+
+_DEFAULT_TIMEOUT = timedelta(hours=1)
+
+
+class ApimartGenerationOperator(BaseOperator):
+    """
+    Submit one generation and, by default, wait for it. Base of the operators for pictures and clips.
+
+    **One task instance is one paid generation.** A retry takes the running generation up again, returns a finished
+    one, and submits anew only after the generation failed at APIMart, which refunds it. Clearing a task that has
+    succeeded makes a new one. See :doc:`/durable-execution` for what that does and does not promise, in particular
+    below Airflow 3.3.
+
+    The generation's id is in XCom under ``generation_id`` and in the log before the wait begins.
+
+    :param model: APIMart's id of the model. (templated)
+    :param prompt: What to make. (templated)
+    :param image_urls: Public URLs of reference pictures, such as the output of
+        :class:`~airflow_provider_apimart.operators.upload.ApimartUploadImageOperator`. (templated)
+    :param size: As the model takes it: an aspect ratio such as ``16:9``, or pixels such as ``1024x1024``. (templated)
+    :param resolution: As the model takes it, such as ``1K`` or ``1080p``. (templated)
+    :param seed: For models that take one. (templated)
+    :param negative_prompt: What not to make, for models that take one. (templated)
+    :param parameters: Whatever else the model takes, passed through as it is. Each model's names are on its page at
+        APIMart. (templated)
+    :param wait_for_completion: Whether to wait. Without, the submitted generation is returned at once, for
+        :class:`~airflow_provider_apimart.sensors.generation.ApimartGenerationSensor` to wait for.
+    :param deferrable: Whether to wait in the triggerer, which takes no worker slot.
+    :param poll_interval: Seconds between two looks at the status; ``None`` adapts to the time waited.
+    :param timeout: Seconds or a timedelta that one try waits at most, ``None`` for as long as it takes. A passed
+        deadline leaves the generation alone, and a retry takes it up again.
+    :param on_unknown_outcome: What to do when no one can say whether a submit was charged, because its answer was
+        lost: ``"retry_same_key"`` repeats the identical request with the same idempotency key, which APIMart charges
+        once within 24 hours; ``"fail"`` sends nothing more and leaves the decision to a person.
+    :param apimart_conn_id: The :ref:`connection <howto/connection:apimart>` to use. (templated)
+    """
+
+    modality: ClassVar[str]
+
+    #: Arguments that are sent under their own names.
+    payload_fields: ClassVar[tuple[str, ...]] = (
+        "model",
+        "prompt",
+        "image_urls",
+        "size",
+        "resolution",
+        "seed",
+        "negative_prompt",
+    )
+    template_fields: Sequence[str] = (*payload_fields, "parameters", "apimart_conn_id")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"parameters": "json"}
+    operator_extra_links = (ApimartGenerationLink(),)
+    ui_color = "#d3e3fd"
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        prompt: str | None = None,
+        image_urls: Sequence[str | Mapping[str, Any]] | str | None = None,
+        size: str | None = None,
+        resolution: str | None = None,
+        seed: int | str | None = None,
+        negative_prompt: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        wait_for_completion: bool = True,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: float | None = None,
+        timeout: float | timedelta | None = _DEFAULT_TIMEOUT,
+        on_unknown_outcome: Literal["retry_same_key", "fail"] = "retry_same_key",
+        apimart_conn_id: str = "apimart_default",
+        multiple_outputs: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(multiple_outputs=multiple_outputs, **kwargs)
+        self.model = model
+        self.prompt = prompt
+        self.image_urls = image_urls
+        self.size = size
+        self.resolution = resolution
+        self.seed = seed
+        self.negative_prompt = negative_prompt
+        self.parameters = parameters
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = deferrable
+        self.poll_interval = poll_interval
+        self.timeout = timeout
+        self.on_unknown_outcome = on_unknown_outcome
+        self.apimart_conn_id = apimart_conn_id
+        self._generation_id: str | None = None
+        if on_unknown_outcome not in ("retry_same_key", "fail"):
+            raise ValueError(f'on_unknown_outcome must be "retry_same_key" or "fail", not {on_unknown_outcome!r}')
+
+    @cached_property
+    def hook(self) -> ApimartHook:
+        """The connection to APIMart."""
+        from airflow_provider_apimart.hooks.apimart import ApimartHook
+
+        return ApimartHook(self.apimart_conn_id)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """
+        Obtain the generation of this task instance and return it in its XCom form.
+
+        :raises ApimartInvalidRequestError: Before anything is sent, if the request can't be right. Not retried.
+        :raises ApimartIndeterminateOutcomeError: If only a person can decide whether to pay again. Not retried.
+        :raises ApimartUnknownOutcomeError: If a submit's outcome is unknown. A retry repeats it with the same key.
+        :raises ApimartGenerationFailedError: If the generation failed. A retry makes a new one.
+        :raises ApimartWaitTimeoutError: If the wait ran out. A retry takes the generation up again.
+        """
+        from airflow_provider_apimart.api.progress import ProgressLog
+
+        generation = self._obtain(context)
+        self._announce(context, generation)
+        if generation.status.is_final or not self.wait_for_completion:
+            return self._deliver(context, generation)
+        wait = self._wait(generation)
+        if self.deferrable:
+            self._defer(wait)
+        return self._deliver(context, self.hook.finish(wait, on_look=ProgressLog(self.log)))
+
+    def execute_complete(self, context: Context, event: Any, generation_id: str = "unknown") -> dict[str, Any]:
+        """
+        Return what the trigger has waited for, or raise what ended the wait.
+
+        :param event: See :class:`~airflow_provider_apimart.triggers.generation.ApimartGenerationTrigger`.
+        :param generation_id: The generation that was waited for, should the event be unreadable.
+        """
+        from airflow_provider_apimart.api.waiting import conclude
+
+        return self._deliver(context, conclude(event, generation_id))
+
+    def on_kill(self) -> None:
+        """Say what stays when the task is killed: APIMart can't cancel a generation."""
+        if self._generation_id:
+            self.log.warning(
+                "Generation %s goes on and bills, although its task was killed; a retry takes it up again",
+                self._generation_id,
+            )
+
+    def payload(self) -> dict[str, Any]:
+        """
+        Return the body of the request.
+
+        :raises ApimartInvalidRequestError: If it can't be right.
+        """
+        from airflow_provider_apimart.api.payload import build_payload
+
+        arguments = {name: getattr(self, name) for name in self.payload_fields}
+        if isinstance(self.image_urls, str):
+            arguments["image_urls"] = [self.image_urls]
+        return build_payload(arguments, self.parameters)
+
+    def _obtain(self, context: Context) -> Generation:
+        from airflow_provider_apimart.api.contract import Modality
+        from airflow_provider_apimart.durable.decision import OnUnknownOutcome
+        from airflow_provider_apimart.durable.identity import PaidRequest, task_identity
+        from airflow_provider_apimart.durable.paid_once import PaidOnce
+        from airflow_provider_apimart.durable.store import record_store
+
+        request = PaidRequest(self.apimart_conn_id, Modality(self.modality), self.payload())
+        paid = PaidOnce(
+            task=task_identity(context["ti"]),
+            request=request,
+            store=record_store(context),
+            key_scope=self.hook.key_scope,
+            on_unknown_outcome=OnUnknownOutcome(self.on_unknown_outcome),
+            routes=self.hook.routes,
+            submit_policy=self.hook.submit_policy,
+            look_policy=self.hook.look_policy,
+        )
+        return self.hook.hold(paid.obtain())
+
+    def _announce(self, context: Context, generation: Generation) -> None:
+        self._generation_id = generation.generation_id
+        link = link_of(generation, self.hook.settings.base_url)
+        self.log.info(
+            "Generation %s of %s is %s: %s", generation.generation_id, self.model, generation.status_word, link
+        )
+        context["ti"].xcom_push(key="generation_id", value=generation.generation_id)
+        context["ti"].xcom_push(key=ApimartGenerationLink.xcom_key, value=link)
+
+    def _wait(self, generation: Generation) -> Wait:
+        from airflow_provider_apimart.api.waiting import PollSchedule, Wait
+
+        now = time.time()
+        return Wait(
+            str(generation.generation_id),
+            started_at=generation.created.timestamp() if generation.created else now,
+            deadline=None if self.timeout is None else now + _seconds(self.timeout),
+            schedule=PollSchedule(self.poll_interval),
+            modality=generation.modality,
+            model=generation.model,
+        )
+
+    def _defer(self, wait: Wait) -> NoReturn:
+        from airflow_provider_apimart.triggers.generation import trigger_for
+
+        self.defer(
+            trigger=trigger_for(wait, self.apimart_conn_id),
+            method_name="execute_complete",
+            kwargs={"generation_id": wait.generation_id},
+        )
+
+    def _deliver(self, context: Context, generation: Generation) -> dict[str, Any]:
+        from airflow_provider_apimart.durable.store import record_store
+
+        if generation.status.is_final:
+            self.log.info("Generation %s is done%s", generation.generation_id, _price(generation))
+            link = link_of(generation, self.hook.settings.base_url)
+            context["ti"].xcom_push(key=ApimartGenerationLink.xcom_key, value=link)
+        record_store(context).mark_delivered(generation)
+        return generation.to_xcom()
+
+
+class ApimartImageGenerationOperator(ApimartGenerationOperator):
+    """
+    Make pictures: one task instance is one paid generation.
+
+    All arguments of :class:`ApimartGenerationOperator`, and:
+
+    :param n: How many pictures. A text that holds a number becomes one. (templated)
+    :param quality: For models that take one. (templated)
+    :param mask_url: Public URL of a mask, for models that edit. (templated)
+    """
+
+    modality = "image"
+    payload_fields = (*ApimartGenerationOperator.payload_fields, "n", "quality", "mask_url")
+    template_fields = (*payload_fields, "parameters", "apimart_conn_id")
+
+    def __init__(
+        self,
+        *,
+        n: int | str | None = None,
+        quality: str | None = None,
+        mask_url: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.n = n
+        self.quality = quality
+        self.mask_url = mask_url
+
+
+class ApimartVideoGenerationOperator(ApimartGenerationOperator):
+    """
+    Make a clip: one task instance is one paid generation.
+
+    All arguments of :class:`ApimartGenerationOperator`, and:
+
+    :param duration: Seconds. A text that holds a number becomes one. (templated)
+    :param aspect_ratio: As the model takes it, such as ``16:9``. (templated)
+    :param image_with_roles: Reference pictures with what they are for, as the model takes them, such as
+        ``[{"url": ..., "role": "first_frame"}]``. (templated)
+    """
+
+    modality = "video"
+    payload_fields = (*ApimartGenerationOperator.payload_fields, "duration", "aspect_ratio", "image_with_roles")
+    template_fields = (*payload_fields, "parameters", "apimart_conn_id")
+
+    def __init__(
+        self,
+        *,
+        duration: float | str | None = None,
+        aspect_ratio: str | None = None,
+        image_with_roles: Sequence[Mapping[str, Any]] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.duration = duration
+        self.aspect_ratio = aspect_ratio
+        self.image_with_roles = image_with_roles
+
+
+def _seconds(timeout: float | timedelta) -> float:
+    return timeout.total_seconds() if isinstance(timeout, timedelta) else float(timeout)
+
+
+def _price(generation: Generation) -> str:
+    took = ""
+    if generation.created and generation.completed:
+        took = f" in {(generation.completed - generation.created).total_seconds():.0f} s"
+    return f"{took} for ${generation.cost}" if generation.cost is not None else took

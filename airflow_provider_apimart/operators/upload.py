@@ -1,0 +1,64 @@
+"""Uploading a reference picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+
+    from airflow_provider_apimart.hooks.apimart import ApimartHook
+
+
+class ApimartUploadImageOperator(BaseOperator):
+    """
+    Upload a reference picture to APIMart and return its public URL, which lives for 72 hours.
+
+    An upload costs nothing. A retry uploads again and returns another URL.
+
+    The details (``url``, ``filename``, ``content_type``, ``bytes``, ``created_at``, ``expires_at``) are in XCom under
+    the key ``upload``.
+
+    .. seealso:: :class:`~airflow_provider_apimart.operators.generation.ApimartImageGenerationOperator`, whose
+        ``image_urls`` takes the output of this operator.
+
+    :param image: A local path on the worker, or any URI of Airflow's object storage, such as
+        ``s3://aws_default@bucket/reference.jpg``. JPEG, PNG, WebP or GIF by its content, at most 20 MB. (templated)
+    :param apimart_conn_id: The :ref:`connection <howto/connection:apimart>` to use. (templated)
+    """
+
+    template_fields: Sequence[str] = ("image", "apimart_conn_id")
+    ui_color = "#e8def8"
+
+    def __init__(
+        self,
+        *,
+        image: str | ObjectStoragePath,
+        apimart_conn_id: str = "apimart_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.image = image
+        self.apimart_conn_id = apimart_conn_id
+
+    @cached_property
+    def hook(self) -> ApimartHook:
+        """The connection to APIMart."""
+        from airflow_provider_apimart.hooks.apimart import ApimartHook
+
+        return ApimartHook(self.apimart_conn_id)
+
+    def execute(self, context: Context) -> str:
+        """
+        Upload the picture and return its URL.
+
+        :raises ApimartInvalidRequestError: If there is no such file or APIMart wouldn't take it. Not retried.
+        """
+        upload = self.hook.upload_image(self.image)
+        self.log.info("Uploaded %s to %s, which lives until %s", self.image, upload.url, upload.expires_at)
+        context["ti"].xcom_push(key="upload", value=upload.to_xcom())
+        return upload.url

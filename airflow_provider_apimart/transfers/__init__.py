@@ -1,0 +1,1 @@
+"""Transfers: results into the user's own storage, before their URLs expire."""

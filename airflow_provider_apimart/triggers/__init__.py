@@ -1,0 +1,1 @@
+"""Triggers: waits that cost no worker. They only ever read; nothing is submitted in a triggerer."""

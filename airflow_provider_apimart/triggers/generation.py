@@ -1,0 +1,103 @@
+"""Waiting for a generation in the triggerer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_apimart.api.contract import Modality
+from airflow_provider_apimart.api.progress import ProgressLog
+from airflow_provider_apimart.api.waiting import Decision, PollSchedule, Verdict, Wait, wait_until_final
+from airflow_provider_apimart.exceptions import ApimartError
+from airflow_provider_apimart.triggers.shared_transport import shared_transport
+
+
+class ApimartGenerationTrigger(BaseTrigger):
+    """
+    Wait until a generation is finished, has failed, or the deadline has passed.
+
+    It only reads, so it may run any number of times. Its event is
+    :meth:`~airflow_provider_apimart.api.waiting.Decision.to_event`.
+
+    :param generation_id: APIMart's id.
+    :param started_at: Unix time of the submit, from which the interval between two looks grows.
+    :param apimart_conn_id: The connection; the API key is no argument and is read when the trigger runs.
+    :param deadline: Unix time after which the wait ends. It is absolute, so a restart doesn't prolong it.
+    :param poll_interval: Seconds between two looks; ``None`` adapts to the time waited.
+    :param modality: What the generation makes, if known.
+    :param model: The model, if known.
+    """
+
+    def __init__(
+        self,
+        generation_id: str,
+        started_at: float,
+        apimart_conn_id: str = "apimart_default",
+        deadline: float | None = None,
+        poll_interval: float | None = None,
+        modality: str | None = None,
+        model: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.generation_id = generation_id
+        self.started_at = started_at
+        self.apimart_conn_id = apimart_conn_id
+        self.deadline = deadline
+        self.poll_interval = poll_interval
+        self.modality = modality
+        self.model = model
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments with which the trigger is made again."""
+        return (
+            "airflow_provider_apimart.triggers.generation.ApimartGenerationTrigger",
+            {
+                "generation_id": self.generation_id,
+                "started_at": self.started_at,
+                "apimart_conn_id": self.apimart_conn_id,
+                "deadline": self.deadline,
+                "poll_interval": self.poll_interval,
+                "modality": self.modality,
+                "model": self.model,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, and yield the one event that says how the wait ended."""
+        yield TriggerEvent((await self._decision()).to_event())
+
+    async def on_kill(self) -> None:
+        """Say what stays when a person clears or marks the deferred task (Airflow 3.3 and later)."""
+        self.log.warning("Generation %s goes on and bills: APIMart can't cancel it", self.generation_id)
+
+    async def _decision(self) -> Decision:
+        try:
+            async with shared_transport(self.apimart_conn_id) as (transport, routes):
+                return await transport.hold(wait_until_final(self._wait(), routes, on_look=ProgressLog(self.log)))
+        except ApimartError as error:
+            return Decision(Verdict.ERROR, error=error)
+
+    def _wait(self) -> Wait:
+        return Wait(
+            self.generation_id,
+            started_at=self.started_at,
+            deadline=self.deadline,
+            schedule=PollSchedule(self.poll_interval),
+            modality=Modality(self.modality) if self.modality else None,
+            model=self.model,
+        )
+
+
+def trigger_for(wait: Wait, apimart_conn_id: str) -> ApimartGenerationTrigger:
+    """Return the trigger that waits as a worker would; its arguments are plain values."""
+    return ApimartGenerationTrigger(
+        generation_id=wait.generation_id,
+        started_at=wait.started_at,
+        apimart_conn_id=apimart_conn_id,
+        deadline=wait.deadline,
+        poll_interval=wait.schedule.interval,
+        modality=wait.modality.value if wait.modality else None,
+        model=wait.model,
+    )
