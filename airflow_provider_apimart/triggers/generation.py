@@ -40,7 +40,7 @@ class ApimartGenerationTrigger(BaseTrigger):
         modality: str | None = None,
         model: str | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # not annotated by Airflow
         self.generation_id = generation_id
         self.started_at = started_at
         self.apimart_conn_id = apimart_conn_id

@@ -1,0 +1,51 @@
+# The two commands: `make demo` shows a picture, `make test` runs all tests. Both set up what they need in .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := airflow_provider_apimart example_dags tests benchmarks demo
+
+.PHONY: help demo test check faults sweep bench wheel clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
+
+# Versions are pinned by constraints.txt, so that the next machine installs what was tested.
+.venv/runtime: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing Airflow, the provider and its sandbox into .venv (once, about a minute) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[sandbox]'
+	@touch $@
+
+.venv/development: .venv/runtime
+	@echo "Installing what tests, checks and benchmarks need into .venv (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: .venv/runtime ## make a picture from a reference in a real Airflow, at no cost
+	@$(BIN)/python -m demo
+
+test: .venv/development ## run all tests
+	@$(BIN)/python -m pytest
+
+check: .venv/development ## lint, formatting and types
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+
+faults: .venv/development ## what one logical submit is billed under every fault, over real sockets
+	@$(BIN)/python -m tests.durable.fault_table
+
+sweep: .venv/development ## the long forms: SIGKILL between every two steps, and thousands of steps of the model
+	@$(BIN)/python -m tests.durable.crash_sweep
+	@APIMART_SWEEP=1 $(BIN)/python -m pytest tests/durable/test_model.py
+
+bench: .venv/development ## measure, side by side with named alternatives
+	@$(BIN)/python -m benchmarks.import_cost
+
+wheel: .venv/development ## build the wheel and install it into an empty environment
+	@rm -rf dist
+	@$(BIN)/python -m build --wheel
+	@$(BIN)/python -m tests.packaging.clean_install dist/*.whl
+
+clean: ## remove everything that the other targets made
+	rm -rf .venv .demo dist build

@@ -1,0 +1,318 @@
+"""The HTTP side: routes, and the path of a request through faults, authentication, limits and the service."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import unquote
+
+from aiohttp import BodyPartReader, web
+
+from airflow_provider_apimart.sandbox import damages, validation
+from airflow_provider_apimart.sandbox.clock import Clock, http_date
+from airflow_provider_apimart.sandbox.dialects import PollRoute
+from airflow_provider_apimart.sandbox.faults import Fault, FaultPlan
+from airflow_provider_apimart.sandbox.files import Files, MissingExtraError
+from airflow_provider_apimart.sandbox.journal import Journal, RequestView
+from airflow_provider_apimart.sandbox.models import Modality
+from airflow_provider_apimart.sandbox.replies import (
+    ERRORS,
+    WITH_RETRY_AFTER,
+    RefusedError,
+    Reply,
+    json_reply,
+    refusal,
+    worded,
+)
+from airflow_provider_apimart.sandbox.service import Apimart, Submission
+from airflow_provider_apimart.sandbox.settings import ApiKey, SandboxSettings
+
+MAX_BODY = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Call:
+    """
+    An API request on its way.
+
+    :param body: its bytes, except for an upload, which is read in parts
+    :param delay: seconds for which a fault holds the answer back
+    :param number: its number in the journal
+    """
+
+    request: web.Request
+    route: str
+    body: bytes
+    request_id: str
+    delay: float
+    number: int
+
+
+Handler = Callable[[Call, ApiKey], Awaitable[Reply]]
+Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Server:
+    """
+    Everything behind one port.
+
+    :param settings: how to behave at first, and again after :meth:`reset`
+    :param base_url: where the sandbox listens
+    """
+
+    def __init__(self, settings: SandboxSettings, base_url: str) -> None:
+        self._first_settings = settings
+        self._base_url = base_url
+        self._request_numbers = itertools.count(1)
+        self._start()
+
+    def _start(self) -> None:
+        settings = self._first_settings
+        self.clock = Clock()
+        self.apimart = Apimart(settings, self.clock, settings.files_url or self._base_url)
+        self.files = Files(self.apimart)
+        self.apimart.is_missing = self.files.is_missing
+        self.faults = FaultPlan(settings.seed)
+        self.journal = Journal(settings.kept_requests)
+        self.file_journal = Journal(settings.kept_requests)
+
+    def reset(self) -> None:
+        """Forget everything: jobs, money, files, requests, faults, settings and the clock's advance."""
+        self.close()
+        self._start()
+
+    def close(self) -> None:
+        """Delete what lies on disk."""
+        self.files.close()
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes of the API and of the public files."""
+        return [
+            web.post("/v1/uploads/images", self._api("upload", self._upload)),
+            web.post("/v1/images/generations", self._api("submit", self._submit("image"))),
+            web.post("/v1/videos/generations", self._api("submit", self._submit("video"))),
+            web.get("/v1/tasks/{id}", self._api("status", self._status("tasks"))),
+            web.get("/v1/images/generations/{id}", self._api("status", self._status("generations"))),
+            web.get("/v1/videos/generations/{id}", self._api("status", self._status("generations"))),
+            web.get("/v1/balance", self._api("balance", self._balance)),
+            web.get("/v1/user/balance", self._api("balance", self._balance)),
+            web.get("/v1/models", self._api("models", self._models)),
+            web.get("/v1/model-schema", self._api("models", self._model_schema)),
+            web.get("/v1/model-docs", self._api("models", self._model_docs)),
+            web.route("*", "/v1/{tail:.*}", self._api("other", self._unknown)),
+            web.get("/f/{folder}/{name}", self._public("file", self._file)),
+            web.route("*", "/elsewhere{tail:.*}", self._public("elsewhere", self._elsewhere)),
+        ]
+
+    def _api(self, route: str, handler: Handler) -> Respond:
+        async def respond(request: web.Request) -> web.StreamResponse:
+            return await self._serve(request, route, self.journal, lambda call: self._answer(call, handler))
+
+        return respond
+
+    def _public(self, route: str, answer: Callable[[Call], Awaitable[Reply]]) -> Respond:
+        async def respond(request: web.Request) -> web.StreamResponse:
+            return await self._serve(request, route, self.file_journal, answer)
+
+        return respond
+
+    async def _serve(
+        self, request: web.Request, route: str, journal: Journal, answer: Callable[[Call], Awaitable[Reply]]
+    ) -> web.StreamResponse:
+        """Take a request through the faults; whatever happens, the journal tells."""
+        fault = self.faults.pick(route)
+        view = RequestView(request.method, request.path_qs, route, request.headers, self.clock.now())
+        number = journal.open(replace(view, fault=fault.kind if fault else None))
+        call = Call(request, route, b"", self._request_id(), _delay(fault), number)
+        if fault and fault.kind == "closed_before_reading":
+            return await self._strike(call, journal, fault, _NOTHING)
+        if route != "upload":
+            call = replace(call, body=await request.read())
+            journal.note(number, size=len(call.body), payload=_payload(call.body))
+        if fault and fault.strikes == "before":
+            return await self._strike(call, journal, fault, _NOTHING)
+        reply = await answer(call)
+        return await self._strike(call, journal, fault, reply) if fault else self._send(call, journal, reply)
+
+    async def _strike(self, call: Call, journal: Journal, fault: Fault, due: Reply) -> web.StreamResponse:
+        """Let a fault have its way with the reply that was due."""
+        reply = self._faulty(call, fault, due)
+        damage = damages.STRIKES.get(fault.kind)
+        if damage is None:
+            return self._send(call, journal, reply)
+        journal.close(call.number, None)
+        await damage(call.request, self._signed(call, reply), fault)
+        return web.Response()
+
+    def _faulty(self, call: Call, fault: Fault, due: Reply) -> Reply:
+        if fault.kind == "redirect":
+            port = self._base_url.rpartition(":")[2]
+            place = fault.location or f"http://localhost:{port}/elsewhere{call.request.path_qs}"
+            return Reply(fault.status or 307, b"", headers={"Location": place})
+        if fault.kind not in ERRORS:
+            return due
+        reply = worded(ERRORS[fault.kind], fault.message)
+        reply = replace(reply, status=fault.status or reply.status)
+        if fault.kind not in WITH_RETRY_AFTER:
+            return reply
+        return reply.with_headers(Retry_After=_retry_after(fault.retry_after, date=fault.retry_after_date))
+
+    def _send(self, call: Call, journal: Journal, reply: Reply) -> web.Response:
+        journal.close(call.number, reply.status)
+        signed = self._signed(call, reply)
+        headers = {"Content-Type": signed.content_type, **signed.headers}
+        return web.Response(status=signed.status, body=signed.body, headers=headers)
+
+    def _signed(self, call: Call, reply: Reply) -> Reply:
+        """Put the request's id where the service puts it."""
+        if call.route in ("file", "elsewhere"):
+            return reply
+        if reply.status == 401:
+            reply = worded(reply, f"invalid API key (request id: {call.request_id})")
+        return reply.with_headers(X_Oneapi_Request_Id=call.request_id)
+
+    def _request_id(self) -> str:
+        moment = datetime.fromtimestamp(self.clock.now(), UTC)
+        return f"{moment:%Y%m%d%H%M%S}{next(self._request_numbers) % 1_000_000:06d}"
+
+    async def _answer(self, call: Call, handler: Handler) -> Reply:
+        try:
+            key = self.apimart.authenticate(call.request.headers.get("Authorization"))
+            self.apimart.admit(call.route)
+            return await handler(call, key)
+        except RefusedError as error:
+            return self._refused(error)
+
+    def _refused(self, error: RefusedError) -> Reply:
+        form = self.apimart.settings.retry_after
+        if error.retry_after is None or form == "none":
+            return error.reply
+        return error.reply.with_headers(Retry_After=_retry_after(error.retry_after, date=form == "date"))
+
+    async def _upload(self, call: Call, _key: ApiKey) -> Reply:
+        filename, content, size = await _read_file(call.request)
+        self.journal.note(call.number, size=size)
+        if size > validation.MAX_UPLOAD:
+            raise refusal("too_large", f"file size {size} exceeds maximum {validation.MAX_UPLOAD} bytes")
+        content_type = validation.image_type(content)
+        url = await asyncio.to_thread(self.files.save, filename, content_type, content)
+        told = {"url": url, "filename": filename, "content_type": content_type, "bytes": size}
+        await asyncio.sleep(call.delay)
+        return json_reply({**told, "created_at": int(self.clock.now())})
+
+    def _submit(self, modality: Modality) -> Handler:
+        async def submit(call: Call, key: ApiKey) -> Reply:
+            headers = call.request.headers
+            delay = call.delay + self.apimart.settings.submit_delay
+            idempotency_key, version = headers.get("Idempotency-Key"), headers.get("X-APIMart-Response-Version")
+            submission = Submission(modality, key, call.body, idempotency_key, version, call.request_id, delay)
+            reply = self.apimart.submit(submission)
+            if delay and "Idempotency-Replayed" not in reply.headers:
+                await asyncio.sleep(delay)
+            return reply
+
+        return submit
+
+    def _status(self, route: PollRoute) -> Handler:
+        async def status(call: Call, key: ApiKey) -> Reply:
+            await asyncio.sleep(call.delay)
+            return self.apimart.status(call.request.match_info["id"], key, route)
+
+        return status
+
+    async def _balance(self, call: Call, key: ApiKey) -> Reply:
+        await asyncio.sleep(call.delay)
+        return self.apimart.balance(key)
+
+    async def _models(self, call: Call, key: ApiKey) -> Reply:
+        await asyncio.sleep(call.delay)
+        return self.apimart.models(key)
+
+    async def _model_schema(self, call: Call, _key: ApiKey) -> Reply:
+        query = call.request.query
+        return self.apimart.model_schema(query.get("model", ""), query.get("operation", ""))
+
+    async def _model_docs(self, call: Call, _key: ApiKey) -> Reply:
+        return self.apimart.model_docs(call.request.query.get("model", ""))
+
+    async def _unknown(self, call: Call, _key: ApiKey) -> Reply:
+        raise refusal("not_found", f"Invalid URL ({call.request.method} {call.request.path})")
+
+    async def _file(self, call: Call) -> Reply:
+        await asyncio.sleep(call.delay)
+        found = self.files.find(unquote(call.request.match_info["name"]))
+        if isinstance(found, Reply):
+            return found
+        try:
+            content = await asyncio.to_thread(self.files.read, found)
+        except MissingExtraError as error:
+            return Reply(500, str(error).encode(), "text/plain")
+        return _ranged(call.request, Reply(200, content, found.content_type))
+
+    async def _elsewhere(self, _call: Call) -> Reply:
+        return Reply(200, b"You were redirected here.", "text/plain")
+
+
+_NOTHING = ERRORS["server_error"]
+
+
+def _delay(fault: Fault | None) -> float:
+    return fault.seconds if fault and fault.kind == "delayed" else 0.0
+
+
+def _payload(body: bytes) -> Any:
+    try:
+        return validation.read_object(body) if body else None
+    except RefusedError:
+        return None
+
+
+def _retry_after(seconds: float, *, date: bool) -> str:
+    """Say when to try again; a date is by the client's clock, which this sandbox's advance doesn't move."""
+    whole = math.ceil(seconds)
+    return http_date(time.time() + whole) if date else str(whole)
+
+
+def _ranged(request: web.Request, reply: Reply) -> Reply:
+    """Cut out the range that was asked for."""
+    whole = reply.with_headers(Accept_Ranges="bytes")
+    if "Range" not in request.headers:
+        return whole
+    size = len(reply.body)
+    try:
+        start, stop, _ = request.http_range.indices(size)
+    except ValueError:
+        start = stop = size
+    if start >= stop:
+        return Reply(416, b"", headers={"Content-Range": f"bytes */{size}"})
+    part = replace(whole, status=206, body=reply.body[start:stop])
+    return part.with_headers(Content_Range=f"bytes {start}-{stop - 1}/{size}")
+
+
+async def _read_file(request: web.Request) -> tuple[str, bytes, int]:
+    """Return the name, the content and the size of the part ``file``; what is too large is counted, not kept."""
+    if not request.content_type.startswith("multipart/"):
+        raise refusal("file_missing", "missing or invalid file field: request Content-Type isn't multipart/form-data")
+    try:
+        async for part in await request.multipart():
+            if not isinstance(part, BodyPartReader) or part.name != "file" or part.filename is None:
+                continue
+            return part.filename, *(await _read_part(part))
+    except ValueError as error:
+        raise refusal("file_missing", f"missing or invalid file field: {error}") from None
+    raise refusal("file_missing")
+
+
+async def _read_part(part: BodyPartReader) -> tuple[bytes, int]:
+    content, size = bytearray(), 0
+    while chunk := await part.read_chunk(65_536):
+        size += len(chunk)
+        if size <= validation.MAX_UPLOAD:
+            content += chunk
+    return bytes(content), size

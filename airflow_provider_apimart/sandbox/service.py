@@ -1,0 +1,308 @@
+"""APIMart without HTTP: who may, what is accepted, how far it is, what is left. Every answer is a plain reply."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from random import Random
+from types import MappingProxyType
+from typing import Any
+
+from airflow_provider_apimart.sandbox import dialects
+from airflow_provider_apimart.sandbox.clock import Clock
+from airflow_provider_apimart.sandbox.generations import Generation, GenerationView
+from airflow_provider_apimart.sandbox.hints import Hint, read_hint
+from airflow_provider_apimart.sandbox.idempotency import IdempotencyRecords, Scope, check_key
+from airflow_provider_apimart.sandbox.ledger import Ledger
+from airflow_provider_apimart.sandbox.models import MODELS, Modality, Model, any_model
+from airflow_provider_apimart.sandbox.outputs import output_name, output_names
+from airflow_provider_apimart.sandbox.ratelimit import TokenBucket
+from airflow_provider_apimart.sandbox.replies import ERRORS, Reply, json_reply, refusal
+from airflow_provider_apimart.sandbox.schemas import model_document, model_list, model_schema
+from airflow_provider_apimart.sandbox.settings import ApiKey, SandboxSettings
+from airflow_provider_apimart.sandbox.validation import check_request, check_types, read_object, reference_urls
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """
+    A submit as it came in.
+
+    :param body: its bytes, which idempotency compares
+    :param idempotency_key: the header, if it was sent
+    :param version: the version header, if it was sent
+    :param delay: seconds the answer will be held back, during which the key is in progress
+    """
+
+    modality: Modality
+    key: ApiKey
+    body: bytes
+    idempotency_key: str | None
+    version: str | None
+    request_id: str
+    delay: float
+
+
+class Apimart:
+    """
+    The service's decisions and its memory.
+
+    :param settings: how it behaves; may be replaced at any time
+    :param clock: the time it lives by
+    :param files_url: base of the public URLs it hands out
+
+    ``is_missing`` tells which reference images can't be fetched; a job that needs one fails.
+    """
+
+    def __init__(self, settings: SandboxSettings, clock: Clock, files_url: str) -> None:
+        self.clock = clock
+        self.files_url = files_url
+        self.ledger = Ledger(settings.keys, clock.now)
+        self._idempotency = IdempotencyRecords(clock.now)
+        self._keys = {key.key: key for key in settings.keys}
+        self._dice = Random(settings.seed)
+        self._failed_once: set[bytes] = set()
+        self.is_missing: Callable[[str], bool] = lambda _url: False
+        self.settings = settings
+        self.apply(settings)
+
+    def apply(self, settings: SandboxSettings) -> None:
+        """Behave by other settings from now on; a changed balance counts anew for the usual key."""
+        if settings.balance != self.settings.balance:
+            self.ledger.account(settings.api_key).balance = settings.balance
+        self.settings = settings
+        self._buckets = {
+            route: TokenBucket(rate, self.clock.now)
+            for route, rate in (("any", settings.rate_limit), ("submit", settings.submit_rate_limit))
+            if rate is not None
+        }
+
+    def authenticate(self, authorization: str | None) -> ApiKey:
+        """Return the key a request carries, or refuse it."""
+        scheme, _, key = (authorization or "").partition(" ")
+        if scheme != "Bearer" or key not in self._keys:
+            raise refusal("unauthorized")
+        return self._keys[key]
+
+    def admit(self, route: str) -> None:
+        """Count a request against the rate limits, or refuse it."""
+        for limited in ("any", route):
+            wait = self._buckets[limited].take() if limited in self._buckets else 0.0
+            if wait:
+                raise refusal("rate_limited", retry_after=wait)
+
+    def submit(self, submission: Submission) -> Reply:
+        """Accept a job, repeat the first reply to the same request, or refuse."""
+        scope = self._scope(submission)
+        if scope and (replayed := self._idempotency.replay(scope, submission.body)):
+            return replayed
+        generation = self._accept(submission)
+        reply = self._submitted(generation, submission.version)
+        if scope:
+            retention = self.settings.idempotency_retention
+            self._idempotency.keep(scope, submission.body, reply, delay=submission.delay, retention=retention)
+        return reply
+
+    def _scope(self, submission: Submission) -> Scope | None:
+        if submission.idempotency_key is None or self.settings.ignore_idempotency:
+            return None
+        check_key(submission.idempotency_key)
+        return Scope(submission.key.key, submission.modality, submission.idempotency_key)
+
+    def _accept(self, submission: Submission) -> Generation:
+        payload = read_object(submission.body)
+        check_types(payload)
+        model = self._model(submission, payload)
+        check_request(model, payload)
+        hint = read_hint(payload)
+        if hint.refuse:
+            raise refusal(hint.refuse if hint.refuse in ERRORS else "build_request_failed")
+        generation = self._generation(submission, payload, model, hint)
+        self.ledger.accept(generation)
+        return generation
+
+    def _model(self, submission: Submission, payload: Mapping[str, Any]) -> Model:
+        name = payload.get("model")
+        if not name:
+            raise refusal("model_required")
+        allowed = submission.key.models
+        if allowed is not None and name not in allowed:
+            raise refusal("forbidden")
+        model = MODELS.get(name) or (any_model(name, submission.modality) if self.settings.any_model else None)
+        if model is None:
+            raise refusal("model_not_found", f"model not found: {name}")
+        if model.modality != submission.modality:
+            raise refusal("invalid_request", f"model {name} does not support {submission.modality}_generation")
+        return model
+
+    def _generation(self, submission: Submission, payload: Mapping[str, Any], model: Model, hint: Hint) -> Generation:
+        price = model.cost(payload)
+        return Generation(
+            generation_id=_task_id(self.clock.now()),
+            modality=model.modality,
+            model=model.name,
+            payload=MappingProxyType(payload),
+            api_key=submission.key.key,
+            idempotency_key=submission.idempotency_key,
+            request_id=submission.request_id,
+            created=self.clock.now(),
+            seconds=self._seconds(model, hint),
+            failure=self._unreachable(payload) or self._failure(submission.body, hint),
+            reserved=price * model.reserve,
+            price=price,
+        )
+
+    def _seconds(self, model: Model, hint: Hint) -> float:
+        """Draw a run time; the dice are thrown even for times that are given, so that those leave the others alone."""
+        chance = 1 + self.settings.jitter * (2 * self._dice.random() - 1)
+        if dialects.dialect(self.settings.dialect_of(model.name)).submit == "S5":
+            return 0.0
+        if hint.seconds is not None:
+            return hint.seconds
+        multiple = self.settings.video_multiple if model.modality == "video" else 1.0
+        return self.settings.seconds * multiple * hint.slower * chance
+
+    def _unreachable(self, payload: Mapping[str, Any]) -> str | None:
+        missing = [url for url in reference_urls(payload) if self.is_missing(str(url))]
+        return f"failed to download image: {missing[0]}" if missing else None
+
+    def _failure(self, body: bytes, hint: Hint) -> str | None:
+        digest = hashlib.sha256(body).digest()
+        if hint.once and digest in self._failed_once:
+            return None
+        if hint.once:
+            self._failed_once.add(digest)
+        return hint.fail
+
+    def _submitted(self, generation: Generation, version: str | None) -> Reply:
+        dialect = self._dialect(generation.model)
+        shape = dialect.versioned if version == dialects.VERSION else dialect.submit
+        status, body = dialects.SUBMIT_SHAPES[shape]
+        return json_reply(body(self._task(generation)), status)
+
+    def _dialect(self, model: str) -> dialects.Dialect:
+        return dialects.dialect(self.settings.dialect_of(model))
+
+    def status(self, generation_id: str, key: ApiKey, route: dialects.PollRoute) -> Reply:
+        """
+        Tell how far a job is.
+
+        :param route: the polling route that was asked, which the job's dialect may not have
+        """
+        generation = self.ledger.find(generation_id)
+        dialect = self._dialect(generation.model if generation else "")
+        if dialect.poll_route not in (route, "both"):
+            raise refusal("not_found")
+        if generation is None or generation.api_key != key.key or self._forgotten(generation):
+            raise self._unknown_task(generation_id)
+        return json_reply(dialects.STATUS_SHAPES[dialect.status](self._task(generation)))
+
+    def _forgotten(self, generation: Generation) -> bool:
+        return self.clock.now() > generation.completed + self.settings.task_retention
+
+    def _unknown_task(self, generation_id: str) -> Exception:
+        name = "task_not_found" if self.settings.unknown_task_status == 404 else "invalid_request"
+        return refusal(name, f"task not found: {generation_id}")
+
+    def _task(self, generation: Generation) -> dialects.Task:
+        now = self.clock.now()
+        stage = generation.stage(now)
+        completed = generation.completed if generation.finished(now) else 0
+        return dialects.Task(
+            generation_id=generation.generation_id,
+            request_id=generation.request_id,
+            modality=generation.modality,
+            prompt=str(generation.payload.get("prompt") or ""),
+            stage=stage,
+            progress=generation.progress(now),
+            created=int(generation.created),
+            completed=int(completed),
+            cost=generation.charge(now),
+            failure=generation.failure if stage == "failed" else None,
+            urls=self.urls(generation),
+            last_frame_url=self._last_frame(generation),
+            expires_at=int(completed + self.settings.result_lifetime),
+            words=self.settings.status_words,
+            error_form=self.settings.error_form,
+        )
+
+    def _last_frame(self, generation: Generation) -> str | None:
+        if generation.modality == "image" or not generation.payload.get("return_last_frame"):
+            return None
+        return self.public_url("image", output_name(generation.generation_id, "frame", 0))
+
+    def urls(self, generation: Generation) -> tuple[str, ...]:
+        """Return the public URLs of a job's outputs, none before it has completed."""
+        if generation.stage(self.clock.now()) != "completed":
+            return ()
+        names = output_names(generation, self._dialect(generation.model).status)
+        return tuple(self.public_url(generation.modality, name) for name in names)
+
+    def public_url(self, folder: str, name: str) -> str:
+        """Return the URL under which a file is public."""
+        return f"{self.files_url}/f/{folder}/{name}"
+
+    def view(self, generation: Generation) -> GenerationView:
+        """Return a job as it stands."""
+        now = self.clock.now()
+        stage = generation.stage(now)
+        return GenerationView(
+            generation_id=generation.generation_id,
+            modality=generation.modality,
+            model=generation.model,
+            payload=generation.payload,
+            api_key=generation.api_key,
+            idempotency_key=generation.idempotency_key,
+            status=stage,
+            progress=generation.progress(now),
+            cost=generation.charge(now),
+            refunded=stage == "failed",
+            failure=generation.failure if stage == "failed" else None,
+            created=generation.created,
+            completed=generation.completed if generation.finished(now) else None,
+            urls=self.urls(generation),
+        )
+
+    def balance(self, key: ApiKey) -> Reply:
+        """Tell what is left; credits are a tenth of a dollar each."""
+        account = self.ledger.account(key.key)
+        left = -1.0 if account.balance is None else float(account.balance)
+        body = {
+            "success": True,
+            "remain_balance": left,
+            "used_balance": float(account.used),
+            "unlimited_quota": account.balance is None,
+            "remain_credits": left if account.balance is None else left * 10,
+            "used_credits": float(account.used) * 10,
+        }
+        return json_reply(body)
+
+    def models(self, key: ApiKey) -> Reply:
+        """List the models a key may use; with nothing left even this is refused."""
+        balance = self.ledger.account(key.key).balance
+        if balance is not None and balance <= 0:
+            raise refusal("insufficient_balance")
+        return json_reply(model_list(name for name in MODELS if key.models is None or name in key.models))
+
+    def model_schema(self, name: str, operation: str) -> Reply:
+        """Describe a model's input as a JSON schema."""
+        model = MODELS.get(name)
+        if model is None or operation not in ("", f"{model.modality}_generation"):
+            raise refusal("model_not_found", f"model not found: {name}")
+        return json_reply(model_schema(model))
+
+    def model_docs(self, name: str) -> Reply:
+        """Describe a model in Markdown."""
+        if name not in MODELS:
+            raise refusal("model_not_found", f"model not found: {name}")
+        return Reply(200, model_document(MODELS[name]).encode(), "text/markdown")
+
+
+def _task_id(now: float) -> str:
+    """Make an id like the service's: a time and chance in Crockford's base 32."""
+    number = int(now * 1000) << 80 | secrets.randbits(80)
+    return "task_" + "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))

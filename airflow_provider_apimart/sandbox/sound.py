@@ -1,0 +1,25 @@
+"""A short sound, for the dialect whose results are audio."""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import wave
+
+from airflow_provider_apimart.sandbox.outputs import Recipe
+
+RATE = 8000
+
+
+def play(recipe: Recipe) -> bytes:
+    """Play one second of a tone whose pitch comes from the seed; returns a WAV file."""
+    pitch = 220 + sum(recipe.seed.encode()) % 440
+    samples = (int(12_000 * math.sin(2 * math.pi * pitch * i / RATE)) for i in range(RATE))
+    written = io.BytesIO()
+    with wave.open(written, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(RATE)
+        sound.writeframes(b"".join(struct.pack("<h", sample) for sample in samples))
+    return written.getvalue()
