@@ -1,0 +1,30 @@
+"""A virtual clock for conversations, and dice that the tests throw."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from airflow_provider_apimart.api import conversation
+
+from .driver import Clock
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Put every retry loop on a clock that only pauses move."""
+    virtual = Clock()
+    monkeypatch.setitem(conversation.retrying.__kwdefaults__, "clock", virtual)
+    return virtual
+
+
+@pytest.fixture
+def draw(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Let every random draw be the number given."""
+
+    def fix(value: float) -> None:
+        monkeypatch.setattr(random, "random", lambda: value)
+
+    return fix

@@ -1,0 +1,255 @@
+"""What the lab's processes do, with Airflow's own functions: a scheduler's, a triggerer's and a worker's work."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from airflow import settings
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance, clear_task_instances
+from airflow.models.trigger import Trigger
+from airflow.sdk.execution_time import supervisor
+from airflow.triggers.base import TriggerEvent
+from airflow.utils.session import create_session
+from airflow.utils.state import DagRunState, TaskInstanceState
+from airflow.utils.types import DagRunTriggeredByType, DagRunType
+from sqlalchemy import inspect, select, text
+
+from tests.lab.crash_points import install
+
+RECORD_KEY = "apimart_submission"
+_LONGEST_DRIVE = 120.0
+
+
+def prepare_database() -> None:
+    """Create the database and make the DAGs known."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import sync_bag_to_db
+    from airflow.utils import db
+
+    db.initdb()
+    with create_session() as session:
+        DagBundlesManager().sync_bundles_to_db(session=session)
+    sync_bag_to_db(_dag_bag(), "dags-folder", None)
+
+
+def warm_up() -> None:
+    """Do once what every forked process would do again."""
+    # The first request builds the routes of the API, which takes seconds; the thread that serves it must not be forked.
+    client = supervisor.InProcessTestSupervisor._api_client()
+    client.get("health")
+    client.close()
+    del supervisor.in_process_api_server().transport
+    _dag_bag()
+    import airflow_provider_apimart.hooks.apimart
+    import airflow_provider_apimart.triggers.generation  # noqa: F401 - warms the import for the forks
+
+
+def after_fork() -> None:
+    """Give a forked process its own database connections."""
+    settings.dispose_orm(do_log=False)
+    settings.configure_orm()
+
+
+@cache
+def _dag_bag() -> Any:
+    from airflow.dag_processing.dagbag import BundleDagBag
+
+    folder = settings.DAGS_FOLDER
+    bag = BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name="dags-folder")
+    if bag.import_errors:
+        raise RuntimeError(f"DAGs can't be imported: {bag.import_errors}")
+    return bag
+
+
+def _scheduler_dag(dag_id: str) -> Any:
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    return DagSerialization.deserialize_dag(DagSerialization.serialize_dag(_dag_bag().dags[dag_id]))
+
+
+def create(dag_id: str, run_id: str, conf: Mapping[str, Any], number: int) -> None:
+    """Create a DAG run, each on a day of its own."""
+    day = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=number)
+    with create_session() as session:
+        _scheduler_dag(dag_id).create_dagrun(
+            run_id=run_id,
+            logical_date=day,
+            data_interval=(day, day),
+            run_after=day,
+            conf=dict(conf),
+            run_type=DagRunType.MANUAL,
+            state=DagRunState.RUNNING,
+            triggered_by=DagRunTriggeredByType.TEST,
+            start_date=day,
+            session=session,
+        )
+
+
+def drive(dag_id: str, run_id: str, crash: str | None) -> None:
+    """Be scheduler, worker and triggerer of one DAG run until it has ended."""
+    install(crash)
+    give_up_at = time.monotonic() + _LONGEST_DRIVE
+    while _round(dag_id, run_id):
+        if time.monotonic() > give_up_at:
+            raise TimeoutError(f"the run {run_id} of {dag_id} didn't end")
+
+
+def _round(dag_id: str, run_id: str) -> bool:
+    """Do what can be done now; return whether the run goes on."""
+    with create_session() as session:
+        run = _run(dag_id, run_id, session)
+        run.dag = _scheduler_dag(dag_id)
+        schedulable, _ = run.update_state(session=session)
+        if run.state not in (DagRunState.RUNNING, DagRunState.QUEUED):
+            return False
+        for ti in schedulable:
+            _schedule(ti)
+        session.commit()
+        ready = [(ti.id, ti.state) for ti in run.get_task_instances(session=session)]
+    for ti_id, state in ready:
+        if state == TaskInstanceState.SCHEDULED:
+            _work(dag_id, ti_id)
+        elif state == TaskInstanceState.DEFERRED:
+            _trigger(ti_id)
+    time.sleep(0.02)
+    return True
+
+
+def _schedule(ti: TaskInstance) -> None:
+    if ti.state != TaskInstanceState.UP_FOR_RESCHEDULE:
+        ti.try_number += 1
+    ti.state = TaskInstanceState.SCHEDULED
+    ti.scheduled_dttm = datetime.now(UTC)
+
+
+def _run(dag_id: str, run_id: str, session: Any) -> DagRun:
+    return session.scalars(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)).one()
+
+
+def _work(dag_id: str, ti_id: Any) -> None:
+    """Run one try of a task, or its resumption, with Airflow's task runner."""
+    from airflow.sdk.api.datamodels._generated import TaskInstance as RunnableTaskInstance
+
+    with create_session() as session:
+        ti = session.get(TaskInstance, ti_id)
+        ti.set_state(TaskInstanceState.QUEUED, session=session)
+        runnable = RunnableTaskInstance(
+            id=UUID(str(ti.id)),
+            task_id=ti.task_id,
+            dag_id=ti.dag_id,
+            run_id=ti.run_id,
+            try_number=ti.try_number,
+            map_index=ti.map_index,
+            dag_version_id=UUID(str(ti.dag_version_id)),
+        )
+    result = supervisor.run_task_in_process(ti=runnable, task=_dag_bag().dags[dag_id].get_task(runnable.task_id))
+    if result.state == TaskInstanceState.UP_FOR_RETRY:
+        _make_due(ti_id)
+
+
+def _make_due(ti_id: Any) -> None:
+    """Let a retry begin now, whatever delay the DAG asks for."""
+    with create_session() as session:
+        ti = session.get(TaskInstance, ti_id)
+        ti.end_date = datetime.now(UTC) - timedelta(days=1)
+
+
+def _trigger(ti_id: Any) -> None:
+    """Run the trigger of a deferred task from what the database holds of it, and submit its event."""
+    from airflow.sdk.api.datamodels._generated import TaskInstance as RunnableTaskInstance
+    from airflow.sdk._shared.module_loading import import_string
+
+    with create_session() as session:
+        ti = session.get(TaskInstance, ti_id)
+        row = session.get(Trigger, ti.trigger_id)
+        trigger = import_string(row.classpath)(**row.kwargs)
+        runnable = RunnableTaskInstance(
+            id=UUID(str(ti.id)),
+            task_id=ti.task_id,
+            dag_id=ti.dag_id,
+            run_id=ti.run_id,
+            try_number=ti.try_number,
+            map_index=ti.map_index,
+            dag_version_id=UUID(str(ti.dag_version_id)),
+        )
+        trigger_id = row.id
+    event = supervisor.InProcessTestSupervisor.run_trigger_in_process(trigger=trigger, ti=runnable)
+    submit_event(trigger_id, event)
+
+
+def submit_event(trigger_id: int, event: TriggerEvent) -> None:
+    """Resume the deferred task, as the triggerer's job does with an event."""
+    with create_session() as session:
+        Trigger.submit_event(trigger_id, event, session=session)
+
+
+def recover(dag_id: str, run_id: str) -> None:
+    """Fail the tasks whose process has died, as the scheduler does when heartbeats stop: a retry follows if any is left."""
+    with create_session() as session:
+        dag = _scheduler_dag(dag_id)
+        for ti in _run(dag_id, run_id, session).get_task_instances(session=session):
+            if ti.state in (TaskInstanceState.RUNNING, TaskInstanceState.QUEUED):
+                ti.task = dag.get_task(ti.task_id)
+                ti.handle_failure("its process was killed", session=session)
+                session.commit()
+                _make_due(ti.id)
+
+
+def clear(dag_id: str, run_id: str, task_ids: Sequence[str]) -> None:
+    """Clear task instances."""
+    with create_session() as session:
+        run = _run(dag_id, run_id, session)
+        dag = _scheduler_dag(dag_id)
+        tis = [ti for ti in run.get_task_instances(session=session) if ti.task_id in task_ids]
+        for ti in tis:
+            ti.task = dag.get_task(ti.task_id)
+        clear_task_instances(tis, session)
+        session.flush()
+        run.state = DagRunState.RUNNING
+
+
+def view(dag_id: str, run_id: str) -> list[dict[str, Any]]:
+    """Describe all task instances of a run."""
+    where = {"dag_id": dag_id, "run_id": run_id}
+    xcoms = "SELECT task_id, map_index, key, value FROM xcom WHERE dag_id = :dag_id AND run_id = :run_id"
+    records = (
+        "SELECT task_id, map_index, value FROM task_state_store "
+        f"WHERE dag_id = :dag_id AND run_id = :run_id AND key = '{RECORD_KEY}'"
+    )
+    with create_session() as session:
+        pushed: dict[tuple[str, int], dict[str, Any]] = {}
+        for task_id, map_index, key, value in session.execute(text(xcoms), where):
+            pushed.setdefault((task_id, map_index), {})[key] = _loaded(value)
+        stored = {(row[0], row[1]): _loaded(row[2]) for row in session.execute(text(records), where)}
+        return [
+            {
+                "task_id": ti.task_id,
+                "map_index": ti.map_index,
+                "state": ti.state,
+                "try_number": ti.try_number,
+                "max_tries": ti.max_tries,
+                "xcoms": pushed.get((ti.task_id, ti.map_index), {}),
+                "record": stored.get((ti.task_id, ti.map_index)),
+            }
+            for ti in _run(dag_id, run_id, session).get_task_instances(session=session)
+        ]
+
+
+def _loaded(value: Any) -> Any:
+    # SQLite turns a JSON column that holds a bare number into a number.
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def rows(dag_id: str, run_id: str) -> list[str]:
+    """Return every row of every table as text."""
+    with create_session() as session:
+        names = inspect(session.get_bind()).get_table_names()
+        return [f"{name}: {tuple(row)!r}" for name in names for row in session.execute(text(f'SELECT * FROM "{name}"'))]
+

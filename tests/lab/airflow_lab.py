@@ -1,0 +1,169 @@
+"""The side of the lab that tests talk to. It imports no Airflow: that lives in the lab's own processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class TaskView:
+    """
+    A task instance as Airflow's database has it.
+
+    :param record: What lies in the task's state store under the provider's key.
+    """
+
+    task_id: str
+    map_index: int
+    state: str | None
+    try_number: int
+    max_tries: int
+    xcoms: Mapping[str, Any]
+    record: Mapping[str, Any] | None
+
+    @property
+    def returned(self) -> Any:
+        """What the task returned."""
+        return self.xcoms.get("return_value")
+
+
+class Run:
+    """
+    One DAG run in the lab.
+
+    :param lab: Where it runs.
+    """
+
+    def __init__(self, lab: AirflowLab, dag_id: str, run_id: str) -> None:
+        self._lab = lab
+        self.dag_id = dag_id
+        self.run_id = run_id
+
+    def drive(self, *, crash: str | None = None, **environment: str) -> bool:
+        """
+        Run tasks, retries and triggers until the run has ended, or the process was killed.
+
+        :param crash: Name of the crash point at which the process kills itself; see :mod:`tests.lab.crash_points`.
+        :return: Whether the run ended; ``False`` if the process was killed.
+        """
+        reply = self._lab.ask("drive", self, environment, crash=crash)
+        if reply["status"] not in (0, -9):
+            raise AssertionError(f"the lab's process ended with {reply['status']}:\n{self.log[-6000:]}")
+        return bool(reply["status"] == 0)
+
+    def recover(self) -> None:
+        """Do what the scheduler does about tasks whose process has died."""
+        self._result("recover")
+
+    def clear(self, *task_ids: str) -> None:
+        """Clear tasks as a person does in the web interface."""
+        self._result("clear", task_ids=task_ids)
+
+    def view(self, task_id: str, map_index: int = -1) -> TaskView:
+        """Return a task instance as it is now."""
+        return next(view for view in self.views() if (view.task_id, view.map_index) == (task_id, map_index))
+
+    def views(self) -> list[TaskView]:
+        """Return all task instances of the run."""
+        return [TaskView(**view) for view in self._result("view")]
+
+    def rows(self) -> list[str]:
+        """Return every row of every table of Airflow's database as text."""
+        return list(self._result("rows"))
+
+    @property
+    def log(self) -> str:
+        """Everything that Airflow has logged so far in this lab."""
+        return self._lab.log_file.read_text(errors="replace")
+
+    def _result(self, action: str, **arguments: Any) -> Any:
+        reply = self._lab.ask(action, self, {}, **arguments)
+        if reply["status"]:
+            raise AssertionError(f"the lab couldn't {action}:\n{self.log[-6000:]}")
+        return reply["result"]
+
+
+class AirflowLab:
+    """
+    An Airflow of its own.
+
+    :param home: An empty directory for its database, logs and DAGs.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.log_file = home / "lab.log"
+        self._runs = 0
+        self._template: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        self._copy_dags()
+        self.log_file.touch()
+        with self.log_file.open("a") as log:
+            self._template = subprocess.Popen(
+                [sys.executable, "-m", "tests.lab.template"],
+                cwd=PROJECT,
+                env=self._environment(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._template and self._template.stdin:
+            self._template.stdin.close()
+            self._template.wait(timeout=30)
+
+    def start_run(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> Run:
+        """Create a DAG run; nothing runs before :meth:`Run.drive`."""
+        self._runs += 1
+        run = Run(self, dag_id, f"lab_{self._runs}")
+        reply = self.ask("create", run, {}, conf=dict(conf or {}), number=self._runs)
+        if reply["status"]:
+            raise AssertionError(f"the lab couldn't create the run:\n{self.log_file.read_text()[-6000:]}")
+        return run
+
+    def ask(self, action: str, run: Run, environment: Mapping[str, str], **arguments: Any) -> dict[str, Any]:
+        """Let a fresh process of the lab do something, and return its exit status and result."""
+        assert self._template is not None
+        assert self._template.stdin is not None
+        assert self._template.stdout is not None
+        job = {"action": action, "dag_id": run.dag_id, "run_id": run.run_id, "environment": dict(environment)}
+        self._template.stdin.write(json.dumps(job | {"arguments": arguments}) + "\n")
+        self._template.stdin.flush()
+        line = self._template.stdout.readline()
+        if not line:
+            raise AssertionError(f"the lab has died:\n{self.log_file.read_text(errors='replace')[-6000:]}")
+        reply: dict[str, Any] = json.loads(line)
+        return reply
+
+    def _copy_dags(self) -> None:
+        dags = self.home / "dags"
+        dags.mkdir(parents=True)
+        for folder in (PROJECT / "example_dags", PROJECT / "tests" / "dags"):
+            for file in folder.glob("*.py"):
+                shutil.copy(file, dags)
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+        return kept | {
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(self.home / "dags"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}",
+        }

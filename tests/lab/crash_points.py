@@ -1,0 +1,193 @@
+"""Points between two steps of a paid generation at which a process can be made to kill itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+CrashPoint = Callable[[], None]
+
+
+def kill() -> None:
+    """Die as a process does whose machine is gone: nothing is cleaned up, nothing is flushed."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(60)
+
+
+def _before(owner: Any, name: str, when: Callable[..., bool] = lambda *_, **__: True) -> None:
+    original = getattr(owner, name)
+
+    @wraps(original)
+    def killing(*args: Any, **kwargs: Any) -> Any:
+        if when(*args, **kwargs):
+            kill()
+        return original(*args, **kwargs)
+
+    setattr(owner, name, killing)
+
+
+def _after(owner: Any, name: str, when: Callable[..., bool] = lambda *_, **__: True) -> None:
+    original = getattr(owner, name)
+
+    @wraps(original)
+    def killing(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        if when(*args, **kwargs):
+            kill()
+        return result
+
+    setattr(owner, name, killing)
+
+
+def _record_state(state: str) -> Callable[..., bool]:
+    return lambda store, record: record.state == state
+
+
+def _key(key: str) -> Callable[..., bool]:
+    return lambda ti, key_=None, value=None, **kwargs: (key_ or kwargs.get("key")) == key
+
+
+def _store() -> Any:
+    from airflow_provider_apimart.durable.store import RecordStore
+
+    return RecordStore
+
+
+def _ti() -> Any:
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    return RuntimeTaskInstance
+
+
+def _before_record() -> None:
+    _before(_store(), "save_before_paying", _record_state("sending"))
+
+
+def _record_written() -> None:
+    _after(_store(), "save_before_paying", _record_state("sending"))
+
+
+def _post_sent() -> None:
+    """Die when the whole body was handed to the network and the service has had time to take it."""
+    from airflow_provider_apimart.api.worker_transport import _CountedBody
+
+    original = _CountedBody.read
+
+    def read(self: Any, size: int = -1) -> bytes:
+        block = original(self, size)
+        if not block:
+            # The kernel still delivers what was written; the service takes the job while this process dies.
+            time.sleep(0.3)
+            kill()
+        return block
+
+    _CountedBody.read = read  # type: ignore[method-assign]
+
+
+def _reply_read() -> None:
+    from airflow_provider_apimart.api.worker_transport import WorkerTransport
+
+    _after(WorkerTransport, "_send", lambda self, request, body: request.method == "POST")
+
+
+def _before_id_written() -> None:
+    _before(_store(), "save_after_paying", _record_state("submitted"))
+
+
+def _id_written() -> None:
+    _after(_store(), "save_after_paying", _record_state("submitted"))
+
+
+def _id_pushed() -> None:
+    _after(_ti(), "xcom_push", _key("generation_id"))
+
+
+def _link_pushed() -> None:
+    _after(_ti(), "xcom_push", _key("apimart_generation_link"))
+
+
+def _deferring() -> None:
+    from airflow_provider_apimart.operators.generation import ApimartGenerationOperator
+
+    _before(ApimartGenerationOperator, "defer")
+
+
+def _deferred() -> None:
+    """Die on the worker once the deferral is in the database."""
+    from airflow.sdk.execution_time import task_runner
+
+    _before(task_runner, "finalize", lambda ti, state, *_: state == "deferred")
+
+
+def _first_look() -> None:
+    """Die, worker or triggerer, before the first look at the generation."""
+    from airflow_provider_apimart.api.waiting import Wait
+
+    _before(Wait, "decide")
+
+
+def _event_ready() -> None:
+    """Die in the triggerer when the wait is over, before the event is in the database."""
+    from tests.lab import actions
+
+    _before(actions, "submit_event")
+
+
+def _event_submitted() -> None:
+    """Die after the event is in the database, before any worker resumes the task."""
+    from tests.lab import actions
+
+    _after(actions, "submit_event")
+
+
+def _resuming() -> None:
+    from airflow_provider_apimart.operators.generation import ApimartGenerationOperator
+
+    _before(ApimartGenerationOperator, "execute_complete")
+
+
+def _before_delivered() -> None:
+    _before(_store(), "mark_delivered")
+
+
+def _delivered() -> None:
+    _after(_store(), "mark_delivered")
+
+
+def _returned() -> None:
+    """Die when the result is in XCom, before the task counts as successful."""
+    _after(_ti(), "xcom_push", _key("result"))
+
+
+WAITING: dict[str, CrashPoint] = {
+    "before the record": _before_record,
+    "record written": _record_written,
+    "POST sent": _post_sent,
+    "reply read": _reply_read,
+    "before the id is written": _before_id_written,
+    "id written": _id_written,
+    "id in XCom": _id_pushed,
+    "link in XCom": _link_pushed,
+    "looking": _first_look,
+    "before the delivery is noted": _before_delivered,
+    "delivery noted": _delivered,
+    "result half in XCom": _returned,
+}
+DEFERRED: dict[str, CrashPoint] = {
+    **WAITING,
+    "deferring": _deferring,
+    "deferral written": _deferred,
+    "event ready": _event_ready,
+    "event written": _event_submitted,
+    "resuming": _resuming,
+}
+
+
+def install(crash: str | None) -> None:
+    """Arm a crash point in this process."""
+    if crash is not None:
+        DEFERRED[crash]()
