@@ -27,7 +27,8 @@ class RetryPolicy:
     :param first: Upper bound of the first pause in seconds; it doubles with every failure. The pause is drawn evenly
         between nothing and the bound, so that clients which failed together don't return together.
     :param longest: No pause is longer, whatever ``Retry-After`` says.
-    :param repeats_unknown: Whether a submit whose outcome is unknown is sent again.
+    :param unknown_tries: Times that a submit is sent at most while its outcome stays unknown. Fewer, since a service
+        that ignored the idempotency key would charge for each.
     """
 
     tries: int = 8
@@ -35,7 +36,7 @@ class RetryPolicy:
     rate_limited_seconds: float = 1800.0
     first: float = 1.0
     longest: float = 60.0
-    repeats_unknown: bool = True
+    unknown_tries: int = 4
 
     def pause_after(self, error: ApimartError, failures: int, elapsed: float, draw: float) -> float | None:
         """
@@ -45,17 +46,21 @@ class RetryPolicy:
         :param elapsed: Seconds since the first try began.
         :param draw: A random number from 0 to 1.
         """
-        if not self._passes(error):
-            return None
+        tries = self._tries(error)
         pause = self._pause(error.retry_after, failures, draw)
         if isinstance(error, ApimartRateLimitError):
             return pause if elapsed + pause <= self.rate_limited_seconds else None
-        return pause if failures < self.tries and elapsed + pause <= self.seconds else None
+        return pause if failures < tries and elapsed + pause <= self.seconds else None
 
-    def _passes(self, error: ApimartError) -> bool:
-        if isinstance(error, ApimartUnknownOutcomeError):
-            return self.repeats_unknown and not isinstance(error, ApimartIndeterminateOutcomeError)
-        return isinstance(error, ApimartTransientError)
+    def _tries(self, error: ApimartError) -> int:
+        match error:
+            case ApimartIndeterminateOutcomeError():
+                return 0
+            case ApimartUnknownOutcomeError():
+                return min(self.tries, self.unknown_tries)
+            case ApimartTransientError():
+                return self.tries
+        return 0
 
     def _pause(self, retry_after: float | None, failures: int, draw: float) -> float:
         bound = min(self.longest, self.first * 2.0 ** min(failures - 1, 32))

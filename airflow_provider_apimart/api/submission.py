@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api import contract
@@ -23,10 +23,21 @@ class Submission:
 
     :param generation: What the reply tells of the generation: mostly its id, rarely its result at once.
     :param replayed: Whether the service answered an earlier submit's reply again, and charged nothing for this one.
+    :param after_lost_try: Whether the outcome of an earlier try was unknown.
     """
 
     generation: Generation
     replayed: bool = False
+    after_lost_try: bool = False
+
+    @property
+    def may_be_paid_twice(self) -> bool:
+        """
+        Whether an earlier try was lost and this one was taken as new.
+
+        Either the earlier one never arrived, or the service ignores the idempotency key.
+        """
+        return self.after_lost_try and not self.replayed
 
 
 SUBMIT_POLICY = RetryPolicy(tries=8, seconds=600.0, rate_limited_seconds=3600.0)
@@ -48,7 +59,8 @@ def submit(
     """
     lost: list[errors.ApimartUnknownOutcomeError] = []
     try:
-        return (yield from retrying(lambda: _submit_once(modality, payload, idempotency_key, lost), policy))
+        submission = yield from retrying(lambda: _submit_once(modality, payload, idempotency_key, lost), policy)
+        return replace(submission, after_lost_try=bool(lost))
     except errors.ApimartUnknownOutcomeError:
         raise
     except errors.ApimartError as error:

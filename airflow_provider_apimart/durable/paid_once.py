@@ -156,12 +156,21 @@ class PaidOnce:
             raise
 
     def _post(self, record: SubmissionRecord) -> Conversation[Submission]:
-        policy = replace(self.submit_policy, repeats_unknown=self.on_unknown_outcome is not OnUnknownOutcome.FAIL)
+        policy = self.submit_policy
+        if self.on_unknown_outcome is OnUnknownOutcome.FAIL:
+            policy = replace(policy, unknown_tries=1)
         try:
             submission = yield from submit(self.request.modality, self.request.payload, record.idempotency_key, policy)
         except errors.ApimartUnknownOutcomeError as error:
             raise self._unknown(record, error) from error
         self.store.save_after_paying(record.submitted(submission.generation))
+        if submission.may_be_paid_twice:
+            log.warning(
+                "An earlier submit with idempotency key %s was lost, and its repetition was taken as new (generation "
+                "%s). Should the earlier one have arrived after all, the service ignores the key and charged twice",
+                record.idempotency_key,
+                submission.generation.generation_id,
+            )
         return submission
 
     def _unknown(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_apimart.operators.links import ApimartGenerationLink, link_of
+from airflow_provider_apimart.operators.links import ApimartGenerationLink, LinksGeneration
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _DEFAULT_TIMEOUT = timedelta(hours=1)
 
 
-class ApimartGenerationOperator(BaseOperator):
+class ApimartGenerationOperator(LinksGeneration, BaseOperator):
     """
     Submit one generation and, by default, wait for it. Base of the operators for pictures and clips.
 
@@ -148,6 +148,7 @@ class ApimartGenerationOperator(BaseOperator):
         """
         from airflow_provider_apimart.api.waiting import conclude
 
+        self._generation_id = generation_id
         return self._deliver(context, conclude(event, generation_id))
 
     def on_kill(self) -> None:
@@ -193,12 +194,11 @@ class ApimartGenerationOperator(BaseOperator):
 
     def _announce(self, context: Context, generation: Generation) -> None:
         self._generation_id = generation.generation_id
-        link = link_of(generation, self.hook.settings.base_url)
+        context["ti"].xcom_push(key="generation_id", value=generation.generation_id)
+        link = self.link(context, generation, self.hook.settings.base_url)
         self.log.info(
             "Generation %s of %s is %s: %s", generation.generation_id, self.model, generation.status_word, link
         )
-        context["ti"].xcom_push(key="generation_id", value=generation.generation_id)
-        context["ti"].xcom_push(key=ApimartGenerationLink.xcom_key, value=link)
 
     def _wait(self, generation: Generation) -> Wait:
         from airflow_provider_apimart.api.waiting import PollSchedule, Wait
@@ -227,8 +227,7 @@ class ApimartGenerationOperator(BaseOperator):
 
         if generation.status.is_final:
             self.log.info("Generation %s is done%s", generation.generation_id, _price(generation))
-            link = link_of(generation, self.hook.settings.base_url)
-            context["ti"].xcom_push(key=ApimartGenerationLink.xcom_key, value=link)
+            self.link(context, generation, self.hook.settings.base_url)
         record_store(context).mark_delivered(generation)
         return generation.to_xcom()
 

@@ -22,7 +22,7 @@ from airflow_provider_apimart.exceptions import (
     ApimartWaitTimeoutError,
     ApimartWatchedGenerationFailedError,
 )
-from airflow_provider_apimart.operators.links import ApimartGenerationLink, link_of
+from airflow_provider_apimart.operators.links import ApimartGenerationLink, LinksGeneration
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _SHORTEST_RESCHEDULE = 10.0
 
 
-class ApimartGenerationSensor(BaseSensorOperator):
+class ApimartGenerationSensor(LinksGeneration, BaseSensorOperator):
     """
     Wait until a generation is finished and return it, in every mode the same.
 
@@ -173,9 +173,8 @@ class ApimartGenerationSensor(BaseSensorOperator):
             raise AirflowSensorTimeout(str(error)) from error
 
     def _deliver(self, context: Context, generation: Generation) -> dict[str, Any]:
-        link = link_of(generation, self.hook.settings.base_url)
+        link = self.link(context, generation, self.hook.settings.base_url)
         self.log.info("Generation %s is finished: %s", generation.generation_id, link)
-        context["ti"].xcom_push(key=ApimartGenerationLink.xcom_key, value=link)
         return generation.to_xcom()
 
     @contextmanager

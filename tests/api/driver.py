@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from airflow_provider_apimart.api.conversation import Conversation, Pause
@@ -33,7 +34,8 @@ class Held:
 
     @property
     def bodies(self) -> list[bytes]:
-        return [request.content.open().read() for request in self.requests if request.content]
+        files = (request.content.open() for request in self.requests if request.content)
+        return [b"".join(iter(partial(file.read, 65_536), b"")) for file in files]
 
 
 def reply(body: object = None, status: int = 200, **headers: str) -> Reply:

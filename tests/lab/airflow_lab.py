@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 PROJECT = Path(__file__).resolve().parents[2]
+QUICK = {"first": 0.02, "longest": 1.0}
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,26 @@ class Run:
         self.dag_id = dag_id
         self.run_id = run_id
 
-    def drive(self, *, crash: str | None = None, **environment: str) -> bool:
+    def drive(
+        self,
+        connection: str,
+        *,
+        crash: str | None = None,
+        without_store: bool = False,
+        policy: Mapping[str, float] = QUICK,
+    ) -> bool:
         """
         Run tasks, retries and triggers until the run has ended, or the process was killed.
 
+        :param connection: The connection to APIMart as JSON.
         :param crash: Name of the crash point at which the process kills itself; see :mod:`tests.lab.crash_points`.
+        :param without_store: Whether tasks find no state store, as on Airflow below 3.3.
+        :param policy: Changes to the retry policies, so that pauses are short.
         :return: Whether the run ended; ``False`` if the process was killed.
         """
-        reply = self._lab.ask("drive", self, environment, crash=crash)
+        environment = {"AIRFLOW_CONN_APIMART_DEFAULT": connection}
+        arguments = {"crash": crash, "without_store": without_store, "policy": dict(policy)}
+        reply = self._lab.ask("drive", self, environment, **arguments)
         if reply["status"] not in (0, -9):
             raise AssertionError(f"the lab's process ended with {reply['status']}:\n{self.log[-6000:]}")
         return bool(reply["status"] == 0)

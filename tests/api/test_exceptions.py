@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+
+from airflow_provider_apimart import exceptions as errors
+
+CLASSES = [
+    value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, errors.ApimartError)
+]
+NEVER_AGAIN = {
+    errors.ApimartConfigurationError,
+    errors.ApimartInvalidRequestError,
+    errors.ApimartAuthenticationError,
+    errors.ApimartPermissionError,
+    errors.ApimartBalanceError,
+    errors.ApimartModerationError,
+    errors.ApimartGenerationNotFoundError,
+    errors.ApimartIdempotencyKeyReusedError,
+    errors.ApimartIndeterminateOutcomeError,
+    errors.ApimartWatchedGenerationFailedError,
+    errors.ApimartResultExpiredError,
+}
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_what_cannot_be_mended_is_not_retried_by_airflow(kind: type[errors.ApimartError]) -> None:
+    assert issubclass(kind, AirflowException)
+    assert issubclass(kind, AirflowFailException) is (kind in NEVER_AGAIN)
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_an_error_survives_json_pickle_and_copy(kind: type[errors.ApimartError]) -> None:
+    error = kind("why", status=500, code="c", request_id="r", generation_id="g", retry_after=1.5)
+    for again in (
+        errors.error_from_json(json.loads(json.dumps(error.to_json()))),
+        pickle.loads(pickle.dumps(error)),
+        copy.copy(error),
+    ):
+        assert type(again) is kind
+        assert vars(again) == vars(error)
+        assert str(again) == str(error) == "why (HTTP status 500, code c, request id r, generation g)"
+
+
+@pytest.mark.parametrize("name", ["ApimartNewError", "ValueError", "Any", None, 5, "AirflowException"])
+def test_an_unknown_class_becomes_the_plain_one(name: object) -> None:
+    error = errors.error_from_json({"type": name, "message": "why", "status": 500})
+    assert (type(error), error.status) == (errors.ApimartError, 500)
+
+
+@pytest.mark.xfail(strict=True, reason="a fact that this version doesn't know is a TypeError")
+def test_an_unknown_fact_is_left_out() -> None:
+    assert errors.error_from_json({"type": "ApimartError", "message": "why", "new_fact": 1}).message == "why"
+
+
+@pytest.mark.xfail(strict=True, reason="a note is part of vars() and breaks the way back")
+def test_a_note_does_no_harm() -> None:
+    error = errors.ApimartError("why")
+    error.add_note("seen in the trigger")
+    assert errors.error_from_json(error.to_json()).message == "why"

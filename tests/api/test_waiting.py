@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.api.contract import Modality
+from airflow_provider_apimart.api.generation import Generation, GenerationStatus
+from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.api.status import StatusRoutes, look
+from airflow_provider_apimart.api.waiting import (
+    LOOK_POLICY,
+    PollSchedule,
+    Verdict,
+    Wait,
+    conclude,
+    look_patiently,
+    wait_until_final,
+)
+
+from .driver import Clock, Held, error_reply, hold, reply
+from .shapes import RECORDED_COMPLETED, RECORDED_FAILED, RECORDED_PENDING, TASK_ID, URL
+
+PENDING, DONE, FAILED = reply(RECORDED_PENDING), reply(RECORDED_COMPLETED), reply(RECORDED_FAILED)
+NOT_FOUND = error_reply(404, "task not found", 404)
+DOWN = errors.ApimartServerError("No whole reply came back: reset")
+
+
+def waited(*answers: Any, clock: Clock, at_once: bool = True, **wait: Any) -> Held:
+    waiting = Wait(TASK_ID, started_at=clock.now, **{"modality": Modality.IMAGE, **wait})
+    conversation = wait_until_final(waiting, StatusRoutes(), at_once=at_once, clock=clock)
+    return hold(conversation, answers, clock=clock)
+
+
+def test_it_looks_until_it_is_completed(clock: Clock) -> None:
+    held = waited(PENDING, PENDING, DONE, clock=clock)
+    assert held.value.verdict is Verdict.COMPLETED
+    assert held.value.generation.outputs[0].url == URL
+    assert [request.path for request in held.requests] == [f"/v1/tasks/{TASK_ID}?language=en"] * 3
+
+
+def test_it_knows_the_modality_and_the_model(clock: Clock) -> None:
+    generation = waited(DONE, clock=clock, model="m").value.generation
+    assert (generation.modality, generation.model) == (Modality.IMAGE, "m")
+
+
+def test_a_failure_ends_it(clock: Clock) -> None:
+    held = waited(PENDING, FAILED, clock=clock)
+    assert held.value.verdict is Verdict.FAILED
+    assert held.value.generation.failure.message == "upstream error"
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_the_first_look_is_at_once_or_after_a_pause(at_once: bool, clock: Clock) -> None:
+    held = waited(DONE, clock=clock, at_once=at_once)
+    assert held.pauses == ([] if at_once else [2.0])
+
+
+def test_every_look_is_told(clock: Clock) -> None:
+    seen: list[str] = []
+    wait = Wait(TASK_ID, started_at=clock.now)
+    conversation = wait_until_final(
+        wait, StatusRoutes(), at_once=True, clock=clock, on_look=lambda generation: seen.append(generation.status_word)
+    )
+    hold(conversation, [PENDING, DONE], clock=clock)
+    assert seen == ["pending", "completed"]
+
+
+@pytest.mark.parametrize("timeout", [0.0, 1.0, 10.0, 100.0, 3600.0])
+def test_the_last_look_falls_on_the_deadline(timeout: float, clock: Clock) -> None:
+    began = clock.now
+    held = waited(PENDING, clock=clock, deadline=began + timeout)
+    assert held.value.verdict is Verdict.DEADLINE_PASSED
+    assert held.value.generation.generation_id == TASK_ID
+    assert clock.now == pytest.approx(began + timeout)
+
+
+def test_a_generation_that_is_done_at_the_deadline_is_done(clock: Clock) -> None:
+    assert waited(DONE, clock=clock, deadline=clock.now - 5).value.verdict is Verdict.COMPLETED
+
+
+def test_a_wait_that_was_taken_up_again_keeps_its_interval(clock: Clock) -> None:
+    wait = Wait(TASK_ID, started_at=clock.now - 500.0)
+    held = hold(wait_until_final(wait, StatusRoutes(), clock=clock), [DONE], clock=clock)
+    assert held.pauses == [40.0]
+
+
+def test_a_fixed_interval_is_kept(clock: Clock) -> None:
+    held = waited(PENDING, PENDING, DONE, clock=clock, schedule=PollSchedule(7.0))
+    assert held.pauses == [7.0, 7.0]
+
+
+@given(st.floats(0, 1e7), st.floats(0, 1e7))
+def test_the_adaptive_interval_grows_within_its_bounds(one: float, other: float) -> None:
+    schedule, (early, late) = PollSchedule(), sorted((one, other))
+    assert 2.0 <= schedule.seconds_until_next_look(early) <= schedule.seconds_until_next_look(late) <= 60.0
+    # Lag stays a few percent of the run, once that is more than the shortest interval.
+    assert schedule.seconds_until_next_look(late) <= max(2.0, 0.1 * late)
+
+
+@pytest.mark.parametrize(("run", "most"), [(30, 20), (120, 40), (900, 70), (7200, 190)])
+def test_requests_stay_few(run: int, most: int, clock: Clock) -> None:
+    held = waited(PENDING, clock=clock, deadline=clock.now + run)
+    assert len(held.requests) <= most
+
+
+def test_a_clock_that_went_back_does_no_harm() -> None:
+    generation = Generation(TASK_ID, GenerationStatus.RUNNING, "pending")
+    decision = Wait(TASK_ID, started_at=1000.0, deadline=2000.0).decide(generation, now=10.0)
+    assert (decision.verdict, decision.seconds) == (Verdict.LOOK_AGAIN, 2.0)
+
+
+BLIPS: dict[str, Any] = {
+    "no reply": DOWN,
+    "unreached": errors.ApimartConnectionError("APIMart couldn't be reached"),
+    "429": error_reply(429, "x", 429, Retry_After="1"),
+    "500": error_reply(500),
+    "502 html": reply(b"<html>bad gateway</html>", 502),
+    "503": error_reply(503),
+    "408": error_reply(408),
+    "409": error_reply(409),
+    "400 channel": error_reply(400, "x", "get_channel_failed"),
+    "error in 200": reply({"error": {"message": "x", "code": "upstream_error"}}),
+    "success false": reply({"success": False, "message": "x"}),
+    "no json": reply(b"\xff\xfe"),
+    "no status": reply({"code": 200, "data": {"id": TASK_ID}}),
+    "null": reply(None),
+    "500 as code in 200": reply({"code": 500, "message": "x"}),
+}
+
+
+@pytest.mark.parametrize("what", BLIPS)
+def test_a_few_failed_looks_are_survived(what: str, clock: Clock) -> None:
+    held = waited(PENDING, *[BLIPS[what]] * 4, PENDING, *[BLIPS[what]] * 4, DONE, clock=clock)
+    assert held.error is None
+    assert held.value.verdict is Verdict.COMPLETED
+    assert len(held.requests) == 11
+
+
+@pytest.mark.parametrize("what", [name for name in BLIPS if name != "429"])
+def test_too_many_failed_looks_keep_the_generation(what: str, clock: Clock) -> None:
+    held = waited(BLIPS[what], clock=clock)
+    assert type(held.error) is errors.ApimartStatusUnreadableError
+    assert held.error.generation_id == TASK_ID
+    assert len(held.requests) == LOOK_POLICY.tries
+
+
+ENDS: dict[str, tuple[Any, type[errors.ApimartError]]] = {
+    "401": (error_reply(401, "invalid API key", ""), errors.ApimartAuthenticationError),
+    "402": (error_reply(402), errors.ApimartBalanceError),
+    "403": (error_reply(403), errors.ApimartPermissionError),
+    "307": (reply(b"", 307, Location="https://elsewhere"), errors.ApimartConfigurationError),
+    "404": (NOT_FOUND, errors.ApimartGenerationNotFoundError),
+    "400": (error_reply(400, "task not found"), errors.ApimartGenerationNotFoundError),
+    "410": (error_reply(410), errors.ApimartGenerationNotFoundError),
+    "405": (error_reply(405), errors.ApimartGenerationNotFoundError),
+    "404 html": (reply(b"<html>404</html>", 404), errors.ApimartGenerationNotFoundError),
+    "404 in 200": (reply({"code": 404, "message": "task not found"}), errors.ApimartGenerationNotFoundError),
+}
+
+
+@pytest.mark.parametrize("what", ENDS)
+def test_what_is_no_blip_ends_the_wait_at_once(what: str, clock: Clock) -> None:
+    answer, kind = ENDS[what]
+    held = waited(PENDING, answer, clock=clock)
+    assert type(held.error) is kind
+    assert held.error.generation_id == TASK_ID
+    assert len(held.requests) <= 3
+
+
+def test_retry_after_of_a_status_counts(clock: Clock, draw: Any) -> None:
+    draw(0.0)
+    held = waited(error_reply(429, "x", 429, Retry_After="17"), DONE, clock=clock)
+    assert held.pauses == [17.0]
+
+
+def test_many_rate_limited_looks_are_no_failures(clock: Clock, draw: Any) -> None:
+    draw(0.0)
+    limited = [error_reply(429, "x", 429, Retry_After="10")] * 50
+    assert waited(*limited, DONE, clock=clock).value.verdict is Verdict.COMPLETED
+
+
+OLD = reply({"status": "completed", "url": URL, "fail_reason": ""})
+
+
+@pytest.mark.parametrize("modality", [Modality.IMAGE, Modality.VIDEO])
+@pytest.mark.parametrize("absent", [NOT_FOUND, error_reply(400), error_reply(405), reply(b"<html>404</html>", 404)])
+def test_the_older_route_is_asked_where_the_new_one_knows_nothing(
+    absent: Any, modality: Modality, clock: Clock
+) -> None:
+    held = hold(look("a/b?c", modality, StatusRoutes()), [absent, OLD], clock=clock)
+    assert held.value.outputs[0].url == URL
+    paths = [request.path for request in held.requests]
+    assert paths == ["/v1/tasks/a%2Fb%3Fc?language=en", f"{modality.path}/a%2Fb%3Fc?language=en"]
+
+
+def test_without_a_modality_both_older_routes_are_asked(clock: Clock) -> None:
+    held = hold(look(TASK_ID, None, StatusRoutes()), [NOT_FOUND, NOT_FOUND, OLD], clock=clock)
+    assert held.value.generation_id == TASK_ID
+    assert [request.path.split("/")[2] for request in held.requests] == ["tasks", "images", "videos"]
+
+
+def test_the_route_that_answered_is_asked_first_from_then_on(clock: Clock) -> None:
+    routes = StatusRoutes()
+    hold(look(TASK_ID, Modality.IMAGE, routes), [NOT_FOUND, OLD], clock=clock)
+    held = hold(look(TASK_ID, Modality.IMAGE, routes), [OLD], clock=clock)
+    assert [request.path.split("/")[2] for request in held.requests] == ["images"]
+    # A generation of the other kind is still found.
+    held = hold(look(TASK_ID, Modality.VIDEO, routes), [NOT_FOUND, OLD], clock=clock)
+    assert [request.path.split("/")[2] for request in held.requests] == ["tasks", "videos"]
+
+
+def test_an_unknown_id_names_the_first_route_s_reason(clock: Clock) -> None:
+    held = hold(
+        look(TASK_ID, Modality.IMAGE, StatusRoutes()), [NOT_FOUND, error_reply(404, "Invalid URL")], clock=clock
+    )
+    assert isinstance(held.error, errors.ApimartGenerationNotFoundError)
+    assert (held.error.status, held.error.generation_id) == (404, TASK_ID)
+    assert "task not found" in held.error.message
+
+
+def test_an_older_route_in_trouble_is_a_blip_and_not_the_end(clock: Clock) -> None:
+    wait = Wait(TASK_ID, started_at=clock.now, modality=Modality.IMAGE)
+    held = hold(look_patiently(wait, StatusRoutes()), [NOT_FOUND, error_reply(502), NOT_FOUND, OLD], clock=clock)
+    assert held.value.status is GenerationStatus.COMPLETED
+
+
+EVENTS = {
+    "completed": (DONE, None),
+    "failed": (FAILED, errors.ApimartGenerationFailedError),
+    "moderation": (reply({"status": "failed", "fail_reason": "banned prompt"}), errors.ApimartModerationError),
+}
+
+
+@pytest.mark.parametrize("what", EVENTS)
+def test_a_decision_travels_as_an_event(what: str, clock: Clock) -> None:
+    answer, kind = EVENTS[what]
+    event = waited(answer, clock=clock).value.to_event()
+    travelled = json.loads(json.dumps(event, allow_nan=False))
+    assert travelled == event
+    if kind is None:
+        assert conclude(travelled, TASK_ID).outputs[0].url == URL
+        return
+    with pytest.raises(kind) as raised:
+        conclude(travelled, TASK_ID)
+    assert raised.value.generation_id == TASK_ID
+
+
+def test_a_watched_failure_has_its_own_class(clock: Clock) -> None:
+    event = waited(FAILED, clock=clock).value.to_event()
+    with pytest.raises(errors.ApimartWatchedGenerationFailedError, match="upstream error"):
+        conclude(event, TASK_ID, failure=errors.ApimartWatchedGenerationFailedError)
+
+
+def test_a_passed_deadline_says_the_id(clock: Clock) -> None:
+    event = waited(PENDING, clock=clock, deadline=clock.now).value.to_event()
+    with pytest.raises(errors.ApimartWaitTimeoutError, match=TASK_ID):
+        conclude(event, TASK_ID)
+
+
+@pytest.mark.parametrize(
+    "event", [None, "x", [], {}, {"verdict": "brand_new"}, {"verdict": ["completed"]}, {"verdict": "look_again"}]
+)
+def test_an_event_of_someone_else_keeps_the_generation(event: object) -> None:
+    with pytest.raises(errors.ApimartStatusUnreadableError) as raised:
+        conclude(event, TASK_ID)
+    assert raised.value.generation_id == TASK_ID
+
+
+@pytest.mark.xfail(strict=True, reason="KeyError, TypeError or AttributeError instead of an ApimartError")
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"verdict": "completed"},
+        {"verdict": "completed", "generation": None},
+        {"verdict": "error"},
+        {"verdict": "error", "error": None},
+    ],
+)
+def test_a_damaged_event_keeps_the_generation(event: object) -> None:
+    with pytest.raises(errors.ApimartError):
+        conclude(event, TASK_ID)
+
+
+def test_a_look_policy_of_one_try_gives_up_at_once(clock: Clock) -> None:
+    wait = Wait(TASK_ID, started_at=clock.now)
+    held = hold(look_patiently(wait, StatusRoutes(), RetryPolicy(tries=1)), [DOWN, DONE], clock=clock)
+    assert isinstance(held.error, errors.ApimartStatusUnreadableError)
+    assert held.error.__cause__ is DOWN

@@ -1,0 +1,128 @@
+"""
+Kill the process with SIGKILL between every two steps of a paid generation, retry, and count what was billed.
+
+``python -m tests.durable.crash_sweep`` prints the table; the tests run a short form of it.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from airflow_provider_apimart.sandbox import Sandbox, SandboxSettings
+from tests.lab import AirflowLab, Run
+from tests.lab.crash_points import DEFERRED, WAITING
+
+_LABS = 2
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """
+    One place to crash at.
+
+    :param point: Name of the crash point.
+    """
+
+    point: str
+    deferrable: bool
+    mapped: bool
+
+    @property
+    def dag_id(self) -> str:
+        """The DAG of the lab that it runs."""
+        return f"lab_{'mapped' if self.mapped else 'single'}_{'deferred' if self.deferrable else 'waiting'}"
+
+    @property
+    def tasks(self) -> int:
+        """How many task instances there are to pay for."""
+        return 2 if self.mapped else 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """
+    What a crash led to.
+
+    :param killed: Whether the process really died at the point.
+    :param accepted: Generations that the service made.
+    :param delivered: Task instances that returned a completed generation.
+    """
+
+    scenario: Scenario
+    killed: bool
+    accepted: int
+    billed: int
+    delivered: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether each task instance was billed once and delivered."""
+        expected = self.scenario.tasks
+        return self.killed and (self.accepted, self.billed, self.delivered) == (expected, expected, expected)
+
+    def __str__(self) -> str:
+        scenario = self.scenario
+        return (
+            f"{scenario.point:<32}{'deferred' if scenario.deferrable else 'waiting':<10}"
+            f"{'mapped' if scenario.mapped else 'single':<8}{'yes' if self.killed else 'NO':<8}"
+            f"{scenario.tasks:>6}{self.billed:>8}{self.delivered:>11}   {'holds' if self.holds else 'BROKEN'}"
+        )
+
+
+HEADER = f"{'killed at':<32}{'mode':<10}{'map':<8}{'killed':<8}{'tasks':>6}{'billed':>8}{'delivered':>11}"
+
+
+def all_scenarios() -> Iterator[Scenario]:
+    """Return every crash point in every mode."""
+    for mapped in (False, True):
+        yield from (Scenario(point, False, mapped) for point in WAITING)
+        yield from (Scenario(point, True, mapped) for point in DEFERRED)
+
+
+def crash_and_retry(lab: AirflowLab, scenario: Scenario) -> Outcome:
+    """Run a DAG to its crash, recover as the scheduler does, and run it to its end."""
+    with Sandbox(SandboxSettings(seconds=0.3)) as sandbox:
+        run = lab.start_run(scenario.dag_id)
+        killed = not run.drive(sandbox.connection_json(), crash=scenario.point)
+        run.recover()
+        run.drive(sandbox.connection_json())
+        return Outcome(scenario, killed, sandbox.accepted, sandbox.billed, _delivered(run))
+
+
+def _delivered(run: Run) -> int:
+    return sum(
+        view.state == "success" and view.returned is not None and view.returned["status"] == "completed"
+        for view in run.views()
+    )
+
+
+def sweep(scenarios: Iterable[Scenario]) -> Iterator[Outcome]:
+    """Try scenarios, in a few labs side by side, and yield the outcomes as they come."""
+    waiting = list(scenarios)
+    shares = [waiting[index::_LABS] for index in range(_LABS)]
+    with ThreadPoolExecutor(_LABS) as pool:
+        for outcomes in pool.map(_share, shares):
+            yield from outcomes
+
+
+def _share(scenarios: list[Scenario]) -> list[Outcome]:
+    with tempfile.TemporaryDirectory() as home, AirflowLab(Path(home)) as lab:
+        return [crash_and_retry(lab, scenario) for scenario in scenarios]
+
+
+def main() -> int:
+    """Print the table and return 1 if the promise doesn't hold anywhere."""
+    outcomes = sorted(sweep(all_scenarios()), key=lambda outcome: list(all_scenarios()).index(outcome.scenario))
+    print(HEADER, *outcomes, sep="\n")
+    broken = [outcome for outcome in outcomes if not outcome.holds]
+    print(f"\n{len(outcomes)} crashes, {len(broken)} of them broke the promise")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""Hooks that lead to a server of the test, and tiny servers that do what the sandbox can't."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import pytest
+
+from airflow_provider_apimart.api.conversation import Conversation
+from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.api.trigger_transport import TriggerTransport
+from airflow_provider_apimart.hooks.apimart import ApimartHook
+
+T = TypeVar("T")
+Holder = Callable[[ApimartHook, Conversation[Any]], Any]
+
+KEY = "sk-sandbox-key"
+PAYLOAD = {"model": "gemini-3-pro-image-preview", "prompt": "a fox"}
+VIDEO_PAYLOAD = {"model": "kling-v2-6", "prompt": "a fox"}
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(2_000)
+QUICK = RetryPolicy(tries=5, seconds=5.0, rate_limited_seconds=5.0, first=0.01, longest=0.05)
+
+
+def quick_hook(monkeypatch: pytest.MonkeyPatch, host: str, *, password: str = KEY, extra: object = None) -> ApimartHook:
+    """Return a hook for a host that pauses hardly at all."""
+    connection = {"conn_type": "apimart", "host": host, "password": password, "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_APIMART_DEFAULT", json.dumps(connection))
+    hook = ApimartHook()
+    hook.submit_policy = hook.look_policy = hook.upload_policy = QUICK
+    return hook
+
+
+def in_worker(hook: ApimartHook, conversation: Conversation[T]) -> T:
+    """Hold a conversation over requests."""
+    return hook.hold(conversation)
+
+
+def in_trigger(hook: ApimartHook, conversation: Conversation[T]) -> T:
+    """Hold a conversation over aiohttp."""
+
+    async def run() -> T:
+        transport = TriggerTransport(await hook.get_async_settings())
+        await transport.open()
+        try:
+            return await transport.hold(conversation)
+        finally:
+            await transport.close()
+
+    return asyncio.run(run())
+
+
+@dataclass
+class Wire:
+    """
+    A server of raw bytes: what it was sent, and what it says to each request.
+
+    :param said: How many bytes it could say.
+    """
+
+    answers: list[bytes]
+    received: list[bytes] = field(default_factory=list)
+    said: int = 0
+    port: int = 0
+    pieces: float | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def text(self) -> str:
+        return b"".join(self.received).decode("latin-1")
+
+
+def http(status: str, body: bytes = b"", *, headers: str = "", length: int | None = None) -> bytes:
+    """Write a whole HTTP reply."""
+    told = f"Content-Length: {len(body) if length is None else length}\r\n" if length != -1 else ""
+    return f"HTTP/1.1 {status}\r\n{told}Connection: close\r\n{headers}\r\n".encode() + body
+
+
+@contextmanager
+def wire(*answers: bytes, pieces: float | None = None) -> Iterator[Wire]:
+    """
+    Answer one connection after the other with raw bytes, the last answer again and again.
+
+    :param pieces: Seconds between two bytes, for a reply that drips.
+    """
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.settimeout(0.1)
+    server, over = Wire(list(answers), port=listening.getsockname()[1], pieces=pieces), threading.Event()
+
+    def serve() -> None:
+        while not over.is_set():
+            with suppress(TimeoutError, OSError):
+                connection, _ = listening.accept()
+                with connection:
+                    connection.settimeout(0.5)
+                    server.received.append(_read_request(connection))
+                    answer = server.answers.pop(0) if len(server.answers) > 1 else server.answers[0]
+                    _say(connection, answer, server, over)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        over.set()
+        thread.join()
+        listening.close()
+
+
+def _say(connection: socket.socket, answer: bytes, server: Wire, over: threading.Event) -> None:
+    if server.pieces is None:
+        connection.sendall(answer)
+        return
+    for byte in answer:
+        connection.sendall(bytes([byte]))
+        server.said += 1
+        if over.wait(server.pieces):
+            return
+
+
+def _read_request(connection: socket.socket) -> bytes:
+    received = b""
+    while b"\r\n\r\n" not in received:
+        block = connection.recv(65_536)
+        if not block:
+            return received
+        received += block
+    head, _, body = received.partition(b"\r\n\r\n")
+    lower = head.lower()
+    length = int(lower.partition(b"content-length:")[2].partition(b"\r\n")[0] or 0)
+    while len(body) < length:
+        block = connection.recv(65_536)
+        if not block:
+            break
+        body += block
+    while b"transfer-encoding: chunked" in lower and not body.endswith(b"0\r\n\r\n"):
+        body += connection.recv(65_536)
+    return head + b"\r\n\r\n" + body
+
+
+def whole_chain(error: BaseException) -> Iterator[BaseException]:
+    """Go through an exception and all that it drags along."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        found = waiting.pop()
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        yield found
+        waiting += [found.__cause__, found.__context__]
+
+
+def everything_said(error: BaseException) -> str:
+    """Return all that a log of this error could show."""
+    return " ".join(f"{each} {each!r} {each.args!r} {vars(each)!r}" for each in whole_chain(error))
