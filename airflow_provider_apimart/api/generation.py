@@ -7,7 +7,7 @@ import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -60,7 +60,8 @@ class Output:
     One file that a generation made.
 
     :param url: A public, temporary URL. It needs no API key and must never be sent one.
-    :param expires_at: When the URL dies; it can't be renewed.
+    :param expires_at: When the URL dies; it can't be renewed. Where the service doesn't say, 24 hours after the
+        completion, or after it was first seen completed.
     """
 
     url: str
@@ -243,7 +244,7 @@ def _generation(record: JsonObject, word: str, generation_id: str | None, modali
         model=text(record.get("model")),
         progress=number(record.get("progress")),
         estimated_seconds=number(record.get("estimated_time")),
-        outputs=_outputs(record, completed or created, modality) if finished else (),
+        outputs=_outputs(record, completed or created or datetime.now(UTC), modality) if finished else (),
         cost=money(record.get("cost")),
         credits_cost=money(record.get("credits_cost")),
         usage=mapping(record.get("usage")) or None,
@@ -291,8 +292,8 @@ def _result(record: JsonObject) -> JsonObject:
     return {"url": result} if result else record
 
 
-def _outputs(record: JsonObject, lives_from: datetime | None, modality: Modality | None) -> tuple[Output, ...]:
-    expires_at = lives_from + contract.RESULT_LIFETIME if lives_from else None
+def _outputs(record: JsonObject, lives_from: datetime, modality: Modality | None) -> tuple[Output, ...]:
+    expires_at = lives_from + contract.RESULT_LIFETIME
     found: dict[str, Output] = {}
     for source in (_result(record), record):
         for item, kind in _media(source):
@@ -310,7 +311,7 @@ def _media(source: JsonObject) -> Iterator[tuple[object, OutputKind | None]]:
 
 
 def _item_outputs(
-    item: object, kind: OutputKind | None, otherwise: datetime | None, modality: Modality | None
+    item: object, kind: OutputKind | None, otherwise: datetime, modality: Modality | None
 ) -> Iterator[Output]:
     details = item if isinstance(item, Mapping) else {"url": item}
     expires_at = moment(details.get("expires_at")) or otherwise

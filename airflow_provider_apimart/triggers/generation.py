@@ -11,6 +11,7 @@ from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.progress import ProgressLog
 from airflow_provider_apimart.api.waiting import Decision, PollSchedule, Verdict, Wait, wait_until_final
 from airflow_provider_apimart.exceptions import ApimartError
+from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.triggers.shared_transport import shared_transport
 
 
@@ -75,7 +76,10 @@ class ApimartGenerationTrigger(BaseTrigger):
     async def _decision(self) -> Decision:
         try:
             async with shared_transport(self.apimart_conn_id) as (transport, routes):
-                return await transport.hold(wait_until_final(self._wait(), routes, on_look=ProgressLog(self.log)))
+                waiting = wait_until_final(
+                    self._wait(), routes, policy=ApimartHook.look_policy, on_look=ProgressLog(self.log)
+                )
+                return await transport.hold(waiting)
         except ApimartError as error:
             return Decision(Verdict.ERROR, error=error)
 

@@ -78,12 +78,39 @@ names = st.one_of(
     st.text(max_size=5),
     st.sampled_from(
         [
-            "code", "data", "id", "task_id", "status", "object", "error", "message", "success", "result", "images", "videos", "url", "urls",
-            "image_urls", "video_url", "expires_at", "last_frame_url", "cost", "usage", "created", "completed", "progress",
-            "fail_reason", "remain_balance", "unlimited_quota", "bytes", "created_at", "request_id", "type",
+            "code",
+            "data",
+            "id",
+            "task_id",
+            "status",
+            "object",
+            "error",
+            "message",
+            "success",
+            "result",
+            "images",
+            "videos",
+            "url",
+            "urls",
+            "image_urls",
+            "video_url",
+            "expires_at",
+            "last_frame_url",
+            "cost",
+            "usage",
+            "created",
+            "completed",
+            "progress",
+            "fail_reason",
+            "remain_balance",
+            "unlimited_quota",
+            "bytes",
+            "created_at",
+            "request_id",
+            "type",
         ]
     ),
-)  # fmt: skip
+)
 trees = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=5), max_leaves=20
 )
@@ -155,8 +182,25 @@ def replaced(tree: Any, path: tuple[Any, ...], value: Any) -> Any:
 
 
 WRONG: list[Any] = [
-    None, True, 0, -1, 10**400, 1.5, 1e308, "", "x", "\ud800", "-Infinity", [], [None], [[]], {}, {"a": 1}, {"url": []}, ["https://x/a.png"],
-]  # fmt: skip
+    None,
+    True,
+    0,
+    -1,
+    10**400,
+    1.5,
+    1e308,
+    "",
+    "x",
+    "\ud800",
+    "-Infinity",
+    [],
+    [None],
+    [[]],
+    {},
+    {"a": 1},
+    {"url": []},
+    ["https://x/a.png"],
+]
 REAL: dict[str, list[Any]] = {
     "submit": [
         *WITH_ID.values(),

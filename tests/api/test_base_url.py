@@ -38,15 +38,27 @@ SECRET = "s3cr3t"
 @pytest.mark.parametrize(
     ("written", "reason"),
     [
-        ("", "no host"), ("https://", "no host"), ("https:///v1", "no host"), ("http://:80", "no host"), ("https://a b", "no host"),
-        ("ftp://api.apimart.ai", "'ftp'"), ("file:///etc/passwd", "'file'"), ("javascript://x", "'javascript'"),
-        (f"https://user:{SECRET}@api.apimart.ai", "credentials"), (f"{SECRET}@api.apimart.ai", "credentials"),
-        (f"https://api.apimart.ai?key={SECRET}", "query"), (f"https://api.apimart.ai/#{SECRET}", "fragment"),
-        (f"https://user:{SECRET}", "port"), ("https://api.apimart.ai:99999", "port"), ("https://api.apimart.ai:-1", "port"),
-        (f"https://[{SECRET}", "malformed"), (f"https://{SECRET}℀.example", "malformed"),
-        (f"https://user:{SECRET}/x@api.apimart.ai", "port"), (f"https://user:{SECRET}?@api.apimart.ai", "port"),
+        ("", "no host"),
+        ("https://", "no host"),
+        ("https:///v1", "no host"),
+        ("http://:80", "no host"),
+        ("https://a b", "no host"),
+        ("ftp://api.apimart.ai", "'ftp'"),
+        ("file:///etc/passwd", "'file'"),
+        ("javascript://x", "'javascript'"),
+        (f"https://user:{SECRET}@api.apimart.ai", "credentials"),
+        (f"{SECRET}@api.apimart.ai", "credentials"),
+        (f"https://api.apimart.ai?key={SECRET}", "query"),
+        (f"https://api.apimart.ai/#{SECRET}", "fragment"),
+        (f"https://user:{SECRET}", "port"),
+        ("https://api.apimart.ai:99999", "port"),
+        ("https://api.apimart.ai:-1", "port"),
+        (f"https://[{SECRET}", "malformed"),
+        (f"https://{SECRET}℀.example", "malformed"),
+        (f"https://user:{SECRET}/x@api.apimart.ai", "port"),
+        (f"https://user:{SECRET}?@api.apimart.ai", "port"),
     ],
-)  # fmt: skip
+)
 def test_refused_with_the_reason_and_without_the_secret(written: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason) as raised:
         normalise_base_url(written)

@@ -177,11 +177,25 @@ NOW = datetime(2026, 9, 19, 8, 0, 0, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [
-        (None, None), ("0", 0.0), ("5", 5.0), (" 5 ", 5.0), ("1.5", 1.5), ("-3", 0.0), ("inf", 1e9), ("1" * 400, 1e9), ("nan", 0.0),
-        ("Sat, 19 Sep 2026 08:00:30 GMT", 30.0), ("Sat, 19 Sep 2026 10:00:30 +0200", 30.0), ("Sat, 19 Sep 2026 08:00:30", 30.0),
-        ("Sat, 19 Sep 2026 07:59:00 GMT", 0.0), ("", None), ("soon", None), ("Sat, 99 Sep 2026 08:00:30 GMT", None), ("5 seconds", None),
+        (None, None),
+        ("0", 0.0),
+        ("5", 5.0),
+        (" 5 ", 5.0),
+        ("1.5", 1.5),
+        ("-3", 0.0),
+        ("inf", 1e9),
+        ("1" * 400, 1e9),
+        ("nan", 0.0),
+        ("Sat, 19 Sep 2026 08:00:30 GMT", 30.0),
+        ("Sat, 19 Sep 2026 10:00:30 +0200", 30.0),
+        ("Sat, 19 Sep 2026 08:00:30", 30.0),
+        ("Sat, 19 Sep 2026 07:59:00 GMT", 0.0),
+        ("", None),
+        ("soon", None),
+        ("Sat, 99 Sep 2026 08:00:30 GMT", None),
+        ("5 seconds", None),
     ],
-)  # fmt: skip
+)
 def test_retry_after_in_both_forms(header: str | None, seconds: float | None) -> None:
     assert retry_after_seconds(header, lambda: NOW) == seconds
 

@@ -36,12 +36,14 @@ class Trouble:
     :param kind: The sandbox's name of the fault, ``None`` where no one listens yet.
     :param arrives: Whether the service got the request and made the generation.
     :param passes: Whether the operator gets the result once the trouble is over.
+    :param unknown: Whether the operator can't know from the answer if the generation runs.
     """
 
     name: str
     kind: str | None
     arrives: bool
     passes: bool = True
+    unknown: bool = True
     options: dict[str, Any] = field(default_factory=dict, hash=False)
 
 
@@ -58,15 +60,15 @@ TROUBLES = (
     Trouble("503 after accepting", "unavailable", arrives=True),
     Trouble("504 after accepting", "gateway_timeout", arrives=True),
     Trouble("503 before accepting", "unavailable", arrives=False, options={"when": "before"}),
-    Trouble("503 keys unavailable", "idempotency_unavailable", arrives=False),
+    Trouble("503 keys unavailable", "idempotency_unavailable", arrives=False, unknown=False),
     Trouble("409 in progress", "idempotency_in_progress", arrives=False),
     Trouble("409 indeterminate", "idempotency_result_indeterminate", arrives=True, passes=False),
     Trouble("409 key reused", "idempotency_key_reused", arrives=False, passes=False),
-    Trouble("429, Retry-After seconds", "rate_limited", arrives=False),
-    Trouble("429, Retry-After date", "rate_limited", arrives=False, options={"retry_after_date": True}),
-    Trouble("400 channel busy", "get_channel_failed", arrives=False),
+    Trouble("429, Retry-After seconds", "rate_limited", arrives=False, unknown=False),
+    Trouble("429, Retry-After date", "rate_limited", arrives=False, unknown=False, options={"retry_after_date": True}),
+    Trouble("400 channel busy", "get_channel_failed", arrives=False, unknown=False),
     Trouble("closed before reading", "closed_before_reading", arrives=False),
-    Trouble("connection refused", None, arrives=False),
+    Trouble("connection refused", None, arrives=False, unknown=False),
 )
 
 
@@ -77,17 +79,26 @@ class Case:
 
     :param always: Whether the trouble hits every submit, or only the first.
     :param honours_key: Whether the service honours the idempotency key.
+    :param repeats: Whether the operator may repeat a submit whose outcome is unknown.
     """
 
     trouble: Trouble
     deferrable: bool = False
     always: bool = False
     honours_key: bool = True
+    repeats: bool = True
+
+    @property
+    def dag_id(self) -> str:
+        """The DAG of the lab that it runs."""
+        if not self.repeats:
+            return "lab_single_unrepeated"
+        return f"lab_single_{'deferred' if self.deferrable else 'waiting'}"
 
     @property
     def delivers(self) -> bool:
         """Whether the result can reach the user."""
-        return self.trouble.passes and not self.always
+        return self.trouble.passes and not self.always and (self.repeats or not self.trouble.unknown)
 
 
 @dataclass(frozen=True)
@@ -106,15 +117,16 @@ class Outcome:
 
     @property
     def holds(self) -> bool:
-        """Whether the promise for a service that honours the key was kept."""
+        """Whether what is promised for the case was kept."""
         expected = int(self.case.trouble.arrives or self.case.delivers)
-        return self.delivered == self.case.delivers and (not self.case.honours_key or self.billed == expected)
+        counts = self.case.honours_key or not self.case.repeats
+        return self.delivered == self.case.delivers and (not counts or self.billed == expected)
 
 
 def try_out(lab: AirflowLab, case: Case) -> Outcome:
     """Run a DAG of one paid generation with three retries into a trouble, to its end."""
     with _service(case) as (sandbox, base_url):
-        run = lab.start_run(f"lab_single_{'deferred' if case.deferrable else 'waiting'}")
+        run = lab.start_run(case.dag_id)
         connection = {"conn_type": "apimart", "host": base_url, "password": "sk-sandbox-key"}
         run.drive(json.dumps(connection | {"extra": {"timeout": 0.5}}), policy=_POLICY)
         view = run.view("generate")
@@ -181,6 +193,7 @@ _COLUMNS = {
     "waiting, once": {"deferrable": False, "always": False},
     "deferred, once": {"deferrable": True, "always": False},
     "waiting, always": {"deferrable": False, "always": True},
+    "once, on unknown: fail": {"repeats": False},
 }
 
 
@@ -195,12 +208,13 @@ def main() -> int:
     outcomes = {outcome.case: outcome for outcome in sweep(cases)}
     for honours_key in (True, False):
         print(f"\nA service that {'HONOURS' if honours_key else 'IGNORES'} the idempotency key: billed / POSTs, result\n")
-        print(f"{'trouble':<28}", *(f"{column:<20}" for column in _COLUMNS), sep="")
+        print(f"{'trouble':<28}", *(f"{column:<24}" for column in _COLUMNS), sep="")
         for trouble in TROUBLES:
             row = (outcomes[Case(trouble, honours_key=honours_key, **column)] for column in _COLUMNS.values())
-            print(f"{trouble.name:<28}", *(f"{_cell(outcome):<20}" for outcome in row), sep="")
+            print(f"{trouble.name:<28}", *(f"{_cell(outcome):<24}" for outcome in row), sep="")
     broken = [outcome for outcome in outcomes.values() if not outcome.holds]
     print("\n'once': only the first submit is hit. 'always': every submit of all four tries of the task is.")
+    print('\'on unknown: fail\': the operator has on_unknown_outcome="fail".')
     print(f"{len(outcomes)} cases, {len(broken)} of them broke the promise", *broken, sep="\n")
     return 1 if broken else 0
 

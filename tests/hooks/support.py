@@ -93,7 +93,7 @@ def wire(*answers: bytes, pieces: float | None = None) -> Iterator[Wire]:
     :param pieces: Seconds between two bytes, for a reply that drips.
     """
     listening = socket.create_server(("127.0.0.1", 0))
-    listening.settimeout(0.1)
+    listening.settimeout(0.02)
     server, over = Wire(list(answers), port=listening.getsockname()[1], pieces=pieces), threading.Event()
 
     def serve() -> None:

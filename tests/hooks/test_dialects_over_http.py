@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.sandbox import Fault, Sandbox
 from airflow_provider_apimart.sandbox.dialects import DIALECTS, ERROR_FORMS, STATUS_SHAPES, SUBMIT_SHAPES
 
-from .support import PAYLOAD, VIDEO_PAYLOAD, http, quick_hook, wire
+from .support import PAYLOAD, QUICK, VIDEO_PAYLOAD, http, quick_hook, wire
 
 WITHOUT_MEDIA = ("T6", "T7")
 
@@ -115,28 +117,85 @@ def test_a_wait_survives_failed_looks(sandbox: Sandbox, hook: ApimartHook) -> No
     assert generated(hook, "image").status is GenerationStatus.COMPLETED
 
 
-# Bodies as they were recorded or documented, each over real HTTP.
-RECORDED: list[tuple[str, str, bytes, type[errors.ApimartError], int]] = [
-    ("upload", "400 Bad Request", b'{"error":{"message":"missing or invalid file field: http: no such file","type":"invalid_request_error"}}', errors.ApimartInvalidRequestError, 1),
-    ("upload", "400 Bad Request", b'{"error":{"message":"unsupported image type: application/pdf, allowed: jpeg, png, gif, webp","type":"invalid_request_error"}}', errors.ApimartInvalidRequestError, 1),
-    ("upload", "413 Too Large", b'{"error":{"message":"file size 25165824 exceeds maximum 20971520 bytes","type":"invalid_request_error"}}', errors.ApimartInvalidRequestError, 1),
-    ("upload", "429 Too Many", b'{"error":{"code":429,"message":"Rate limit exceeded. Please try again later","type":"rate_limit_error"}}', errors.ApimartRateLimitError, 0),
-    ("upload", "500 Error", b'{"error":{"message":"failed to upload image","type":"server_error"}}', errors.ApimartServerError, 5),
-    ("submit", "400 Bad Request", b'{"error":{"code":400,"message":"prompt is required","type":"invalid_request_error"}}', errors.ApimartInvalidRequestError, 1),
-    ("submit", "402 Payment Required", b'{"error":{"code":402,"message":"insufficient balance","type":"payment_required"}}', errors.ApimartBalanceError, 1),
-    ("submit", "403 Forbidden", b'{"error":{"code":403,"message":"no permission for this model","type":"permission_error"}}', errors.ApimartPermissionError, 1),
-    ("submit", "500 Error", b'{"error":{"code":500,"message":"build_request_failed: invalid size: 1024x1024, allowed: 1:1 / 16:9","type":"server_error"}}', errors.ApimartInvalidRequestError, 1),
-    ("submit", "500 Error", b'{"error":{"code":500,"message":"build_request_failed: content moderation failed: sensitive content detected","type":"server_error"}}', errors.ApimartModerationError, 1),
-    ("submit", "401 Unauthorized", b'{"error":{"code":"","message":"invalid API key (request id: 20260919112233445566)","param":"","type":"apimart_error"}}', errors.ApimartAuthenticationError, 1),
-    ("task", "200 OK", b'{"code":200,"data":{"id":"task_x","status":"failed","progress":100,"created":1781589029,"completed":1781589050,"error":{"message":"upstream error","code":""}}}', errors.ApimartGenerationFailedError, 1),
-]  # fmt: skip
+INVALID, SERVER = "invalid_request_error", "server_error"
+INVALID_SIZE = "build_request_failed: invalid size: 1024x1024, allowed: 1:1 / 16:9"
+MODERATED = "build_request_failed: content moderation failed: sensitive content detected"
+FAILED = {
+    "code": 200,
+    "data": {
+        "id": "task_x",
+        "status": "failed",
+        "progress": 100,
+        "created": 1781589029,
+        "completed": 1781589050,
+        "error": {"message": "upstream error", "code": ""},
+    },
+}
+
+
+def said(message: str, type_: str, **more: object) -> dict[str, Any]:
+    return {"error": {"message": message, "type": type_, **more}}
+
+
+Recorded = tuple[str, int, dict[str, Any], type[errors.ApimartError], int]
+# Bodies as they were recorded or documented: route, status, body, error, and how many requests it takes to give up.
+RECORDED: list[Recorded] = [
+    (
+        "upload",
+        400,
+        said("missing or invalid file field: http: no such file", INVALID),
+        errors.ApimartInvalidRequestError,
+        1,
+    ),
+    (
+        "upload",
+        400,
+        said("unsupported image type: application/pdf, allowed: jpeg, png, gif, webp", INVALID),
+        errors.ApimartInvalidRequestError,
+        1,
+    ),
+    (
+        "upload",
+        413,
+        said("file size 25165824 exceeds maximum 20971520 bytes", INVALID),
+        errors.ApimartInvalidRequestError,
+        1,
+    ),
+    (
+        "upload",
+        429,
+        said("Rate limit exceeded. Please try again later", "rate_limit_error", code=429),
+        errors.ApimartRateLimitError,
+        1,
+    ),
+    ("upload", 500, said("failed to upload image", SERVER), errors.ApimartServerError, 5),
+    ("submit", 400, said("prompt is required", INVALID, code=400), errors.ApimartInvalidRequestError, 1),
+    ("submit", 402, said("insufficient balance", "payment_required", code=402), errors.ApimartBalanceError, 1),
+    (
+        "submit",
+        403,
+        said("no permission for this model", "permission_error", code=403),
+        errors.ApimartPermissionError,
+        1,
+    ),
+    ("submit", 500, said(INVALID_SIZE, SERVER, code=500), errors.ApimartInvalidRequestError, 1),
+    ("submit", 500, said(MODERATED, SERVER, code=500), errors.ApimartModerationError, 1),
+    (
+        "submit",
+        401,
+        said("invalid API key (request id: 20260919112233445566)", "apimart_error", code="", param=""),
+        errors.ApimartAuthenticationError,
+        1,
+    ),
+    ("task", 200, FAILED, errors.ApimartGenerationFailedError, 1),
+]
 
 
 @pytest.mark.parametrize(("route", "status", "body", "kind", "requests"), RECORDED)
 def test_recorded_and_documented_errors(
     route: str,
-    status: str,
-    body: bytes,
+    status: int,
+    body: dict[str, Any],
     kind: type[errors.ApimartError],
     requests: int,
     tmp_path: Any,
@@ -144,10 +203,9 @@ def test_recorded_and_documented_errors(
 ) -> None:
     picture = tmp_path / "fox.png"
     picture.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
-    with wire(http(status, body)) as server:
+    with wire(http(f"{status} Said", json.dumps(body).encode())) as server:
         hook = quick_hook(monkeypatch, server.url)
-        if requests == 0:
-            hook.upload_policy = hook.connection_test_policy  # One that doesn't wait out a rate limit.
+        hook.upload_policy = replace(QUICK, rate_limited_seconds=-1.0)
         calls = {
             "upload": lambda: hook.upload_image(picture),
             "submit": lambda: hook.submit_generation("image", PAYLOAD, idempotency_key="k"),
@@ -156,4 +214,4 @@ def test_recorded_and_documented_errors(
         with pytest.raises(errors.ApimartError) as raised:
             calls[route]()
     assert type(raised.value) is kind
-    assert len(server.received) == max(1, requests)
+    assert len(server.received) == requests

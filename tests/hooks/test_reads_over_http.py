@@ -47,7 +47,7 @@ FINAL: dict[str, tuple[str, type[errors.ApimartError]]] = {
 
 @pytest.fixture
 def impatient(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> ApimartHook:
-    return quick_hook(monkeypatch, sandbox.base_url, extra={"timeout": 0.4})
+    return quick_hook(monkeypatch, sandbox.base_url, extra={"timeout": 0.7})
 
 
 def look(hook: ApimartHook, holder: Holder, generation_id: str) -> Any:

@@ -94,7 +94,7 @@ def test_a_body_that_drips_runs_out_of_time(sandbox: Sandbox, monkeypatch: pytes
 
 def said_before_given_up(holder: Holder, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
     answer = http("200 OK", OK)
-    with wire(answer, pieces=0.01) as server:
+    with wire(answer, pieces=0.015) as server:
         hook = quick_hook(monkeypatch, server.url, extra={"timeout": 0.2})
         with pytest.raises(errors.ApimartServerError):
             holder(hook, balance())

@@ -54,7 +54,7 @@ SLOW = ("no answer", "endless")
 
 @pytest.fixture
 def impatient(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> ApimartHook:
-    return quick_hook(monkeypatch, sandbox.base_url, extra={"timeout": 0.4})
+    return quick_hook(monkeypatch, sandbox.base_url, extra={"timeout": 0.7})
 
 
 @pytest.mark.parametrize("row", PASSES)

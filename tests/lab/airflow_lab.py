@@ -58,6 +58,7 @@ class Run:
         crash: str | None = None,
         without_store: bool = False,
         policy: Mapping[str, float] = QUICK,
+        **environment: str,
     ) -> bool:
         """
         Run tasks, retries and triggers until the run has ended, or the process was killed.
@@ -66,9 +67,10 @@ class Run:
         :param crash: Name of the crash point at which the process kills itself; see :mod:`tests.lab.crash_points`.
         :param without_store: Whether tasks find no state store, as on Airflow below 3.3.
         :param policy: Changes to the retry policies, so that pauses are short.
+        :param environment: Variables of the process, for the DAGs of the lab to read.
         :return: Whether the run ended; ``False`` if the process was killed.
         """
-        environment = {"AIRFLOW_CONN_APIMART_DEFAULT": connection}
+        environment = environment | {"AIRFLOW_CONN_APIMART_DEFAULT": connection}
         arguments = {"crash": crash, "without_store": without_store, "policy": dict(policy)}
         reply = self._lab.ask("drive", self, environment, **arguments)
         if reply["status"] not in (0, -9):

@@ -1,0 +1,32 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Before anything imports Airflow: unit tests must neither read nor write the Airflow of whoever runs them.
+os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="apimart-tests-")
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+
+from airflow_provider_apimart.sandbox import Sandbox, SandboxSettings
+from tests.lab import AirflowLab
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowLab]:
+    """Provide a real Airflow, shared by all tests: each makes DAG runs of its own."""
+    home: Path = tmp_path_factory.mktemp("lab")
+    with AirflowLab(home) as airflow:
+        yield airflow
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """Provide a fresh APIMart whose pictures take a third of a second."""
+    with Sandbox(SandboxSettings(seconds=0.3)) as apimart:
+        yield apimart

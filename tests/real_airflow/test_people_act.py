@@ -1,0 +1,185 @@
+"""What becomes of a paid generation when people clear, change, kill and wait, in a real Airflow."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from airflow_provider_apimart.sandbox import Fault, Sandbox
+from tests.lab import AirflowLab
+
+
+@pytest.mark.parametrize("without_store", [False, True])
+def test_clearing_a_finished_task_makes_a_new_generation(
+    lab: AirflowLab, sandbox: Sandbox, without_store: bool
+) -> None:
+    run = lab.start_run("lab_single_waiting")
+    run.drive(sandbox.connection_json(), without_store=without_store)
+    first = run.view("generate").returned
+    run.clear("generate")
+    run.drive(sandbox.connection_json(), without_store=without_store)
+    second = run.view("generate").returned
+    assert sandbox.billed == 2
+    assert first["generation_id"] != second["generation_id"]
+    assert second["status"] == "completed"
+
+
+@pytest.mark.parametrize("point", ["id written", "event ready", "deferral written"])
+def test_clearing_a_running_task_takes_its_generation_up(lab: AirflowLab, sandbox: Sandbox, point: str) -> None:
+    run = lab.start_run("lab_single_deferred")
+    assert not run.drive(sandbox.connection_json(), crash=point)
+    run.recover()
+    run.clear("generate")
+    run.drive(sandbox.connection_json())
+    view = run.view("generate")
+    assert sandbox.billed == 1
+    assert view.state == "success"
+    assert view.returned["generation_id"] == sandbox.generations[0].generation_id
+
+
+def test_a_finished_generation_that_was_never_delivered_is_delivered_after_a_clear(
+    lab: AirflowLab, sandbox: Sandbox
+) -> None:
+    run = lab.start_run("lab_single_waiting")
+    assert not run.drive(sandbox.connection_json(), crash="looking")
+    sandbox.complete_all()
+    run.recover()
+    run.clear("generate")
+    run.drive(sandbox.connection_json())
+    assert sandbox.billed == 1
+    assert run.view("generate").returned["status"] == "completed"
+
+
+def test_a_changed_input_makes_a_new_generation_and_names_the_one_left_behind(
+    lab: AirflowLab, sandbox: Sandbox
+) -> None:
+    run = lab.start_run("lab_changing_input")
+    assert not run.drive(sandbox.connection_json(), crash="id written", LAB_PROMPT="a cat")
+    run.recover()
+    run.drive(sandbox.connection_json(), LAB_PROMPT="a dog")
+    left_behind, made = sandbox.generations
+    assert run.view("generate").returned["generation_id"] == made.generation_id
+    assert made.payload["prompt"] == "a dog"
+    assert f"Generation {left_behind.generation_id} is left behind" in run.log
+
+
+@pytest.mark.parametrize("without_store", [False, True])
+def test_a_generation_that_failed_upstream_is_retried_as_a_new_one(
+    lab: AirflowLab, sandbox: Sandbox, without_store: bool
+) -> None:
+    run = lab.start_run("lab_single_deferred", {"prompt": "[sandbox: fail once]"})
+    run.drive(sandbox.connection_json(), without_store=without_store)
+    view = run.view("generate")
+    assert (view.state, view.try_number) == ("success", 2)
+    assert (sandbox.accepted, sandbox.billed) == (2, 1)
+    first, second = sandbox.generations
+    assert first.refunded
+    assert first.idempotency_key != second.idempotency_key
+
+
+@pytest.mark.parametrize("point", ["POST sent", "before the id is written", "looking"])
+def test_without_a_store_the_derived_key_alone_bills_a_crash_once(
+    lab: AirflowLab, sandbox: Sandbox, point: str
+) -> None:
+    run = lab.start_run("lab_single_waiting")
+    assert not run.drive(sandbox.connection_json(), crash=point, without_store=True)
+    run.recover()
+    assert run.drive(sandbox.connection_json(), without_store=True)
+    assert sandbox.billed == 1
+    assert run.view("generate").returned["status"] == "completed"
+
+
+@pytest.mark.parametrize("dag_id", ["lab_impatient_waiting", "lab_impatient_deferred"])
+def test_a_wait_that_ran_out_is_taken_up_by_the_retry(lab: AirflowLab, sandbox: Sandbox, dag_id: str) -> None:
+    sandbox.configure(seconds=1.0, jitter=0.0)
+    run = lab.start_run(dag_id)
+    run.drive(sandbox.connection_json())
+    view = run.view("generate")
+    assert view.state == "success"
+    assert view.try_number > 1
+    assert sandbox.billed == 1
+    assert "goes on and bills; a retry of the task takes it up again" in run.log
+
+
+@pytest.mark.parametrize("dag_id", ["lab_single_waiting", "lab_single_deferred"])
+def test_an_outage_of_the_status_is_outlived(lab: AirflowLab, sandbox: Sandbox, dag_id: str) -> None:
+    """More failed looks in a row than one wait tolerates: the retry takes the same generation up."""
+    sandbox.inject(Fault("bad_gateway", on="status", times=9))
+    run = lab.start_run(dag_id)
+    run.drive(sandbox.connection_json(), policy={"first": 0.01, "longest": 0.02})
+    view = run.view("generate")
+    assert (view.state, view.try_number) == ("success", 2)
+    assert sandbox.billed == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ("unauthorized", "ApimartAuthenticationError"),
+        ("insufficient_balance", "ApimartBalanceError"),
+        ("forbidden", "ApimartPermissionError"),
+        ("build_request_failed", "ApimartInvalidRequestError"),
+        ("moderation_failed", "ApimartModerationError"),
+    ],
+)
+def test_what_cannot_be_mended_skips_the_retries(lab: AirflowLab, sandbox: Sandbox, fault: str, error: str) -> None:
+    sandbox.inject(Fault(fault))
+    run = lab.start_run("lab_single_waiting")
+    before = run.log.count(f"{error}:")
+    run.drive(sandbox.connection_json())
+    view = run.view("generate")
+    assert (view.state, view.try_number) == ("failed", 1)
+    assert sandbox.accepted == 0
+    assert run.log.count(f"{error}:") > before
+
+
+@pytest.mark.parametrize("dag_id", ["lab_single_waiting", "lab_single_deferred"])
+def test_moderation_of_the_result_skips_the_retries(lab: AirflowLab, sandbox: Sandbox, dag_id: str) -> None:
+    run = lab.start_run(dag_id, {"prompt": "[sandbox: moderation]"})
+    run.drive(sandbox.connection_json())
+    view = run.view("generate")
+    assert (view.state, view.try_number) == ("failed", 1)
+    assert (sandbox.accepted, sandbox.billed) == (1, 0)
+
+
+def test_a_person_decides_when_the_service_cannot_tell(lab: AirflowLab, sandbox: Sandbox) -> None:
+    sandbox.inject(Fault("idempotency_result_indeterminate"))
+    run = lab.start_run("lab_single_waiting")
+    run.drive(sandbox.connection_json())
+    stopped = run.view("generate")
+    assert (stopped.state, stopped.try_number) == ("failed", 1)
+    assert stopped.record is not None
+    assert stopped.record["idempotency_key"] in run.log
+    run.clear("generate")
+    run.drive(sandbox.connection_json())
+    view = run.view("generate")
+    assert view.state == "success"
+    assert view.record is not None
+    assert view.record["attempt"] == 2
+    assert sandbox.accepted == 2
+
+
+def test_a_mended_key_takes_the_running_generation_up(lab: AirflowLab, sandbox: Sandbox) -> None:
+    """An API key that is replaced while a generation runs must not make a second one."""
+    run = lab.start_run("lab_single_waiting")
+    assert not run.drive(sandbox.connection_json(), crash="id written")
+    run.recover()
+    bad = json.dumps(json.loads(sandbox.connection_json()) | {"password": "sk-revoked"})
+    run.drive(bad)
+    assert run.view("generate").state == "failed"
+    run.clear("generate")
+    run.drive(sandbox.connection_json())
+    assert run.view("generate").state == "success"
+    assert sandbox.billed == 1
+
+
+def test_the_id_is_known_before_the_wait_begins(lab: AirflowLab, sandbox: Sandbox) -> None:
+    run = lab.start_run("lab_single_deferred")
+    assert not run.drive(sandbox.connection_json(), crash="deferral written")
+    view = run.view("generate")
+    generation_id = sandbox.generations[0].generation_id
+    assert view.state == "deferred"
+    assert view.xcoms["generation_id"] == generation_id
+    assert view.xcoms["apimart_generation_link"] == f"{sandbox.base_url}/v1/tasks/{generation_id}"
+    assert generation_id in run.log
