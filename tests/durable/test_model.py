@@ -1,0 +1,267 @@
+"""
+A model of what may be billed, held against the sandbox while tries, crashes, clears and faults interleave at random.
+
+``make sweep`` runs it for many more steps.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.api.contract import Modality
+from airflow_provider_apimart.api.conversation import Conversation, Pause
+from airflow_provider_apimart.api.generation import Generation, GenerationStatus
+from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.api.settings import ClientSettings
+from airflow_provider_apimart.api.status import StatusRoutes
+from airflow_provider_apimart.api.waiting import Wait, look_patiently
+from airflow_provider_apimart.api.worker_transport import WorkerTransport
+from airflow_provider_apimart.durable.identity import PaidRequest, TaskIdentity, key_scope
+from airflow_provider_apimart.durable.paid_once import PaidOnce
+from airflow_provider_apimart.durable.store import RecordStore
+from airflow_provider_apimart.sandbox import Fault, Sandbox, SandboxSettings
+
+QUICK = RetryPolicy(tries=3, unknown_tries=2, first=0.0, longest=0.0)
+FAULTS = (
+    "lost_answer",
+    "truncated",
+    "reset",
+    "garbage",
+    "html_error",
+    "server_error",
+    "bad_gateway",
+    "unavailable",
+    "idempotency_in_progress",
+    "idempotency_unavailable",
+    "idempotency_result_indeterminate",
+    "rate_limited",
+    "get_channel_failed",
+    "insufficient_balance",
+    "unauthorized",
+    "closed_before_reading",
+)
+FOREVER = 1e9
+
+
+class Crash(BaseException):
+    """The process is dead; nothing catches this."""
+
+
+class Process:
+    """
+    One process: everything it does passes here, so that it can die before and after each of its steps.
+
+    :param steps: How many steps it still lives, ``None`` for as long as it likes.
+    """
+
+    def __init__(self, transport: WorkerTransport, steps: int | None) -> None:
+        self._transport = transport
+        self._steps = steps
+
+    def step(self) -> None:
+        if self._steps is not None:
+            self._steps -= 1
+            if self._steps < 0:
+                raise Crash
+
+    def hold(self, conversation: Conversation[Any]) -> Any:
+        try:
+            asked = next(conversation)
+            while True:
+                self.step()
+                try:
+                    reply = None if isinstance(asked, Pause) else self._transport._perform(asked)
+                except errors.ApimartError as error:
+                    self.step()
+                    asked = conversation.throw(error)
+                else:
+                    self.step()
+                    asked = conversation.send(reply)
+        except StopIteration as finished:
+            return finished.value
+
+
+class Store:
+    """Airflow's state store as one process sees it: values are JSON, and the process may die around every write."""
+
+    def __init__(self, rows: dict[str, str], process: Process) -> None:
+        self._rows = rows
+        self._process = process
+
+    def get(self, key: str) -> Any:
+        return json.loads(self._rows[key]) if key in self._rows else None
+
+    def set(self, key: str, value: Any) -> None:
+        self._process.step()
+        self._rows[key] = json.dumps(value)
+        self._process.step()
+
+
+class PaidGenerations(RuleBasedStateMachine):
+    """
+    One task instance in the hands of bad luck and of people.
+
+    ``permitted`` counts what may be billed: one, and one more for each changed input and for each clear by a person
+    of a task that had delivered or had asked them to decide. Crashes, retries and faults never add to it.
+    """
+
+    sandbox: Sandbox
+    store_is_there = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sandbox.reset()
+        self.transport = WorkerTransport(ClientSettings(self.sandbox.api_key, self.sandbox.base_url))
+        self.routes = StatusRoutes()
+        self.rows: dict[str, str] = {}
+        self.marker = 3
+        self.prompt = "a cat"
+        self.inputs = {"a cat"}
+        self.permitted = 1
+        self.delivered: list[str] = []
+        self.ended: str | None = None
+
+    def _paid_once(self, process: Process) -> PaidOnce:
+        payload: Mapping[str, Any] = {"model": "gemini-2.5-flash-image-preview", "prompt": self.prompt}
+        return PaidOnce(
+            task=TaskIdentity("dag", "run", "task", -1, self.marker),
+            request=PaidRequest("apimart_default", Modality.IMAGE, payload),
+            store=RecordStore(Store(self.rows, process) if self.store_is_there else None),
+            key_scope=key_scope(self.sandbox.base_url, self.sandbox.api_key),
+            routes=self.routes,
+            submit_policy=QUICK,
+            look_policy=QUICK,
+        )
+
+    def _try(self, process: Process, patient: bool) -> str:
+        """Do what the operator does in one try, and return how it ended."""
+        paid = self._paid_once(process)
+        generation: Generation = process.hold(paid.obtain())
+        process.step()
+        if patient:
+            self.sandbox.complete_all()
+        wait = Wait(str(generation.generation_id), started_at=0)
+        seen: Generation = process.hold(look_patiently(wait, self.routes, QUICK))
+        if seen.status is GenerationStatus.FAILED:
+            raise errors.ApimartGenerationFailedError("failed", generation_id=seen.generation_id)
+        if seen.status is GenerationStatus.RUNNING:
+            return "timed out"
+        paid.store.mark_delivered(seen)
+        process.step()
+        self.delivered.append(str(seen.generation_id))
+        return "delivered"
+
+    @precondition(lambda self: self.ended not in ("delivered", "stopped", "refused"))
+    @rule(lives=st.none() | st.integers(0, 14), patient=st.booleans())
+    def run_a_try(self, lives: int | None, patient: bool) -> None:
+        """Let a try run, perhaps to its death."""
+        try:
+            self.ended = self._try(Process(self.transport, lives), patient)
+        except Crash:
+            self.ended = "crashed"
+        except errors.ApimartIndeterminateOutcomeError:
+            self.ended = "stopped"
+        except errors.AirflowFailException:
+            self.ended = "refused"
+        except errors.ApimartError:
+            self.ended = "failed"
+
+    @precondition(lambda self: self.ended is not None)
+    @rule()
+    def clear(self) -> None:
+        """Clear the task as a person does."""
+        if self.ended in ("delivered", "stopped") or not self.store_is_there:
+            self.permitted += 1
+        self.marker += 4
+        self.ended = None
+
+    @precondition(lambda self: self.ended not in ("delivered", "stopped"))
+    @rule(prompt=st.sampled_from(["a cat", "a dog", "a hen"]))
+    def change_the_input(self, prompt: str) -> None:
+        """Let the next try have another input."""
+        if prompt != self.prompt:
+            self.permitted += 1
+        self.prompt = prompt
+
+    @rule(kind=st.sampled_from(FAULTS), times=st.integers(1, 4), on=st.sampled_from(["submit", "submit", "status"]))
+    def inject_a_fault(self, kind: str, times: int, on: str) -> None:
+        """Let the next requests meet a fault."""
+        self.sandbox.inject(Fault(kind, on=on, times=times, retry_after=0.0))
+
+    @rule()
+    def end_the_faults(self) -> None:
+        """Let nothing go wrong for a while."""
+        self.sandbox.clear_faults()
+
+    @rule()
+    def fail_upstream(self) -> None:
+        """Let what runs at the service fail, which refunds it."""
+        for generation in self.sandbox.generations:
+            if generation.completed is None:
+                self.sandbox.fail(generation.generation_id)
+
+    @rule()
+    def complete_upstream(self) -> None:
+        """Let what runs at the service finish."""
+        self.sandbox.complete_all()
+
+    @invariant()
+    def billed_is_permitted(self) -> None:
+        """Never is more billed than people have asked for."""
+        assert self.sandbox.billed <= self.permitted
+
+    def teardown(self) -> None:
+        """Let one clean try follow: it must deliver, and nothing that completed may be out of reach."""
+        self.sandbox.clear_faults()
+        if self.ended in ("stopped", "refused"):
+            self.clear()
+        # A generation that failed upstream takes one more try.
+        for _ in range(2):
+            if self.ended != "delivered":
+                self.run_a_try(None, True)
+        assert self.ended in ("delivered", "stopped")
+        assert self.sandbox.billed <= self.permitted
+        if self.ended == "delivered":
+            self._nothing_is_out_of_reach()
+        self.transport.session.close()
+
+    def _nothing_is_out_of_reach(self) -> None:
+        kept = [generation for generation in self.sandbox.generations if not generation.refunded]
+        of_this_input = [each.generation_id for each in kept if each.payload["prompt"] == self.prompt]
+        assert self.delivered[-1] in of_this_input
+        out_of_reach = set(of_this_input) - set(self.delivered)
+        # What people left behind by changing the input to and fro, or by deciding to pay anew.
+        assert len(out_of_reach) < self.permitted
+
+
+class PaidGenerationsWithoutStore(PaidGenerations):
+    """The same below Airflow 3.3, where every clear may pay anew, also that of a running task."""
+
+    store_is_there = False
+
+
+@pytest.mark.parametrize("machine", [PaidGenerations, PaidGenerationsWithoutStore])
+def test_billed_never_exceeds_what_people_asked_for(machine: type[PaidGenerations]) -> None:
+    long = os.environ.get("APIMART_SWEEP") == "1"
+    effort = settings(
+        max_examples=400 if long else 25,
+        stateful_step_count=50 if long else 30,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        derandomize=not long,
+    )
+    with Sandbox(SandboxSettings(seconds=FOREVER, jitter=0, kept_requests=100, balance=None)) as sandbox:
+        machine.sandbox = sandbox
+        machine.TestCase.settings = effort
+        result = machine.TestCase("runTest").run()
+    assert result is not None
+    assert result.wasSuccessful(), "\n".join(trace for _, trace in [*result.failures, *result.errors])
