@@ -14,6 +14,8 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
+_FACTS = ("status", "code", "request_id", "generation_id", "retry_after")
+
 
 class ApimartError(AirflowException):
     """
@@ -58,7 +60,7 @@ class ApimartError(AirflowException):
 
     def to_json(self) -> dict[str, Any]:
         """Return this error as plain JSON, for a trigger's event."""
-        return {"type": type(self).__name__, **vars(self)}
+        return {"type": type(self).__name__, "message": self.message} | {name: getattr(self, name) for name in _FACTS}
 
 
 class ApimartConfigurationError(ApimartError, AirflowFailException):
@@ -117,6 +119,10 @@ class ApimartUnknownOutcomeError(ApimartError):
     """
 
 
+class ApimartSubmitInProgressError(ApimartUnknownOutcomeError):
+    """The identical submit is still being handled, so APIMart reads the key: repeating it can't be charged twice."""
+
+
 class ApimartIndeterminateOutcomeError(ApimartUnknownOutcomeError, AirflowFailException):
     """The outcome of a submit stays unknown and repeating it isn't safe: a person has to look and decide."""
 
@@ -159,9 +165,8 @@ def error_from_json(value: Mapping[str, Any]) -> ApimartError:
 
     :param value: The description. A class this version doesn't know becomes a plain :class:`ApimartError`.
     """
-    facts = dict(value)
-    error_class = _named(facts.pop("type", None))
-    return error_class(str(facts.pop("message", "unknown error")), **facts)
+    facts = {name: value.get(name) for name in _FACTS}
+    return _named(value.get("type"))(str(value.get("message", "unknown error")), **facts)
 
 
 def _named(name: object) -> type[ApimartError]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from urllib.parse import SplitResult, urlsplit
 
 _SCHEMES = ("https", "http")
@@ -18,21 +19,34 @@ def normalise_base_url(written: str) -> str:
     parts = _split(written if "://" in written else f"https://{written}")
     _refuse(parts)
     path = parts.path.rstrip("/").removesuffix("/v1").rstrip("/")
-    return f"{parts.scheme.lower()}://{parts.netloc.lower()}{path}"
+    return f"{parts.scheme.lower()}://{_authority(parts)}{path}"
 
 
 def _split(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # A bad port is only noticed when it is asked for.
-    except ValueError as error:
-        raise ValueError(f"it can't be read as a URL: {_reason(error)}") from None
-    return parts
+    # The library's own messages repeat the text, which may hold credentials: nothing of them is chained.
+    with suppress(ValueError):
+        return urlsplit(url)
+    raise ValueError("it can't be read as a URL: its host is malformed")
 
 
-def _reason(error: ValueError) -> str:
-    # The library's own messages repeat the text, which may hold credentials.
-    return "the port is not a number from 0 to 65535" if "ort" in str(error) else "its host is malformed"
+def _port(parts: SplitResult) -> int | None:
+    with suppress(ValueError):
+        return parts.port
+    raise ValueError("its port is no number from 0 to 65535")
+
+
+def _authority(parts: SplitResult) -> str:
+    """Return host and port in the one form that every HTTP library leaves as it is."""
+    port = _port(parts)
+    return _host(parts.hostname or "") + ("" if port is None else f":{port}")
+
+
+def _host(name: str) -> str:
+    if ":" in name:
+        return f"[{name}]"
+    with suppress(UnicodeError):
+        return name.encode("idna").decode() if not name.isascii() else name
+    raise ValueError("its host is no name that can be looked up")
 
 
 def _refuse(parts: SplitResult) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from airflow_provider_apimart.api.message import Reply, Request
-from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.api.retrying import Failures, RetryPolicy
 from airflow_provider_apimart.exceptions import ApimartError
 
 T = TypeVar("T")
@@ -56,13 +56,14 @@ def retrying(
     :param clock: Seconds that only grow.
     :raises ApimartError: The last error, when the policy gave up on it or it isn't one that passes.
     """
-    began, failures = clock(), 0
+    began, failures = clock(), Failures()
     while True:
         try:
             return (yield from start())
         except ApimartError as error:
-            failures += 1
-            seconds = policy.pause_after(error, failures, clock() - began, random.random())
+            failures = failures.after(error, clock() - began)
+            seconds = policy.pause_after(error, failures, random.random())
             if seconds is None:
                 raise
+            failures = failures.after_pause(error, seconds)
         yield Pause(seconds)

@@ -179,7 +179,8 @@ def named_generation(value: object) -> Generation:
     :raises ApimartInvalidRequestError: If it names none.
     """
     if isinstance(value, str):
-        value = _rendered_mapping(value.strip()) or {"generation_id": value}
+        rendered = _rendered_mapping(value.strip())
+        value = {"generation_id": value} if rendered is None else rendered
     named = generation_from_xcom(value) if isinstance(value, Mapping) else None
     if named is None or (named.generation_id is None and not named.status.is_final):
         raise ApimartInvalidRequestError(
@@ -192,7 +193,7 @@ def _rendered_mapping(written: str) -> Mapping[str, Any] | None:
     if not written.startswith("{"):
         return None
     for read in (json.loads, ast.literal_eval):
-        with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+        with contextlib.suppress(ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
             return mapping(read(written))
     return None
 
@@ -259,8 +260,8 @@ def _failure(record: JsonObject) -> Failure:
     error = record.get("error")
     details = mapping(error) or {"message": error}
     message = text(details.get("message")) or text(record.get("fail_reason")) or "no reason given"
-    code = text(details.get("code")) or text(details.get("type"))
-    return Failure(message, code, speaks_of_moderation(message, code))
+    code, kind = text(details.get("code")), text(details.get("type"))
+    return Failure(message, code or kind, speaks_of_moderation(message, code, kind))
 
 
 _MEDIA_LISTS: dict[str, OutputKind | None] = {

@@ -28,7 +28,7 @@ def parse(body: bytes) -> object:
     """Return what a body says as JSON, with fractions as decimals, or ``None`` if it isn't JSON."""
     try:
         return json.loads(body, parse_float=Decimal, parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
+    except (ValueError, ArithmeticError, RecursionError):
         return None
 
 

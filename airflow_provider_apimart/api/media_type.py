@@ -11,8 +11,6 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x89PNG\r\n\x1a\n", "image/png"),
     (0, b"GIF87a", "image/gif"),
     (0, b"GIF89a", "image/gif"),
-    (8, b"WEBP", "image/webp"),
-    (8, b"WAVE", "audio/wav"),
     (4, b"ftypheic", "image/heic"),
     (4, b"ftypavif", "image/avif"),
     (4, b"ftypM4A", "audio/mp4"),
@@ -30,6 +28,8 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x1f\x8b", "application/gzip"),
 )
 
+_RIFF_TYPES = {b"WEBP": "image/webp", b"WAVE": "audio/wav", b"AVI ": "video/x-msvideo"}
+
 
 def media_type(head: bytes) -> str | None:
     """
@@ -37,6 +37,8 @@ def media_type(head: bytes) -> str | None:
 
     :param head: The first :data:`HEAD_BYTES` bytes, or as many as there are.
     """
+    if head.startswith(b"RIFF"):
+        return _RIFF_TYPES.get(head[8:12])
     for offset, signature, found in _SIGNATURES:
         if head.startswith(signature, offset):
             return found

@@ -80,7 +80,7 @@ def json_content(value: object) -> Content:
 
     :param value: Plain JSON.
     """
-    body = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    body = json.dumps(value, allow_nan=False).encode()
     return Content("application/json", len(body), lambda: io.BytesIO(body))
 
 

@@ -32,7 +32,7 @@ def build_payload(arguments: Mapping[str, Any], parameters: Mapping[str, Any] | 
     passed_through = _checked_parameters(parameters)
     if twice := sorted(given.keys() & passed_through.keys()):
         raise _refused(f"{', '.join(twice)} given both as an argument and in parameters; say it once")
-    payload = {name: _json(name, value) for name, value in (given | passed_through).items()}
+    payload = _plain(given | passed_through)
     payload = {name: _as_number(name, value) for name, value in payload.items()}
     _check_model(payload)
     _check_prompt(payload)
@@ -52,6 +52,13 @@ def _checked_parameters(parameters: Mapping[str, Any] | None) -> dict[str, Any]:
     if not isinstance(parameters, Mapping) or not all(isinstance(name, str) for name in parameters):
         raise _refused(f"parameters must be a mapping from names to values, not {type(parameters).__name__}")
     return dict(parameters)
+
+
+def _plain(given: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return {name: _json(name, value) for name, value in given.items()}
+    except RecursionError:
+        raise _refused("it is nested without end") from None
 
 
 def _json(place: str, value: Any) -> Any:

@@ -21,6 +21,7 @@ from airflow_provider_apimart.api.message import Patience, Reply, Request
 from airflow_provider_apimart.api.retrying import retry_after_seconds
 
 _MAX_MESSAGE = 500
+_CREDENTIALS = re.compile(r"://[^/@\s]*@")
 _MODERATION = re.compile(r"nsfw|moderation|sensitive|banned prompt", re.IGNORECASE)
 _REFUSED_BEFORE_RUNNING = "build_request_failed"
 _CHANNEL_BUSY = "get_channel_failed"
@@ -59,12 +60,14 @@ class Problem:
 
     :param status: The HTTP status; for an error inside an HTTP 200, the status that its code names, or 200.
     :param code: The service's own code, ``None`` if it names none.
+    :param kind: The service's own type of error, ``None`` if it names none.
     :param message: The service's message, or the beginning of what came instead.
     :param retry_after: Seconds after which the service asked to be called again.
     """
 
     status: int
     code: str | None
+    kind: str | None
     message: str
     request_id: str | None
     retry_after: float | None
@@ -76,7 +79,7 @@ class Problem:
     @property
     def is_moderation(self) -> bool:
         """Whether moderation refused the request."""
-        return speaks_of_moderation(self.code, self.message)
+        return speaks_of_moderation(self.code, self.kind, self.message)
 
     def error(self, kind: type[errors.ApimartError], what: str) -> errors.ApimartError:
         """Return an error of a kind that says what happened and repeats the service's own words."""
@@ -107,6 +110,7 @@ def read_problem(reply: Reply) -> Problem:
     return Problem(
         status=status or reply.status,
         code=text(code) if isinstance(code, str) else None,
+        kind=text(details.get("type")),
         message=_message(details, body, reply),
         request_id=text(body.get("request_id")) or reply.header(contract.REQUEST_ID_HEADER),
         retry_after=retry_after_seconds(reply.header(contract.RETRY_AFTER_HEADER)),
@@ -150,14 +154,14 @@ def submit_error(problem: Problem) -> errors.ApimartError:
 
 def _is_refusal(status: int) -> bool:
     # 408 and 409 tell nothing of the outcome, and 429 passes.
-    return status < 500 and status not in (200, 201, 202, 408, 409, 429)
+    return HTTPStatus.MULTIPLE_CHOICES <= status < 500 and status not in (408, 409, 429)
 
 
 def _unfinished_submit(problem: Problem) -> errors.ApimartError:
     if problem.status == HTTPStatus.TOO_MANY_REQUESTS:
         return _rate_limited(problem)
     if problem.says(_KEY_IN_PROGRESS):
-        return problem.error(errors.ApimartUnknownOutcomeError, "The same generation is still being submitted")
+        return problem.error(errors.ApimartSubmitInProgressError, "The same generation is still being submitted")
     return problem.error(
         errors.ApimartUnknownOutcomeError, "The submit was answered in a way that leaves its outcome unknown"
     )
@@ -167,7 +171,7 @@ def read_error(problem: Problem) -> errors.ApimartError:
     """Return the error that a failed reply to a call is that never costs anything: reads and uploads."""
     if problem.status == HTTPStatus.TOO_MANY_REQUESTS:
         return _rate_limited(problem)
-    passes = problem.status in (200, 201, 202, 408, 409) or problem.status >= 500
+    passes = not _is_refusal(problem.status)
     if (passes and not problem.says(_REFUSED_BEFORE_RUNNING)) or problem.says(_CHANNEL_BUSY):
         return problem.error(errors.ApimartServerError, "APIMart couldn't answer")
     return _refusal(problem)
@@ -210,4 +214,4 @@ def root_reason(error: BaseException) -> str:
     """Return the innermost reason of a library's error, whose own text repeats addresses and wrappings."""
     while inner := error.__cause__ or error.__context__:
         error = inner
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return _CREDENTIALS.sub("://", f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)

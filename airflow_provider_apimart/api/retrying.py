@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -11,9 +11,46 @@ from airflow_provider_apimart.exceptions import (
     ApimartError,
     ApimartIndeterminateOutcomeError,
     ApimartRateLimitError,
+    ApimartSubmitInProgressError,
     ApimartTransientError,
     ApimartUnknownOutcomeError,
 )
+
+
+@dataclass(frozen=True)
+class Failures:
+    """
+    What went wrong since something was first tried.
+
+    :param tries: Failed tries. Being asked to slow down (429) isn't one.
+    :param unknown: Those of them that left the outcome of a submit unknown.
+    :param rate_limited: Times that the service asked to slow down.
+    :param seconds: Since the first try, without the pauses that the service asked for by 429.
+    :param rate_limited_seconds: Those pauses.
+    """
+
+    tries: int = 0
+    unknown: int = 0
+    rate_limited: int = 0
+    seconds: float = 0.0
+    rate_limited_seconds: float = 0.0
+
+    def after(self, error: ApimartError, elapsed: float) -> Failures:
+        """
+        Return the failures with one more.
+
+        :param elapsed: Seconds since the first try.
+        """
+        now = replace(self, seconds=elapsed - self.rate_limited_seconds)
+        if isinstance(error, ApimartRateLimitError):
+            return replace(now, rate_limited=self.rate_limited + 1)
+        unknown = isinstance(error, ApimartUnknownOutcomeError)
+        return replace(now, tries=self.tries + 1, unknown=self.unknown + unknown)
+
+    def after_pause(self, error: ApimartError, pause: float) -> Failures:
+        """Return the failures after a pause, which counts as rate limited if that was its reason."""
+        limited = pause if isinstance(error, ApimartRateLimitError) else 0.0
+        return replace(self, rate_limited_seconds=self.rate_limited_seconds + limited)
 
 
 @dataclass(frozen=True)
@@ -22,50 +59,49 @@ class RetryPolicy:
     How often, how long and how patiently to try.
 
     :param tries: Times that something is sent at most. Being asked to slow down (429) doesn't count.
-    :param seconds: No try begins later than this after the first one.
-    :param rate_limited_seconds: The same, while the service only asks to slow down.
-    :param first: Upper bound of the first pause in seconds; it doubles with every failure. The pause is drawn evenly
-        between nothing and the bound, so that clients which failed together don't return together.
-    :param longest: No pause is longer, whatever ``Retry-After`` says.
     :param unknown_tries: Times that a submit is sent at most while its outcome stays unknown. Fewer, since a service
         that ignored the idempotency key would charge for each.
+    :param seconds: No try begins later than this after the first one.
+    :param rate_limited_seconds: How long the service may ask to slow down, on top of that.
+    :param first: Upper bound of the first pause in seconds; it doubles with every failure. The pause is drawn evenly
+        between nothing and the bound, so that clients which failed together don't return together.
+    :param longest: No such pause is longer, and no more of a ``Retry-After`` is waited out before it.
     """
 
     tries: int = 8
+    unknown_tries: int = 4
     seconds: float = 300.0
     rate_limited_seconds: float = 1800.0
     first: float = 1.0
     longest: float = 60.0
-    unknown_tries: int = 4
 
-    def pause_after(self, error: ApimartError, failures: int, elapsed: float, draw: float) -> float | None:
+    def pause_after(self, error: ApimartError, failures: Failures, draw: float) -> float | None:
         """
         Return the seconds to pause before the next try, or ``None`` to give up.
 
-        :param failures: How many tries have failed, this one included.
-        :param elapsed: Seconds since the first try began.
+        :param failures: What went wrong so far, this error included.
         :param draw: A random number from 0 to 1.
         """
-        tries = self._tries(error)
-        pause = self._pause(error.retry_after, failures, draw)
         if isinstance(error, ApimartRateLimitError):
-            return pause if elapsed + pause <= self.rate_limited_seconds else None
-        return pause if failures < tries and elapsed + pause <= self.seconds else None
+            pause = self._pause(error, failures.rate_limited, draw)
+            return pause if failures.rate_limited_seconds + pause <= self.rate_limited_seconds else None
+        pause = self._pause(error, failures.tries, draw)
+        in_time = failures.seconds + pause <= self.seconds
+        return pause if in_time and self._has_a_try_left(error, failures) else None
 
-    def _tries(self, error: ApimartError) -> int:
+    def _has_a_try_left(self, error: ApimartError, failures: Failures) -> bool:
         match error:
             case ApimartIndeterminateOutcomeError():
-                return 0
+                return False
+            case ApimartTransientError() | ApimartSubmitInProgressError():
+                return failures.tries < self.tries
             case ApimartUnknownOutcomeError():
-                return min(self.tries, self.unknown_tries)
-            case ApimartTransientError():
-                return self.tries
-        return 0
+                return failures.tries < self.tries and failures.unknown < self.unknown_tries
+        return False
 
-    def _pause(self, retry_after: float | None, failures: int, draw: float) -> float:
+    def _pause(self, error: ApimartError, failures: int, draw: float) -> float:
         bound = min(self.longest, self.first * 2.0 ** min(failures - 1, 32))
-        asked = min(self.longest, retry_after or 0.0)
-        return asked + draw * bound
+        return min(self.longest, error.retry_after or 0.0) + draw * bound
 
 
 def retry_after_seconds(value: str | None, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> float | None:
@@ -85,7 +121,7 @@ def retry_after_seconds(value: str | None, now: Callable[[], datetime] = lambda:
 def _seconds_until(value: str, now: datetime) -> float | None:
     try:
         date = parsedate_to_datetime(value)
-    except (ValueError, IndexError):
+        aware = date if date.tzinfo else date.replace(tzinfo=UTC)
+        return max(0.0, (aware - now).total_seconds())
+    except (ValueError, IndexError, OverflowError):
         return None
-    aware = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return max(0.0, (aware - now).total_seconds())

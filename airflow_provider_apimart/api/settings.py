@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from airflow_provider_apimart.api import contract
-from airflow_provider_apimart.api.message import Patience
+from airflow_provider_apimart.api.message import Patience, Reply
 
 CONNECT_SECONDS = 10.0
 DEFAULT_SECONDS: Mapping[Patience, float] = {
@@ -49,6 +49,8 @@ class ClientSettings:
         """Return the headers of every API call, the secret one included."""
         return {**self.headers, "User-Agent": self.user_agent, "Authorization": f"Bearer {self.api_key}"}
 
-    def without_key(self, body: bytes) -> bytes:
-        """Return a reply's body in which the API key, should the service repeat it, is blotted out."""
-        return body.replace(self.api_key.encode(), b"***") if self.api_key else body
+    def reply(self, status: int, headers: Mapping[str, str], body: bytes) -> Reply:
+        """Return what came back, in which the API key, should the service repeat it, is blotted out."""
+        key = self.api_key
+        shown = {name.lower(): value.replace(key, "***") for name, value in headers.items()}
+        return Reply(status, shown, body.replace(key.encode(), b"***"))

@@ -40,6 +40,7 @@ class Submission:
         return self.after_lost_try and not self.replayed
 
 
+_SUBMITTED = "submitted"
 SUBMIT_POLICY = RetryPolicy(tries=8, seconds=600.0, rate_limited_seconds=3600.0)
 
 
@@ -66,7 +67,7 @@ def submit(
     except errors.ApimartError as error:
         if not lost:
             raise
-        raise _still_unknown(lost[0], error) from error
+        raise still_unknown(lost[0].message, error) from error
 
 
 def _submit_once(
@@ -83,15 +84,18 @@ def _submit_once(
         raise
 
 
-def _still_unknown(
-    first: errors.ApimartUnknownOutcomeError, last: errors.ApimartError
-) -> errors.ApimartUnknownOutcomeError:
+def still_unknown(earlier: str, last: errors.ApimartError) -> errors.ApimartUnknownOutcomeError:
+    """
+    Return the error that a refused repetition is: it says nothing of the first submit.
+
+    :param earlier: What became of the first submit.
+    :param last: The refusal.
+    """
     return errors.ApimartUnknownOutcomeError(
-        f"The outcome of a submit is unknown ({first.message}), and repeating it was refused ({last.message}); "
-        "a refused repetition says nothing of the first submit",
+        f"The outcome of a submit is unknown ({earlier}), and its repetition was refused ({last.message})",
         status=last.status,
         code=last.code,
-        request_id=last.request_id or first.request_id,
+        request_id=last.request_id,
     )
 
 
@@ -108,14 +112,19 @@ def _accepted(reply: Reply, modality: Modality) -> Generation | None:
     if not 200 <= reply.status < 300:
         return None
     record = task_record(reply.json)
-    if record.get("object") == "generation.result":
-        return read_generation(reply.json, modality=modality)
     generation_id = _generation_id(reply.json)
-    if generation_id is None:
-        return None
-    word = text(record.get("status")) if isinstance(record.get("status"), str) else None
-    # Whatever the status, what counts from here on is what the status route says.
-    return Generation(generation_id, GenerationStatus.RUNNING, (word or "submitted").lower())
+    if record.get("object") == "generation.result":
+        result = read_generation(reply.json, generation_id, modality)
+        if result and result.status.is_final:
+            return result
+    return _submitted(generation_id, record.get("status")) if generation_id else None
+
+
+def _submitted(generation_id: str, status: object) -> Generation:
+    word = (text(status) if isinstance(status, str) else None) or _SUBMITTED
+    # A final word comes too early to be believed: what counts from here on is what the status route says.
+    word = _SUBMITTED if GenerationStatus.of(word).is_final else word.lower()
+    return Generation(generation_id, GenerationStatus.RUNNING, word)
 
 
 def _generation_id(body: object) -> str | None:

@@ -116,9 +116,10 @@ class TriggerTransport:
             ) as response:
                 content = await _read_capped(response)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return lost_reply_error(request, sent=body is None or body.begun, reason=root_reason(error))
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        return Reply(response.status, headers, self._settings.without_key(content))
+            never_connected = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+            sent = body.begun if body else not never_connected
+            return lost_reply_error(request, sent=sent, reason=root_reason(error))
+        return self._settings.reply(response.status, response.headers, content)
 
     def _headers(self, request: Request) -> dict[str, str]:
         headers = {**request.headers, **self._settings.authorised_headers()}

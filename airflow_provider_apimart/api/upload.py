@@ -131,7 +131,7 @@ def _multipart(image: ImageFile, content_type: str) -> Content:
     boundary = uuid.uuid4().hex
     head = (
         f"--{boundary}\r\n"
-        f'Content-Disposition: form-data; name="file"; filename="{quote(image.filename, safe=" ()[]+,;=@&!~")}"\r\n'
+        f'Content-Disposition: form-data; name="file"; filename="{quote(image.filename, safe=" ()[]+,;=@&!~", errors="replace")}"\r\n'
         f"Content-Type: {content_type}\r\n\r\n"
     ).encode()
     tail = f"\r\n--{boundary}--\r\n".encode()
@@ -153,6 +153,8 @@ class _Joined(io.RawIOBase, BinaryIO):
         return True
 
     def read(self, size: int = -1) -> bytes:
+        if size < 0:
+            return b"".join(part.read() for part in self._parts)
         while self._parts:
             if block := self._parts[0].read(size):
                 return block

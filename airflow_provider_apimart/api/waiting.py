@@ -17,6 +17,7 @@ from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.conversation import Conversation, Pause, retrying
 from airflow_provider_apimart.api.generation import Generation, GenerationStatus, generation_from_xcom
+from airflow_provider_apimart.api.json_values import JsonObject, mapping
 from airflow_provider_apimart.api.retrying import RetryPolicy
 from airflow_provider_apimart.api.status import StatusRoutes, look
 
@@ -186,9 +187,9 @@ def conclude(
     :raises ApimartWaitTimeoutError: When the deadline passed.
     :raises ApimartError: The error that ended the wait, or that the event is none of ours.
     """
-    said = event if isinstance(event, dict) else {}
+    said = mapping(event)
     match said.get("verdict"):
-        case Verdict.COMPLETED:
+        case Verdict.COMPLETED if mapping(said.get("generation")):
             return generation_from_xcom(said["generation"])
         case Verdict.FAILED:
             raise _failed(said, generation_id, failure)
@@ -198,7 +199,7 @@ def conclude(
                 "up again, and a longer timeout lets it finish",
                 generation_id=generation_id,
             )
-        case Verdict.ERROR:
+        case Verdict.ERROR if mapping(said.get("error")):
             raise errors.error_from_json(said["error"])
     raise errors.ApimartStatusUnreadableError(
         f"The trigger's event {event!r} says nothing of the generation. It goes on and bills; a retry of the task "
@@ -208,7 +209,7 @@ def conclude(
 
 
 def _failed(
-    event: dict[str, Any], generation_id: str, failure: type[errors.ApimartGenerationFailedError]
+    event: JsonObject, generation_id: str, failure: type[errors.ApimartGenerationFailedError]
 ) -> errors.ApimartError:
     reason = event.get("reason") or "no reason given"
     if event.get("moderation"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Iterator
 from typing import Any, TypeVar
@@ -134,9 +135,18 @@ class WorkerTransport:
             ) as response:
                 content = _read_capped(response.raw, give_up_at)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            return lost_reply_error(request, sent=body is None or body.begun, reason=root_reason(error))
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        return Reply(response.status_code, headers, self._settings.without_key(content))
+            sent = body.begun if body else not _never_connected(error)
+            return lost_reply_error(request, sent=sent, reason=root_reason(error))
+        return self._settings.reply(response.status_code, response.headers, content)
+
+
+def _never_connected(error: BaseException | None) -> bool:
+    kinds = (requests.ConnectTimeout, urllib3.exceptions.NewConnectionError, ssl.SSLCertVerificationError)
+    while error is not None:
+        if isinstance(error, kinds):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _headers(request: Request) -> dict[str, str]:

@@ -84,7 +84,7 @@ class Situation:
         if record.fingerprint != self.fingerprint:
             return Submit(attempt=1, left_behind=record.generation_id)
         if record.generation is not None:
-            return Look(record.generation_id) if record.generation_id else self._delivered_at_once(record)
+            return Look(record.generation_id) if record.generation_id else self._result_at_once(record)
         return self._without_generation(record)
 
     def after_look(self, record: SubmissionRecord, generation: Generation | None) -> Step:
@@ -102,8 +102,10 @@ class Situation:
             return anew
         return TakeUp()
 
-    def _delivered_at_once(self, record: SubmissionRecord) -> Step:
-        return Submit(record.attempt + 1) if self._was_cleared_after_delivery(record) else TakeUp()
+    def _result_at_once(self, record: SubmissionRecord) -> Step:
+        status = GenerationStatus.of((record.generation or {}).get("status"))
+        is_over = status is GenerationStatus.FAILED or self._was_cleared_after_delivery(record)
+        return Submit(record.attempt + 1) if is_over else TakeUp()
 
     def _without_generation(self, record: SubmissionRecord) -> Step:
         if record.state is RecordState.REFUSED:

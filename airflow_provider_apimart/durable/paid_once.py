@@ -12,8 +12,8 @@ from airflow_provider_apimart.api.conversation import Conversation
 from airflow_provider_apimart.api.generation import Generation, GenerationStatus, generation_from_xcom
 from airflow_provider_apimart.api.retrying import RetryPolicy
 from airflow_provider_apimart.api.status import StatusRoutes
-from airflow_provider_apimart.api.submission import SUBMIT_POLICY, Submission, submit
-from airflow_provider_apimart.api.waiting import LOOK_POLICY, Wait, look_patiently
+from airflow_provider_apimart.api.submission import SUBMIT_POLICY, Submission, still_unknown, submit
+from airflow_provider_apimart.api.waiting import LOOK_POLICY, Decision, Verdict, Wait, conclude, look_patiently
 from airflow_provider_apimart.durable.decision import (
     Look,
     OnUnknownOutcome,
@@ -120,6 +120,8 @@ class PaidOnce:
             generation = yield from self._current(submission)
             if generation.status is not GenerationStatus.FAILED:
                 return generation
+            if not submission.replayed:
+                return conclude(Decision(Verdict.FAILED, generation).to_event(), str(generation.generation_id))
             # Without a record, only the service's replay tells that an earlier try made this attempt and failed.
             log.info("Generation %s of an earlier try has failed; this try makes a new one", generation.generation_id)
         raise errors.ApimartGenerationFailedError(
@@ -132,7 +134,13 @@ class PaidOnce:
             "The outcome of an earlier submit is unknown; the identical request is repeated with the same key %s",
             record.idempotency_key,
         )
-        return (yield from self._post(record)).generation
+        try:
+            return (yield from self._post(record)).generation
+        except errors.ApimartUnknownOutcomeError:
+            raise
+        except errors.ApimartError as error:
+            # A refused repetition says nothing of the submit that an earlier try made.
+            raise self._unknown(record, still_unknown("an earlier try may have sent it", error)) from error
 
     def _new_record(self, attempt: int) -> SubmissionRecord:
         fingerprint = self.request.fingerprint

@@ -15,6 +15,7 @@ from airflow_provider_apimart.api.balance import Balance, balance
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.conversation import Conversation, retrying
 from airflow_provider_apimart.api.generation import Generation
+from airflow_provider_apimart.api.payload import build_payload
 from airflow_provider_apimart.api.retrying import RetryPolicy
 from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.api.status import StatusRoutes
@@ -126,11 +127,12 @@ class ApimartHook(BaseHook):
         :param modality: ``"image"`` or ``"video"``.
         :param payload: The body as APIMart's page of the model describes it.
         :param idempotency_key: The same key with the same payload is charged once within 24 hours.
+        :raises ApimartInvalidRequestError: Before anything is sent, if it can't be right.
         :raises ApimartUnknownOutcomeError: If no one can say whether it runs. Call again with the same key and
             payload, and with nothing else.
         :raises ApimartError: If it was refused. Nothing was charged.
         """
-        return self.hold(submit(Modality(modality), payload, idempotency_key, self.submit_policy))
+        return self.hold(submit(Modality(modality), build_payload({}, payload), idempotency_key, self.submit_policy))
 
     def get_generation(self, generation_id: str, modality: Modality | str | None = None) -> Generation:
         """

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from airflow import __version__ as airflow_version
 
@@ -24,7 +26,18 @@ USER_AGENT = (
     f"airflow-provider-apimart/{__version__} apache-airflow/{airflow_version} python/{platform.python_version()}"
 )
 
-_RESERVED_HEADERS = ("authorization", "user-agent", "idempotency-key", "content-type", "content-length", "host")
+_RESERVED_HEADERS = (
+    "authorization",
+    "user-agent",
+    "idempotency-key",
+    "content-type",
+    "content-length",
+    "transfer-encoding",
+    "host",
+)
+# RFC 9110: a token, and visible Latin-1 with inner spaces.
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE = re.compile(r"[\x21-\x7e\xa1-\xff]([\t\x20-\x7e\xa1-\xff]*[\x21-\x7e\xa1-\xff])?|")
 
 
 def settings_from_connection(connection: Connection) -> ClientSettings:
@@ -82,10 +95,12 @@ class _ConnectionReader:
             return contract.DEFAULT_BASE_URL
         if "://" not in host and self._connection.schema:
             host = f"{self._connection.schema}://{host}"
+        reason = ""
         try:
             return normalise_base_url(_with_port(host, self._connection.port))
         except ValueError as error:
-            raise self._refuse("the host", str(error)) from None
+            reason = str(error)
+        raise self._refuse("the host", reason)
 
     def _seconds(self) -> Mapping[Patience, float]:
         reply = self._number("timeout")
@@ -124,9 +139,9 @@ class _ConnectionReader:
         value = self._extra.get("proxy")
         if value in (None, ""):
             return None
-        if not isinstance(value, str) or not value.lower().startswith(("http://", "https://")):
+        if not isinstance(value, str) or not _is_proxy(value):
             # Not repeated, since it may hold credentials.
-            raise self._refuse("extra.proxy", "it is no URL that begins with http:// or https://")
+            raise self._refuse("extra.proxy", "it is no URL of the form http://host:port or https://host:port")
         return value
 
     def _headers(self) -> Mapping[str, str]:
@@ -136,9 +151,17 @@ class _ConnectionReader:
         for name, text in value.items():
             if name.lower() in _RESERVED_HEADERS:
                 raise self._refuse("extra.headers", f"{name!r} is set by the provider itself")
-            if not (name + text).isprintable():
-                raise self._refuse("extra.headers", f"{name!r} holds characters that no header can")
+            if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(text)):
+                raise self._refuse("extra.headers", f"{name!r} or its text holds characters that no header can")
         return dict(value)
+
+
+def _is_proxy(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        return parts.scheme.lower() in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _with_port(host: str, port: int | None) -> str:

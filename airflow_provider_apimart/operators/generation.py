@@ -108,6 +108,8 @@ class ApimartGenerationOperator(LinksGeneration, BaseOperator):
         self.on_unknown_outcome = on_unknown_outcome
         self.apimart_conn_id = apimart_conn_id
         self._generation_id: str | None = None
+        if poll_interval is not None and poll_interval <= 0:
+            raise ValueError(f"poll_interval must be a positive number of seconds, not {poll_interval!r}")
         if on_unknown_outcome not in ("retry_same_key", "fail"):
             raise ValueError(f'on_unknown_outcome must be "retry_same_key" or "fail", not {on_unknown_outcome!r}')
 

@@ -40,4 +40,3 @@ class LinksGeneration:
         self.generation_link = first_result or f"{base_url}/v1/tasks/{generation.generation_id}"
         context["ti"].xcom_push(key=ApimartGenerationLink.xcom_key, value=self.generation_link)
         return self.generation_link
-

@@ -61,7 +61,7 @@ TROUBLES = (
     Trouble("504 after accepting", "gateway_timeout", arrives=True),
     Trouble("503 before accepting", "unavailable", arrives=False, options={"when": "before"}),
     Trouble("503 keys unavailable", "idempotency_unavailable", arrives=False, unknown=False),
-    Trouble("409 in progress", "idempotency_in_progress", arrives=False),
+    Trouble("409 in progress", "idempotency_in_progress", arrives=False, unknown=False),
     Trouble("409 indeterminate", "idempotency_result_indeterminate", arrives=True, passes=False),
     Trouble("409 key reused", "idempotency_key_reused", arrives=False, passes=False),
     Trouble("429, Retry-After seconds", "rate_limited", arrives=False, unknown=False),
@@ -207,14 +207,16 @@ def main() -> int:
     ]
     outcomes = {outcome.case: outcome for outcome in sweep(cases)}
     for honours_key in (True, False):
-        print(f"\nA service that {'HONOURS' if honours_key else 'IGNORES'} the idempotency key: billed / POSTs, result\n")
+        print(
+            f"\nA service that {'HONOURS' if honours_key else 'IGNORES'} the idempotency key: billed / POSTs, result\n"
+        )
         print(f"{'trouble':<28}", *(f"{column:<24}" for column in _COLUMNS), sep="")
         for trouble in TROUBLES:
             row = (outcomes[Case(trouble, honours_key=honours_key, **column)] for column in _COLUMNS.values())
             print(f"{trouble.name:<28}", *(f"{_cell(outcome):<24}" for outcome in row), sep="")
     broken = [outcome for outcome in outcomes.values() if not outcome.holds]
     print("\n'once': only the first submit is hit. 'always': every submit of all four tries of the task is.")
-    print('\'on unknown: fail\': the operator has on_unknown_outcome="fail".')
+    print("'on unknown: fail': the operator has on_unknown_outcome=\"fail\".")
     print(f"{len(outcomes)} cases, {len(broken)} of them broke the promise", *broken, sep="\n")
     return 1 if broken else 0
 

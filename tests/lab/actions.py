@@ -182,8 +182,8 @@ def _make_due(retried: Any) -> None:
 
 def _trigger(ti_id: Any) -> None:
     """Run the trigger of a deferred task from what the database holds of it, and submit its event."""
-    from airflow.sdk.api.datamodels._generated import TaskInstance as RunnableTaskInstance
     from airflow.sdk._shared.module_loading import import_string
+    from airflow.sdk.api.datamodels._generated import TaskInstance as RunnableTaskInstance
 
     with create_session() as session:
         ti = session.get(TaskInstance, ti_id)
@@ -271,4 +271,3 @@ def rows(dag_id: str, run_id: str) -> list[str]:
     with create_session() as session:
         names = inspect(session.get_bind()).get_table_names()
         return [f"{name}: {tuple(row)!r}" for name in names for row in session.execute(text(f'SELECT * FROM "{name}"'))]
-

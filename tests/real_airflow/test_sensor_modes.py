@@ -105,9 +105,7 @@ def test_soft_fail_skips_in_every_mode(lab: AirflowLab, sandbox: Sandbox, conf: 
 def test_the_timeout_counts_in_every_mode(
     lab: AirflowLab, sandbox: Sandbox, conf: dict[str, Any], mode: str, skips: bool
 ) -> None:
-    run = finished(
-        lab, sandbox, f"lab_sensor_{mode}{'_skips' if skips else ''}", conf | {"prompt": "[sandbox: stuck]"}
-    )
+    run = finished(lab, sandbox, f"lab_sensor_{mode}{'_skips' if skips else ''}", conf | {"prompt": "[sandbox: stuck]"})
     view = run.view("wait")
     assert (view.state, view.try_number) == ("skipped" if skips else "failed", 1)
     assert sandbox.accepted == 1
