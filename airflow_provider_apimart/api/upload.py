@@ -129,9 +129,10 @@ def _read_upload(reply: Reply) -> Upload:
 
 def _multipart(image: ImageFile, content_type: str) -> Content:
     boundary = uuid.uuid4().hex
+    filename = quote(image.filename, safe=" ()[]+,;=@&!~", errors="replace")
     head = (
         f"--{boundary}\r\n"
-        f'Content-Disposition: form-data; name="file"; filename="{quote(image.filename, safe=" ()[]+,;=@&!~", errors="replace")}"\r\n'
+        f'Content-Disposition: form-data; name="file"; filename="{filename}"\r\n'
         f"Content-Type: {content_type}\r\n\r\n"
     ).encode()
     tail = f"\r\n--{boundary}--\r\n".encode()

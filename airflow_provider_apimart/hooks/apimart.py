@@ -72,7 +72,8 @@ class ApimartHook(BaseHook):
         """Return how the connection form looks on Airflow 2.11 to 3.1."""
         from airflow_provider_apimart.get_provider_info import UI_FIELD_BEHAVIOUR
 
-        return UI_FIELD_BEHAVIOUR
+        # The same facts under the names that those versions use.
+        return {name.replace("-", "_"): value for name, value in UI_FIELD_BEHAVIOUR.items()}
 
     @cached_property
     def settings(self) -> ClientSettings:

@@ -210,7 +210,7 @@ def submit_event(trigger_id: int, event: TriggerEvent) -> None:
 
 
 def recover(dag_id: str, run_id: str) -> None:
-    """Fail the tasks whose process has died, as the scheduler does when heartbeats stop: a retry follows if any is left."""
+    """Fail the tasks whose process has died, as the scheduler does when heartbeats stop; a retry may follow."""
     with create_session() as session:
         dag = _scheduler_dag(dag_id)
         for ti in _run(dag_id, run_id, session).get_task_instances(session=session):

@@ -1,0 +1,96 @@
+"""
+What the DAG processor pays for importing the operators, side by side with others.
+
+Each import runs in a fresh interpreter, in turn with the others, and the medians of several rounds count. The
+baseline is the SDK with what every DAG file uses; the operators' own price is what they cost on top of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+ROUNDS = 11
+
+BASELINE = "import airflow.sdk as sdk; sdk.DAG; sdk.BaseOperator; sdk.BaseSensorOperator; sdk.BaseHook; sdk.Param"
+STATEMENTS: Mapping[str, str] = {
+    "airflow.sdk (baseline)": BASELINE,
+    "this provider: all operators, sensor, transfer": (
+        f"{BASELINE}\n"
+        "import airflow_provider_apimart.operators.generation, airflow_provider_apimart.operators.upload\n"
+        "import airflow_provider_apimart.sensors.generation\n"
+        "import airflow_provider_apimart.transfers.apimart_to_object_storage"
+    ),
+    "HTTP provider: operator and sensor": (
+        f"{BASELINE}\nimport airflow.providers.http.operators.http, airflow.providers.http.sensors.http"
+    ),
+    "OpenAI provider: operators": f"{BASELINE}\nimport airflow.providers.openai.operators.openai",
+}
+
+_PROBE = """
+import json, resource, sys, time
+began = time.process_time()
+{statement}
+took = time.process_time() - began
+heavy = sorted({{"requests", "aiohttp", "PIL", "av", "openai", "httpx"}} & set(sys.modules))
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print("\\n" + json.dumps({{"seconds": took, "modules": len(sys.modules), "megabytes": peak / 1024, "heavy": heavy}}))
+"""
+
+
+@dataclass(frozen=True)
+class Import:
+    """
+    One import in a fresh interpreter.
+
+    :param seconds: Of processor time.
+    :param heavy: Libraries it loaded that merely defining a DAG shouldn't need.
+    """
+
+    seconds: float
+    modules: int
+    megabytes: float
+    heavy: list[str]
+
+
+def measure(statement: str, home: str) -> Import:
+    """Run a statement in a fresh interpreter."""
+    done = subprocess.run(
+        [sys.executable, "-c", _PROBE.format(statement=statement)],
+        env=os.environ | {"AIRFLOW_HOME": home, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return Import(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def main() -> None:
+    """Print the table."""
+    with tempfile.TemporaryDirectory() as home:
+        for statement in STATEMENTS.values():
+            measure(statement, home)
+        rounds = [{name: measure(statement, home) for name, statement in STATEMENTS.items()} for _ in range(ROUNDS)]
+    baseline = next(iter(STATEMENTS))
+    print(f"Importing operators, processor time, medians of {ROUNDS} rounds in turn\n")
+    print(f"{'':<50}{'ms':>8}{'above':>8}{'ratio':>7}{'modules':>9}{'MB':>6}  heavy libraries it loads")
+    for name in STATEMENTS:
+        seconds = statistics.median(each[name].seconds for each in rounds)
+        # Pairwise, so that a machine whose speed drifts doesn't drift into the figure.
+        above = statistics.median(each[name].seconds - each[baseline].seconds for each in rounds)
+        ratio = statistics.median(each[name].seconds / each[baseline].seconds for each in rounds)
+        last = rounds[-1][name]
+        print(
+            f"{name:<50}{seconds * 1000:>8.0f}{above * 1000:>8.0f}{ratio:>7.2f}"
+            f"{last.modules:>9}{last.megabytes:>6.0f}  {', '.join(last.heavy) or 'none'}"
+        )
+
+
+if __name__ == "__main__":
+    main()

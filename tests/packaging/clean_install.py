@@ -1,0 +1,78 @@
+"""
+Install a wheel into an empty environment and look at it as Airflow does.
+
+``python -m tests.packaging.clean_install dist/*.whl`` prints what it found and fails on the first thing that is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import venv
+import zipfile
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+MODULES = ("hooks", "operators", "sensors", "transfers", "triggers")
+
+
+def main(wheel: Path) -> None:
+    """Check one wheel."""
+    check_contents(wheel)
+    with tempfile.TemporaryDirectory() as folder:
+        environment = install(wheel, Path(folder))
+        for command in ("list", "hooks", "links", "triggers"):
+            check_command(environment, Path(folder), command)
+    print(f"{wheel.name}: installs into an empty environment, and Airflow lists it without a warning")
+
+
+def check_contents(wheel: Path) -> None:
+    """Fail if the wheel holds anything but the package, or lacks a part of it."""
+    names = zipfile.ZipFile(wheel).namelist()
+    foreign = [
+        name for name in names if not name.startswith(("airflow_provider_apimart/", "airflow_provider_apimart-"))
+    ]
+    assert not foreign, f"the wheel holds what is not the package's: {foreign}"
+    examples = {path.name for path in (PROJECT / "example_dags").glob("*.py")}
+    shipped = {Path(name).name for name in names if name.startswith("airflow_provider_apimart/example_dags/")}
+    assert shipped == examples, f"the wheel ships the examples {shipped}, not {examples}"
+    assert "airflow_provider_apimart/py.typed" in names, "the wheel ships no types"
+    print(f"{wheel.name}: {len(names)} files, {wheel.stat().st_size:,} bytes, {len(shipped)} example DAGs")
+
+
+def install(wheel: Path, folder: Path) -> Path:
+    """Install the wheel, with the versions that were tested, and return the folder of its commands."""
+    venv.create(folder / "venv", with_pip=True)
+    commands = folder / "venv" / "bin"
+    constraints = PROJECT / "constraints.txt"
+    subprocess.run(
+        [commands / "python", "-m", "pip", "install", "--quiet", "--constraint", constraints, wheel.resolve()],
+        check=True,
+    )
+    return commands
+
+
+def check_command(commands: Path, home: Path, command: str) -> None:
+    """Fail if Airflow warns, or doesn't show the provider."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))}
+    done = subprocess.run(
+        [commands / "airflow", "providers", command, "--output", "plain"],
+        env=kept | {"AIRFLOW_HOME": str(home / "airflow"), "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "COLUMNS": "250"},
+        cwd=home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    ours = [line for line in done.stdout.splitlines() if "apimart" in line.lower()]
+    assert ours, f"`airflow providers {command}` doesn't show the provider:\n{output}"
+    warnings = [line for line in output.splitlines() if "warn" in line.lower() or "error" in line.lower()]
+    assert not warnings, f"`airflow providers {command}` warns:\n{output}"
+    print(f"airflow providers {command}: {' | '.join(' '.join(line.split()) for line in ours)}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

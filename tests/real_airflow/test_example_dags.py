@@ -1,0 +1,94 @@
+"""Each example DAG, run by Airflow's own ``airflow dags test`` against the sandbox."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from airflow_provider_apimart.sandbox import Sandbox
+from tests.lab.airflow_lab import PROJECT
+
+EXAMPLES = {
+    "example_apimart_image_to_image": 1,
+    "example_apimart_text_to_image": 1,
+    "example_apimart_text_to_video": 1,
+    "example_apimart_mapped_prompts": 3,
+    "example_apimart_hook_in_task": 1,
+    "example_apimart_retry_policy": 1,
+}
+ENDINGS = {
+    "example_apimart_image_to_image": [".png"],
+    "example_apimart_text_to_video": [".mp4"],
+    "example_apimart_mapped_prompts": [".png"] * 3,
+}
+
+
+@pytest.fixture(scope="module")
+def airflow_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    home = tmp_path_factory.mktemp("airflow")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    environment = kept | {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "example_dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    }
+    airflow(environment, "db", "migrate")
+    return environment
+
+
+def airflow(environment: dict[str, str], *arguments: str) -> str:
+    command = [sys.executable, "-m", "airflow", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output[-6000:]
+    return output
+
+
+def test_every_example_is_run() -> None:
+    files = {path.stem for path in (PROJECT / "example_dags").glob("*.py")}
+    assert files == EXAMPLES.keys()
+
+
+@pytest.mark.parametrize("dag_id", EXAMPLES)
+def test_an_example_is_billed_as_expected(
+    airflow_environment: dict[str, str], sandbox: Sandbox, tmp_path: Path, dag_id: str
+) -> None:
+    reference = tmp_path / "reference.jpg"
+    Image.new("RGB", (64, 48), (200, 30, 30)).save(reference)
+    environment = airflow_environment | {"AIRFLOW_CONN_APIMART_DEFAULT": sandbox.connection_json()}
+    conf = {"reference": str(reference), "destination": (tmp_path / "saved").as_uri()}
+
+    output = airflow(environment, "dags", "test", dag_id, "--conf", json.dumps(conf))
+
+    assert f"<DagRun {dag_id}" in output
+    assert ") successful" in output or "successful" in output
+    assert (sandbox.accepted, sandbox.billed) == (EXAMPLES[dag_id], EXAMPLES[dag_id])
+    assert all(generation.status == "completed" for generation in sandbox.generations)
+    assert [file.suffix for file in (tmp_path / "saved").rglob("*.*")] == ENDINGS.get(dag_id, [])
+    assert not any("Authorization" in request.headers for request in sandbox.file_requests)
+
+
+def test_the_examples_parse_without_connection_network_or_optional_dependency(
+    airflow_environment: dict[str, str],
+) -> None:
+    """Defining the DAGs imports neither an HTTP library nor what the sandbox draws with."""
+    script = (
+        "import sys, runpy, pathlib\n"
+        "for path in sorted(pathlib.Path(sys.argv[1]).glob('*.py')): runpy.run_path(str(path))\n"
+        "print(sorted({'requests', 'aiohttp', 'PIL', 'av'} & set(sys.modules)))\n"
+    )
+    bare = "import sys, airflow.sdk as sdk; sdk.DAG, sdk.BaseOperator, sdk.BaseSensorOperator, sdk.Param, sdk.task\n"
+    folder = str(PROJECT / "example_dags")
+    loaded, by_airflow = (
+        subprocess.run(
+            [sys.executable, "-c", code, folder], env=airflow_environment, capture_output=True, text=True, check=True
+        ).stdout.splitlines()[-1]
+        for code in (script, bare + script.splitlines()[-1])
+    )
+    assert loaded == by_airflow

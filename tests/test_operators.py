@@ -1,0 +1,110 @@
+"""What the operators do that needs no running Airflow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
+from airflow_provider_apimart.operators.generation import (
+    ApimartGenerationOperator,
+    ApimartImageGenerationOperator,
+    ApimartVideoGenerationOperator,
+)
+from airflow_provider_apimart.sandbox import Sandbox
+from airflow_provider_apimart.triggers.generation import ApimartGenerationTrigger
+
+
+@pytest.mark.parametrize("operator_class", [ApimartImageGenerationOperator, ApimartVideoGenerationOperator])
+def test_every_argument_that_is_sent_is_templated(operator_class: type[ApimartGenerationOperator]) -> None:
+    assert set(operator_class.payload_fields) <= set(operator_class.template_fields)
+    assert {"parameters", "apimart_conn_id"} <= set(operator_class.template_fields)
+
+
+def test_an_image_request_is_sent_as_the_contract_says() -> None:
+    operator = ApimartImageGenerationOperator(
+        task_id="generate",
+        model="m",
+        prompt="p",
+        image_urls="https://example.com/a.png",
+        n="2",
+        seed="7",
+        parameters={"style": {"name": "x"}, "duration": "5"},
+    )
+    assert operator.payload() == {
+        "model": "m",
+        "prompt": "p",
+        "image_urls": ["https://example.com/a.png"],
+        "n": 2,
+        "seed": 7,
+        "style": {"name": "x"},
+        "duration": 5,
+    }
+
+
+def test_a_video_request_is_sent_as_the_contract_says() -> None:
+    operator = ApimartVideoGenerationOperator(
+        task_id="generate",
+        model="m",
+        prompt="p",
+        duration="5",
+        aspect_ratio="16:9",
+        image_with_roles=[{"url": "https://example.com/a.png", "role": "first_frame"}],
+    )
+    assert operator.payload() == {
+        "model": "m",
+        "prompt": "p",
+        "duration": 5,
+        "aspect_ratio": "16:9",
+        "image_with_roles": [{"url": "https://example.com/a.png", "role": "first_frame"}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"model": "", "prompt": "p"}, "names no model"),
+        ({"model": "m"}, "neither a prompt nor anything else"),
+        ({"model": "m", "prompt": " "}, "prompt is empty"),
+        ({"model": "m", "prompt": "p", "image_urls": ["reference.jpg"]}, "ApimartUploadImageOperator"),
+        ({"model": "m", "prompt": "p", "image_urls": ["file:///tmp/a.png"]}, "file://"),
+        ({"model": "m", "prompt": "p", "mask_url": "data:image/png;base64,AAAA"}, "data: URL"),
+        ({"model": "m", "prompt": "p", "parameters": {"prompt": "q"}}, "both as an argument and in parameters"),
+        ({"model": "m", "prompt": "p", "n": "two"}, "must be a number"),
+    ],
+)
+def test_what_cannot_be_right_is_refused_before_any_call(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, arguments: dict[str, Any], said: str
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_APIMART_DEFAULT", sandbox.connection_json())
+    operator = ApimartImageGenerationOperator(task_id="generate", **arguments)
+    with pytest.raises(ApimartInvalidRequestError, match=said):
+        operator.execute({"ti": None})  # type: ignore[typeddict-item]  # refused before the context is used
+    assert sandbox.requests == ()
+
+
+@pytest.mark.parametrize("arguments", [{"on_unknown_outcome": "maybe"}, {"poll_interval": 0}, {"poll_interval": -1.0}])
+def test_a_bad_setting_is_refused_when_the_dag_is_parsed(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(arguments))):
+        ApimartImageGenerationOperator(task_id="generate", model="m", prompt="p", **arguments)
+
+
+def test_killing_a_task_says_what_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    operator = ApimartImageGenerationOperator(task_id="generate", model="m", prompt="p")
+    operator._generation_id = "task_123"
+    operator.on_kill()
+    assert "Generation task_123 goes on and bills" in capsys.readouterr().out
+
+
+async def test_killing_a_deferred_task_says_what_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    await ApimartGenerationTrigger("task_123", started_at=0).on_kill()
+    assert "Generation task_123 goes on and bills" in capsys.readouterr().out
+
+
+def test_an_older_trigger_resumes_after_an_upgrade() -> None:
+    """Every argument but the first two has a default, and what is serialised makes the same trigger."""
+    path, arguments = ApimartGenerationTrigger("task_123", 1.0).serialize()
+    assert path == f"{ApimartGenerationTrigger.__module__}.{ApimartGenerationTrigger.__qualname__}"
+    assert ApimartGenerationTrigger(**arguments).serialize() == (path, arguments)
+    assert {type(value) for value in arguments.values()} <= {str, float, int, type(None)}
