@@ -42,11 +42,10 @@ def _authority(parts: SplitResult) -> str:
 
 
 def _host(name: str) -> str:
-    if ":" in name:
-        return f"[{name}]"
-    with suppress(UnicodeError):
-        return name.encode("idna").decode() if not name.isascii() else name
-    raise ValueError("its host is no name that can be looked up")
+    if not name.isascii():
+        # Libraries disagree on how to write such a name in ASCII, and the API key must not go to the wrong one.
+        raise ValueError("its host isn't written in ASCII; write it in its xn-- form")
+    return f"[{name}]" if ":" in name else name
 
 
 def _refuse(parts: SplitResult) -> None:

@@ -21,7 +21,7 @@ from airflow_provider_apimart.api.message import Patience, Reply, Request
 from airflow_provider_apimart.api.retrying import retry_after_seconds
 
 _MAX_MESSAGE = 500
-_CREDENTIALS = re.compile(r"://[^/@\s]*@")
+_CREDENTIALS = re.compile(r"://[^/\s]*@")
 _MODERATION = re.compile(r"nsfw|moderation|sensitive|banned prompt", re.IGNORECASE)
 _REFUSED_BEFORE_RUNNING = "build_request_failed"
 _CHANNEL_BUSY = "get_channel_failed"

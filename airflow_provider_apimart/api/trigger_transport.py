@@ -21,6 +21,7 @@ from airflow_provider_apimart.exceptions import ApimartError
 T = TypeVar("T")
 
 _BLOCK = 64 * 1024
+_NEVER_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
 _REQUESTS_IN_FLIGHT = 64
 _BACK_OFF_SECONDS = 1.0
 _LONGEST_BACK_OFF_SECONDS = 60.0
@@ -116,8 +117,7 @@ class TriggerTransport:
             ) as response:
                 content = await _read_capped(response)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            never_connected = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
-            sent = body.begun if body else not never_connected
+            sent = body.begun if body else not isinstance(error, _NEVER_CONNECTED)
             return lost_reply_error(request, sent=sent, reason=root_reason(error))
         return self._settings.reply(response.status, response.headers, content)
 

@@ -173,7 +173,7 @@ def wait_until_final(
 
 def conclude(
     event: object,
-    generation_id: str,
+    generation_id: str | None,
     *,
     failure: type[errors.ApimartGenerationFailedError] = errors.ApimartGenerationFailedError,
 ) -> Generation:
@@ -209,7 +209,7 @@ def conclude(
 
 
 def _failed(
-    event: JsonObject, generation_id: str, failure: type[errors.ApimartGenerationFailedError]
+    event: JsonObject, generation_id: str | None, failure: type[errors.ApimartGenerationFailedError]
 ) -> errors.ApimartError:
     reason = event.get("reason") or "no reason given"
     if event.get("moderation"):

@@ -141,7 +141,12 @@ class WorkerTransport:
 
 
 def _never_connected(error: BaseException | None) -> bool:
-    kinds = (requests.ConnectTimeout, urllib3.exceptions.NewConnectionError, ssl.SSLCertVerificationError)
+    kinds = (
+        requests.ConnectTimeout,
+        requests.exceptions.ProxyError,
+        urllib3.exceptions.NewConnectionError,
+        ssl.SSLCertVerificationError,
+    )
     while error is not None:
         if isinstance(error, kinds):
             return True

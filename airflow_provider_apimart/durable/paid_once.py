@@ -118,10 +118,8 @@ class PaidOnce:
             self.store.save_before_paying(record)
             submission = yield from self._post_refusably(record)
             generation = yield from self._current(submission)
-            if generation.status is not GenerationStatus.FAILED:
-                return generation
-            if not submission.replayed:
-                return conclude(Decision(Verdict.FAILED, generation).to_event(), str(generation.generation_id))
+            if generation.status is not GenerationStatus.FAILED or not submission.replayed:
+                return _unfailed(generation)
             # Without a record, only the service's replay tells that an earlier try made this attempt and failed.
             log.info("Generation %s of an earlier try has failed; this try makes a new one", generation.generation_id)
         raise errors.ApimartGenerationFailedError(
@@ -135,12 +133,13 @@ class PaidOnce:
             record.idempotency_key,
         )
         try:
-            return (yield from self._post(record)).generation
+            submission = yield from self._post(record)
         except errors.ApimartUnknownOutcomeError:
             raise
         except errors.ApimartError as error:
             # A refused repetition says nothing of the submit that an earlier try made.
             raise self._unknown(record, still_unknown("an earlier try may have sent it", error)) from error
+        return _unfailed(submission.generation)
 
     def _new_record(self, attempt: int) -> SubmissionRecord:
         fingerprint = self.request.fingerprint
@@ -215,3 +214,10 @@ class PaidOnce:
         if not submission.replayed or generation_id is None or submission.generation.status.is_final:
             return submission.generation
         return (yield from self._look(generation_id))
+
+
+def _unfailed(generation: Generation) -> Generation:
+    """Return a generation that hasn't failed, and raise what a failed one is."""
+    if generation.status is GenerationStatus.FAILED:
+        conclude(Decision(Verdict.FAILED, generation).to_event(), generation.generation_id)
+    return generation

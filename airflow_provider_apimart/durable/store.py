@@ -47,11 +47,11 @@ class RecordStore:
 
         :raises ValueError: If what is stored can't be read.
         """
-        return record_from_json(self._store.get(RECORD_KEY)) if self._store else None
+        return record_from_json(self._store.get(RECORD_KEY)) if self._store is not None else None
 
     def save_before_paying(self, record: SubmissionRecord) -> None:
         """Write the record; an error of the store is raised, and nothing has been paid then."""
-        if self._store:
+        if self._store is not None:
             self._store.set(RECORD_KEY, record.to_json())
 
     def save_after_paying(self, record: SubmissionRecord) -> None:

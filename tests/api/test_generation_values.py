@@ -91,21 +91,13 @@ def test_what_names_none_is_refused(value: object) -> None:
         named_generation(value)
 
 
-@pytest.mark.xfail(strict=True, reason="ast.literal_eval raises TypeError for unhashable keys; it isn't caught")
-@pytest.mark.parametrize("value", ["{[]: 1}", "{{}}", "{{ }}", "{{[]}}"])
-def test_an_unrendered_template_is_refused_and_not_a_type_error(value: str) -> None:
-    with pytest.raises(ApimartInvalidRequestError):
-        named_generation(value)
+@pytest.mark.parametrize("value", ["{[]: 1}", "{{}}", "{{ }}", "{{[]}}", "{{ x }}", "{'a':", "{1, 2", "{" * 10_000])
+def test_a_text_that_only_begins_like_a_mapping_is_an_id(value: str) -> None:
+    # Ids are the service's own business; it tells of one that it doesn't know.
+    assert named_generation(value).generation_id == value
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        pytest.param("{}", marks=pytest.mark.xfail(strict=True, reason="an empty mapping is taken for the id '{}'")),
-        "{'status': 'processing'}",
-        '{"generation_id": null}',
-    ],
-)
+@pytest.mark.parametrize("value", ["{}", "{1}", "{'status': 'processing'}", '{"generation_id": null}'])
 def test_a_rendered_mapping_that_names_none_is_refused(value: str) -> None:
     with pytest.raises(ApimartInvalidRequestError):
         named_generation(value)

@@ -271,7 +271,6 @@ def test_an_event_of_someone_else_keeps_the_generation(event: object) -> None:
     assert raised.value.generation_id == TASK_ID
 
 
-@pytest.mark.xfail(strict=True, reason="KeyError, TypeError or AttributeError instead of an ApimartError")
 @pytest.mark.parametrize(
     "event",
     [

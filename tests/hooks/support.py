@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, TypeVar
 
 import pytest
@@ -105,6 +106,61 @@ def wire(*answers: bytes, pieces: float | None = None) -> Iterator[Wire]:
                     server.received.append(_read_request(connection))
                     answer = server.answers.pop(0) if len(server.answers) > 1 else server.answers[0]
                     _say(connection, answer, server, over)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        over.set()
+        thread.join()
+        listening.close()
+
+
+@dataclass
+class KeptAlive:
+    """
+    A server that keeps a connection alive, and cuts it at its second request.
+
+    :param requests: The number of the connection and the method of every request that came.
+    """
+
+    port: int
+    requests: list[tuple[int, str]] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@contextmanager
+def kept_alive_then_cut(body: bytes, *, read: bool, said: bytes) -> Iterator[KeptAlive]:
+    """
+    Answer the first request of every connection, and cut the connection at its second one.
+
+    :param read: Whether the second request is read whole before the cut.
+    :param said: What is said to it before the cut.
+    """
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.settimeout(0.02)
+    server, over = KeptAlive(listening.getsockname()[1]), threading.Event()
+    answer = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+    def converse(connection: socket.socket, number: int) -> None:
+        for reading, saying in ((True, answer), (read, said)):
+            request = _read_request(connection) if reading else connection.recv(20)
+            if request:
+                server.requests.append((number, request.partition(b" ")[0].decode()))
+                connection.sendall(saying)
+
+    def serve() -> None:
+        numbers = count()
+        while not over.is_set():
+            with suppress(TimeoutError, OSError):
+                connection, _ = listening.accept()
+                with connection:
+                    connection.settimeout(0.5)
+                    converse(connection, next(numbers))
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()

@@ -102,8 +102,20 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "password with a space": ({"password": f"{KEY} x"}, "password"),
     "password with a line break": ({"password": f"{KEY}\nx"}, "password"),
     "password beyond ASCII": ({"password": f"{KEY}é"}, "password"),
+    "empty header name": ({"extra": {"headers": {"": "x"}}}, "extra.headers"),
+    "colon in a header's name": ({"extra": {"headers": {"X:A": "x"}}}, "extra.headers"),
+    "space in a header's name": ({"extra": {"headers": {"X A": "x"}}}, "extra.headers"),
+    "name that hides our own": ({"extra": {"headers": {"Authorization ": KEY}}}, "extra.headers"),
+    "value that no header can hold": ({"extra": {"headers": {"X-A": f"狐{KEY}"}}}, "extra.headers"),
+    "value that begins with a space": ({"extra": {"headers": {"X-A": f" {KEY}"}}}, "extra.headers"),
+    "header that breaks the framing": ({"extra": {"headers": {"Transfer-Encoding": "chunked"}}}, "extra.headers"),
+    "proxy without a host": ({"extra": {"proxy": "http://"}}, "extra.proxy"),
+    "proxy with a bad port": ({"extra": {"proxy": f"http://user:{KEY}@proxy:port"}}, "extra.proxy"),
+    "proxy that is malformed": ({"extra": {"proxy": f"http://user:{KEY}@[proxy"}}, "extra.proxy"),
     "host with credentials": ({"host": f"https://user:{KEY}@api.apimart.ai"}, "host"),
     "host with a query": ({"host": f"https://api.apimart.ai?key={KEY}"}, "host"),
+    "host whose port is a password": ({"host": f"https://user:{KEY}"}, "port"),
+    "host that is malformed": ({"host": f"https://[{KEY}"}, "malformed"),
     "host of another scheme": ({"host": "ftp://api.apimart.ai"}, "host"),
     "schema of another scheme": ({"host": "api.apimart.ai", "schema": "ftp"}, "host"),
 }
@@ -117,36 +129,6 @@ def test_a_bad_value_is_named_with_the_connection_and_the_key_is_not_shown(what:
     assert "'my_apimart'" in str(raised.value)
     assert field in str(raised.value)
     assert KEY not in everything_said(raised.value)
-
-
-@pytest.mark.xfail(
-    strict=True, reason="`from None` keeps urllib's own ValueError, which holds the text, as __context__"
-)
-def test_a_password_where_a_port_belongs_is_not_dragged_along() -> None:
-    with pytest.raises(ApimartConfigurationError, match="port") as raised:
-        settings(host=f"https://user:{KEY}")
-    assert KEY not in str(raised.value)
-    assert KEY not in everything_said(raised.value)
-
-
-BAD_BUT_TAKEN: dict[str, object] = {
-    "empty header name": {"headers": {"": "x"}},
-    "colon in a header's name": {"headers": {"X:A": "x"}},
-    "space in a header's name": {"headers": {"X A": "x"}},
-    "name that hides our own": {"headers": {"Authorization ": "x"}},
-    "value that no header can hold": {"headers": {"X-A": "狐"}},
-    "value that begins with a space": {"headers": {"X-A": " x"}},
-    "header that breaks the framing": {"headers": {"Transfer-Encoding": "chunked"}},
-    "proxy without a host": {"proxy": "http://"},
-    "proxy with a bad port": {"proxy": f"http://user:{KEY}@proxy:port"},
-}
-
-
-@pytest.mark.xfail(strict=True, reason="accepted, and fails only later as if APIMart couldn't be reached")
-@pytest.mark.parametrize("what", BAD_BUT_TAKEN)
-def test_a_bad_extra_that_no_request_can_carry_is_refused(what: str) -> None:
-    with pytest.raises(ApimartConfigurationError):
-        settings(BAD_BUT_TAKEN[what])
 
 
 def test_the_key_is_in_no_repr(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,20 +159,19 @@ def test_the_key_goes_to_the_connection_s_host_only() -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["https://API.Apib.ai", "http://127.0.0.1:8080", "http://[::1]:8080", "https://api.apib.ai:443"]
+    "host",
+    [
+        "https://API.Apib.ai",
+        "http://127.0.0.1:8080",
+        "http://[::1]:8080",
+        "https://api.apib.ai:443",
+        "https://api.apib.ai:",
+        "https://api.apib.ai:0443",
+    ],
 )
 def test_the_key_goes_to_the_host_however_it_is_written(host: str) -> None:
     found = settings(host=host)
     assert sent(found, f"{found.base_url}/v1/balance")["Authorization"] == f"Bearer {KEY}"
-
-
-@pytest.mark.xfail(
-    strict=True, reason="requests writes these hosts in another way than the base URL, so they never get the key"
-)
-@pytest.mark.parametrize("host", ["https://füchse.example", "https://api.apib.ai:", "https://api.apib.ai:0443"])
-def test_the_key_goes_to_a_host_that_requests_rewrites(host: str) -> None:
-    found = settings(host=host)
-    assert "Authorization" in sent(found, f"{found.base_url}/v1/balance")
 
 
 def test_two_keys_or_hosts_have_different_scopes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,9 @@ def test_a_status_is_read_through_every_blip(
     assert len([request for request in sandbox.requests if request.route == "status"]) == 3
 
 
-STEADY = [row for row in BLIPS if row not in ("no answer", "endless", "oversized", "429", "429 as a date")]
+# A whole reply before the cut keeps the connection in the pool, so that the next request may get lost unseen.
+UNSEEN = ("garbage body",)
+STEADY = [row for row in BLIPS if row not in ("no answer", "endless", "oversized", "429", "429 as a date", *UNSEEN)]
 CUT = ("closed before reading", "lost answer", "reset")
 
 
@@ -86,15 +88,8 @@ def test_a_status_that_stays_unreadable_keeps_the_generation(row: str, sandbox: 
     assert statuses_read_until_given_up(row, sandbox, hook, in_worker) == QUICK.tries
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
-        pytest.param(row, marks=pytest.mark.xfail(strict=True, reason="aiohttp itself repeats a GET once"))
-        if row in CUT
-        else row
-        for row in STEADY
-    ],
-)
+# A GET on a connection that is cut is sent once more by aiohttp itself, which is harmless; see the test of a cut POST.
+@pytest.mark.parametrize("row", [row for row in STEADY if row not in CUT])
 def test_nothing_repeats_beneath_the_trigger_s_transport(row: str, sandbox: Sandbox, hook: ApimartHook) -> None:
     assert statuses_read_until_given_up(row, sandbox, hook, in_trigger) == QUICK.tries
 
@@ -152,9 +147,6 @@ def test_get_balance(key: str, remaining: Decimal | None, sandbox: Sandbox, monk
     assert left.used == 0
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a request without a body always counts as sent, so a read is never told as unreached"
-)
 def test_a_read_that_was_never_sent_is_told_as_such(monkeypatch: pytest.MonkeyPatch, holder: Holder) -> None:
     hook = quick_hook(monkeypatch, "http://127.0.0.1:1")
     with pytest.raises(errors.ApimartConnectionError):
@@ -199,9 +191,6 @@ def test_test_connection_says_it_in_a_sentence(what: str, monkeypatch: pytest.Mo
     assert len(server.received) == 1
 
 
-@pytest.mark.xfail(
-    strict=True, reason="unreachable is told as 'No whole reply came back', without a hint at host or proxy"
-)
 @pytest.mark.parametrize("host", ["http://127.0.0.1:1", "http://no-such-host.invalid", "https://no-such-host.invalid"])
 def test_test_connection_explains_what_cannot_be_reached(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     status, message = quick_hook(monkeypatch, host).test_connection()
