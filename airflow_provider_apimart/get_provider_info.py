@@ -80,7 +80,7 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": _CONN_FIELDS,
             }
         ],
-        "extra-links": [f"{_PACKAGE}.operators.links.ApimartGenerationLink"],
+        "extra-links": [f"{_PACKAGE}.links.generation.ApimartGenerationLink"],
     }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_apimart.operators.links import ApimartGenerationLink, LinksGeneration
+from airflow_provider_apimart.links.generation import ApimartGenerationLink, LinksGeneration
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

@@ -22,7 +22,7 @@ from airflow_provider_apimart.exceptions import (
     ApimartWaitTimeoutError,
     ApimartWatchedGenerationFailedError,
 )
-from airflow_provider_apimart.operators.links import ApimartGenerationLink, LinksGeneration
+from airflow_provider_apimart.links.generation import ApimartGenerationLink, LinksGeneration
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

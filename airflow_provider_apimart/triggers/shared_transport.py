@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from weakref import WeakKeyDictionary
 
 from airflow_provider_apimart.api.status import StatusRoutes
@@ -13,37 +13,22 @@ from airflow_provider_apimart.exceptions import ApimartAuthenticationError
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 
 
-class SharedTransport:
-    """
-    A transport and what its users have learnt, for as long as anyone uses it.
-
-    :param conn_id: The connection whose waits share it.
-    """
+class _Shared:
+    """A transport and what its users have learnt, for as long as anyone uses it."""
 
     def __init__(self, conn_id: str) -> None:
+        self.users = 0
         self.routes = StatusRoutes()
-        self._users = 0
-        self._opening = asyncio.ensure_future(_open(conn_id))
+        self.opening = asyncio.ensure_future(_open(conn_id))
 
-    async def enter(self) -> TriggerTransport:
-        """Count one user more and return the transport once it is open."""
-        self._users += 1
-        # Shielded: one user's cancellation must not take the transport from the others.
-        return await asyncio.shield(self._opening)
-
-    async def leave(self) -> bool:
-        """Count one user less; the last one closes the transport. Return whether it was the last."""
-        self._users -= 1
-        if self._users:
-            return False
-        if not self._opening.done():
-            self._opening.cancel()
-        elif not self._opening.cancelled() and not self._opening.exception():
-            await self._opening.result().close()
-        return True
+    async def close(self) -> None:
+        """Close what was opened; an opening that goes on is given up."""
+        self.opening.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await (await self.opening).close()
 
 
-_by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedTransport]] = WeakKeyDictionary()
+_by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Shared]] = WeakKeyDictionary()
 
 
 @asynccontextmanager
@@ -58,20 +43,24 @@ async def shared_transport(conn_id: str) -> AsyncIterator[tuple[TriggerTransport
     """
     of_loop = _by_loop.setdefault(asyncio.get_running_loop(), {})
     if conn_id not in of_loop:
-        of_loop[conn_id] = SharedTransport(conn_id)
+        of_loop[conn_id] = _Shared(conn_id)
     shared = of_loop[conn_id]
+    shared.users += 1
     try:
-        yield await shared.enter(), shared.routes
+        # Shielded: one user's cancellation must not take the transport from the others.
+        yield await asyncio.shield(shared.opening), shared.routes
     except ApimartAuthenticationError:
         _forget(of_loop, conn_id, shared)
         raise
     finally:
-        # Shielded: a cancelled wait still has to close what only it was using.
-        if await asyncio.shield(shared.leave()):
+        shared.users -= 1
+        if not shared.users:
+            # Forgotten first: whoever comes while it closes opens another.
             _forget(of_loop, conn_id, shared)
+            await asyncio.shield(shared.close())
 
 
-def _forget(of_loop: dict[str, SharedTransport], conn_id: str, shared: SharedTransport) -> None:
+def _forget(of_loop: dict[str, _Shared], conn_id: str, shared: _Shared) -> None:
     if of_loop.get(conn_id) is shared:
         del of_loop[conn_id]
 

@@ -153,23 +153,28 @@ def _run(dag_id: str, run_id: str, session: Any) -> DagRun:
 
 def _work(dag_id: str, ti_id: Any) -> None:
     """Run one try of a task, or its resumption, with Airflow's task runner."""
-    from airflow.sdk.api.datamodels._generated import TaskInstance as RunnableTaskInstance
-
     with create_session() as session:
         ti = session.get(TaskInstance, ti_id)
         ti.set_state(TaskInstanceState.QUEUED, session=session)
-        runnable = RunnableTaskInstance(
-            id=UUID(str(ti.id)),
-            task_id=ti.task_id,
-            dag_id=ti.dag_id,
-            run_id=ti.run_id,
-            try_number=ti.try_number,
-            map_index=ti.map_index,
-            dag_version_id=UUID(str(ti.dag_version_id)),
-        )
+        runnable = _runnable(ti)
     result = supervisor.run_task_in_process(ti=runnable, task=_dag_bag().dags[dag_id].get_task(runnable.task_id))
     if result.state == TaskInstanceState.UP_FOR_RETRY:
         _make_due(runnable)
+
+
+def _runnable(ti: TaskInstance) -> Any:
+    """Return a task instance as the task runner takes it."""
+    from airflow.sdk.api.datamodels._generated import TaskInstance as RunnableTaskInstance
+
+    return RunnableTaskInstance(
+        id=UUID(str(ti.id)),
+        task_id=ti.task_id,
+        dag_id=ti.dag_id,
+        run_id=ti.run_id,
+        try_number=ti.try_number,
+        map_index=ti.map_index,
+        dag_version_id=UUID(str(ti.dag_version_id)),
+    )
 
 
 def _make_due(retried: Any) -> None:
@@ -183,21 +188,12 @@ def _make_due(retried: Any) -> None:
 def _trigger(ti_id: Any) -> None:
     """Run the trigger of a deferred task from what the database holds of it, and submit its event."""
     from airflow.sdk._shared.module_loading import import_string
-    from airflow.sdk.api.datamodels._generated import TaskInstance as RunnableTaskInstance
 
     with create_session() as session:
         ti = session.get(TaskInstance, ti_id)
         row = session.get(Trigger, ti.trigger_id)
         trigger = import_string(row.classpath)(**row.kwargs)
-        runnable = RunnableTaskInstance(
-            id=UUID(str(ti.id)),
-            task_id=ti.task_id,
-            dag_id=ti.dag_id,
-            run_id=ti.run_id,
-            try_number=ti.try_number,
-            map_index=ti.map_index,
-            dag_version_id=UUID(str(ti.dag_version_id)),
-        )
+        runnable = _runnable(ti)
         trigger_id = row.id
     event = supervisor.InProcessTestSupervisor.run_trigger_in_process(trigger=trigger, ti=runnable)
     submit_event(trigger_id, event)

@@ -1,0 +1,1 @@
+"""Links from a task in the web interface to what it made."""
