@@ -127,3 +127,14 @@ def test_an_authentication_error_is_not_tolerated(
     run = finished(lab, sandbox, f"lab_sensor_{mode}", conf)
     view = run.view("wait")
     assert (view.state, view.try_number) == ("failed", 1)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_unknown_generation_fails_the_sensor_at_once(
+    lab: AirflowLab, sandbox: Sandbox, conf: dict[str, Any], mode: str
+) -> None:
+    sandbox.inject(Fault("task_not_found", on="status", times=9))
+    run = finished(lab, sandbox, f"lab_sensor_{mode}", conf)
+    view = run.view("wait")
+    assert (view.state, view.try_number) == ("failed", 1)
+    assert "ApimartGenerationNotFoundError" in run.log

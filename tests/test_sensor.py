@@ -1,0 +1,128 @@
+"""What the sensor does with its settings, against the sandbox and without a running Airflow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
+
+from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.api.waiting import Decision, Verdict
+from airflow_provider_apimart.exceptions import (
+    ApimartAuthenticationError,
+    ApimartError,
+    ApimartInvalidRequestError,
+    ApimartStatusUnreadableError,
+)
+from airflow_provider_apimart.hooks.apimart import ApimartHook
+from airflow_provider_apimart.sandbox import Fault, Sandbox
+from airflow_provider_apimart.sensors.generation import ApimartGenerationSensor
+
+TROUBLES: list[tuple[str, int, type[ApimartError]]] = [
+    ("unauthorized", 1, ApimartAuthenticationError),
+    ("bad_gateway", 99, ApimartStatusUnreadableError),
+]
+
+
+class Context(dict[str, Any]):
+    """As much of a context as the sensor uses."""
+
+    def __init__(self) -> None:
+        super().__init__(ti=self)
+        self.pushed: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.pushed[key] = value
+
+
+@pytest.fixture
+def generation_id(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("AIRFLOW_CONN_APIMART_DEFAULT", sandbox.connection_json())
+    monkeypatch.setattr(ApimartHook, "look_policy", RetryPolicy(tries=3, first=0.01, longest=0.01))
+    payload = {"model": "gemini-2.5-flash-image-preview", "prompt": "a cat"}
+    submission = ApimartHook().submit_generation("image", payload, idempotency_key="k")
+    return str(submission.generation.generation_id)
+
+
+def sensor(generation: Any, **arguments: Any) -> ApimartGenerationSensor:
+    return ApimartGenerationSensor(task_id="wait", generation=generation, **arguments)
+
+
+@pytest.mark.parametrize(("kind", "times", "error"), TROUBLES)
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_trouble_is_raised_as_what_it_is(
+    sandbox: Sandbox, generation_id: str, kind: str, times: int, error: type[ApimartError], deferrable: bool
+) -> None:
+    sandbox.inject(Fault(kind, on="status", times=times))
+    with pytest.raises(error) as caught:
+        sensor(generation_id, deferrable=deferrable).execute(Context())  # type: ignore[arg-type]  # a part of one
+    assert generation_id in str(caught.value)
+
+
+@pytest.mark.parametrize(("kind", "times", "error"), TROUBLES)
+@pytest.mark.parametrize("leniency", ["soft_fail", "never_fail"])
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_trouble_skips_where_that_is_asked_for(
+    sandbox: Sandbox,
+    generation_id: str,
+    kind: str,
+    times: int,
+    error: type[ApimartError],
+    leniency: str,
+    deferrable: bool,
+) -> None:
+    sandbox.inject(Fault(kind, on="status", times=times))
+    lenient = sensor(generation_id, deferrable=deferrable, **{leniency: True})
+    with pytest.raises(AirflowSkipException):
+        lenient.execute(Context())  # type: ignore[arg-type]  # a part of one
+    event = Decision(Verdict.ERROR, error=error("from the trigger")).to_event()
+    with pytest.raises(AirflowSkipException):
+        lenient.execute_complete(Context(), event)  # type: ignore[arg-type]  # a part of one
+
+
+def test_it_looks_once_before_it_defers(sandbox: Sandbox, generation_id: str) -> None:
+    with pytest.raises(TaskDeferred):
+        sensor(generation_id, deferrable=True).execute(Context())  # type: ignore[arg-type]  # a part of one
+    assert [request.route for request in sandbox.requests].count("status") == 1
+
+
+def test_what_is_finished_already_needs_no_trigger(sandbox: Sandbox, generation_id: str) -> None:
+    sandbox.complete_all()
+    returned = sensor(generation_id, deferrable=True).execute(Context())  # type: ignore[arg-type]  # a part of one
+    assert returned["status"] == "completed"
+
+
+def test_what_was_handed_over_finished_is_returned_without_asking(sandbox: Sandbox, generation_id: str) -> None:
+    sandbox.complete_all()
+    finished = ApimartHook().get_generation(generation_id).to_xcom()
+    asked = len(sandbox.requests)
+    assert sensor(finished).execute(Context()) == finished  # type: ignore[arg-type]  # a part of one
+    assert len(sandbox.requests) == asked
+
+
+@pytest.mark.parametrize("event", [None, {}, {"verdict": "sideways"}, "done", {"verdict": "completed"}])
+def test_an_event_that_says_nothing_is_no_success(generation_id: str, event: Any) -> None:
+    with pytest.raises(ApimartStatusUnreadableError, match="goes on and bills"):
+        sensor(generation_id).execute_complete(Context(), event, generation_id)  # type: ignore[arg-type]  # a part
+
+
+def test_a_passed_deadline_is_airflows_own_time_out(generation_id: str) -> None:
+    event = Decision(Verdict.DEADLINE_PASSED).to_event()
+    with pytest.raises(AirflowSensorTimeout, match=generation_id):
+        sensor(generation_id).execute_complete(Context(), event, generation_id)  # type: ignore[arg-type]  # a part
+
+
+@pytest.mark.parametrize("named", ["", None, [], {}, {"status": "submitted"}, 7])
+def test_what_names_no_generation_is_refused(sandbox: Sandbox, generation_id: str, named: Any) -> None:
+    asked = len(sandbox.requests)
+    with pytest.raises(ApimartInvalidRequestError, match="names no generation"):
+        sensor(named).execute(Context())  # type: ignore[arg-type]  # a part of one
+    assert len(sandbox.requests) == asked
+
+
+def test_the_interval_adapts_unless_it_is_set() -> None:
+    adaptive, fixed = sensor("task_1"), sensor("task_1", poke_interval=7)
+    waited = {seconds: adaptive._get_next_poke_interval(0.0, lambda s=seconds: s, 1) for seconds in (0, 100, 10_000)}
+    assert waited[0] < waited[100] < waited[10_000] <= 60
+    assert fixed._get_next_poke_interval(0.0, lambda: 10_000, 1) == 7
