@@ -25,7 +25,7 @@ demo: .venv/runtime ## make a picture from a reference in a real Airflow, at no 
 	@$(BIN)/python -m demo
 
 test: .venv/development ## run all tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: .venv/development ## lint, formatting and types
 	$(BIN)/ruff check $(SOURCES)

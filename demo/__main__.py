@@ -42,8 +42,10 @@ def main() -> int:
             "destination": (WORKPLACE / "pictures").as_uri(),
         }
         status = _airflow(environment, "dags", "test", DAG_ID, "--conf", json.dumps(conf))
+    if status:
+        return _tell_failure()
     account = read_account(WORKPLACE / "airflow" / "airflow.db", DAG_ID)
-    if status or any(step.state != "success" for step in account.steps):
+    if any(step.state != "success" for step in account.steps):
         return _tell_failure()
     print("\n".join(["", *account.lines(), "", f"Done in {time.monotonic() - began:.0f} s. Nothing keeps running."]))
     return 0

@@ -9,6 +9,7 @@ same conversations.
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Callable, Generator
@@ -18,6 +19,8 @@ from typing import TypeVar
 from airflow_provider_apimart.api.message import Reply, Request
 from airflow_provider_apimart.api.retrying import Failures, RetryPolicy
 from airflow_provider_apimart.exceptions import ApimartError
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -66,4 +69,5 @@ def retrying(
             if seconds is None:
                 raise
             failures = failures.after_pause(error, seconds)
+            log.warning("%s. It is tried again in %.1f s", error, seconds)
         yield Pause(seconds)

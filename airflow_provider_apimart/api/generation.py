@@ -182,11 +182,16 @@ def named_generation(value: object) -> Generation:
         rendered = _rendered_mapping(value.strip())
         value = {"generation_id": value} if rendered is None else rendered
     named = generation_from_xcom(value) if isinstance(value, Mapping) else None
-    if named is None or (named.generation_id is None and not named.status.is_final):
+    nameless = named is None or (named.generation_id is None and named.status is not GenerationStatus.COMPLETED)
+    if named is None or nameless or named.generation_id in _RENDERED_NOTHING:
         raise ApimartInvalidRequestError(
             f"{str(value)[:200]!r} names no generation; give its id, or what a generation operator returned"
         )
     return named
+
+
+# What a template makes of an XCom that isn't there.
+_RENDERED_NOTHING = ("None", "null")
 
 
 def _rendered_mapping(written: str) -> Mapping[str, Any] | None:
@@ -237,6 +242,7 @@ def _generation(record: JsonObject, word: str, generation_id: str | None, modali
     status = GenerationStatus.of(word)
     completed, created = moment(record.get("completed")), moment(record.get("created"))
     finished = status is GenerationStatus.COMPLETED
+    outputs = _outputs(record, completed or created or datetime.now(UTC), modality) if finished else ()
     return Generation(
         generation_id=generation_id or text(record.get("id")) or text(record.get("task_id")),
         status=status,
@@ -245,13 +251,13 @@ def _generation(record: JsonObject, word: str, generation_id: str | None, modali
         model=text(record.get("model")),
         progress=number(record.get("progress")),
         estimated_seconds=number(record.get("estimated_time")),
-        outputs=_outputs(record, completed or created or datetime.now(UTC), modality) if finished else (),
+        outputs=outputs,
         cost=money(record.get("cost")),
         credits_cost=money(record.get("credits_cost")),
         usage=mapping(record.get("usage")) or None,
         created=created,
         completed=completed,
-        result=_beside_media(record) if finished else {},
+        result=_beside_media(record, outputs) if finished else {},
         failure=_failure(record) if status is GenerationStatus.FAILED else None,
     )
 
@@ -265,6 +271,7 @@ def _failure(record: JsonObject) -> Failure:
 
 
 _MEDIA_LISTS: dict[str, OutputKind | None] = {
+    "data": None,
     "images": OutputKind.IMAGE,
     "videos": OutputKind.VIDEO,
     "audios": OutputKind.AUDIO,
@@ -316,8 +323,9 @@ def _item_outputs(
 ) -> Iterator[Output]:
     details = item if isinstance(item, Mapping) else {"url": item}
     expires_at = moment(details.get("expires_at")) or otherwise
-    for url in filter(None, map(_public_url, items(details.get("url")))):
-        yield Output(url, kind or _kind_of(url, modality), expires_at)
+    for key, named_kind in _MEDIA_URLS.items():
+        for url in filter(None, map(_public_url, items(details.get(key)))):
+            yield Output(url, kind or named_kind or _kind_of(url, modality), expires_at)
     if last_frame := _public_url(details.get("last_frame_url")):
         yield Output(last_frame, OutputKind.LAST_FRAME, expires_at)
 
@@ -336,11 +344,12 @@ def _kind_of(url: str, modality: Modality | None) -> OutputKind:
     return _KIND_BY_SUFFIX.get(suffix, otherwise)
 
 
-def _beside_media(record: JsonObject) -> JsonObject:
+def _beside_media(record: JsonObject, outputs: tuple[Output, ...]) -> JsonObject:
+    """Return what a completed result holds beside its media; all of it where no media could be read."""
     result = record.get("result")
-    known = {*_MEDIA_LISTS, *_MEDIA_URLS, *_TASK_FIELDS}
     source = result if isinstance(result, Mapping) else record
-    return {key: value for key, value in source.items() if key not in known}
+    read = {*_MEDIA_LISTS, *_MEDIA_URLS} if outputs else set()
+    return {key: value for key, value in source.items() if key not in _TASK_FIELDS and key not in read}
 
 
 # What a bare record without "result" says of the task itself.

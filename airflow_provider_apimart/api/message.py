@@ -76,11 +76,11 @@ class Reply:
 
 def json_content(value: object) -> Content:
     """
-    Return a JSON body whose bytes are the same every time it is sent.
+    Return a JSON body whose bytes are the same for the same value, in every process.
 
     :param value: Plain JSON.
     """
-    body = json.dumps(value, allow_nan=False).encode()
+    body = json.dumps(value, sort_keys=True, allow_nan=False).encode()
     return Content("application/json", len(body), lambda: io.BytesIO(body))
 
 

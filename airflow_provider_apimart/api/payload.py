@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
@@ -16,8 +16,11 @@ _URL = re.compile(r"https?://[^\s/]+", re.IGNORECASE)
 _ANY_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _BASE64_LENGTH = 200
 
-# Results of the call must be fetched by APIMart, so these hold no reference to be uploaded.
-_NO_REFERENCES = frozenset({"webhook"})
+# A URL that APIMart calls when it is done, not one that it fetches.
+_NO_REFERENCES = frozenset({"webhook_url"})
+# A prompt may speak of anything, also of data: and file:// URLs.
+_PROSE = frozenset({"prompt", "negative_prompt"})
+_EMBEDDED = re.compile(r"\s*(data:[^,]*,|file://)", re.IGNORECASE)
 
 
 def build_payload(arguments: Mapping[str, Any], parameters: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -37,8 +40,8 @@ def build_payload(arguments: Mapping[str, Any], parameters: Mapping[str, Any] | 
     _check_model(payload)
     _check_prompt(payload)
     for field, value in payload.items():
-        for place, url in _urls(field, field, value):
-            _check_url(place, url)
+        for place, name, text in _texts(field, field, value):
+            _check_text(place, name, text)
     return payload
 
 
@@ -70,7 +73,7 @@ def _json(place: str, value: Any) -> Any:
             return value
         case Mapping():
             return {str(name): _json(f"{place}.{name}", item) for name, item in value.items()}
-        case Sequence() | Set() if not isinstance(value, bytes | bytearray):
+        case Sequence() if not isinstance(value, bytes | bytearray):
             return [_json(f"{place}[{index}]", item) for index, item in enumerate(value)]
     raise _refused(f"{place} holds {type(value).__name__}, which isn't JSON")
 
@@ -103,20 +106,25 @@ def _check_prompt(payload: Mapping[str, Any]) -> None:
         raise _refused("its prompt is empty; leave the argument out for a model that needs none")
 
 
-def _urls(place: str, field: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Find every value that APIMart will read as a URL: by the field's name, at any depth."""
+def _texts(place: str, field: str, value: Any) -> Iterator[tuple[str, str, Any]]:
+    """Go through everything that isn't a list or an object, with its place and the name of its field."""
     if isinstance(value, Mapping):
         for name, item in value.items():
-            yield from _urls(f"{place}.{name}", name, item)
+            yield from _texts(f"{place}.{name}", name, item)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _urls(f"{place}[{index}]", field, item)
-    elif _names_a_url(field):
-        yield place, value
+            yield from _texts(f"{place}[{index}]", field, item)
+    else:
+        yield place, field, value
+
+
+def _check_text(place: str, field: str, value: Any) -> None:
+    if _names_a_url(field) or (field not in _PROSE and isinstance(value, str) and _EMBEDDED.match(value)):
+        _check_url(place, value)
 
 
 def _names_a_url(field: str) -> bool:
-    return field not in _NO_REFERENCES and re.search(r"(^|_)urls?$", field) is not None
+    return field not in _NO_REFERENCES and re.search(r"(^|_)urls?$|^image_with_roles$", field) is not None
 
 
 def _check_url(place: str, url: Any) -> None:

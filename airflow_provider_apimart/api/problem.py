@@ -31,19 +31,16 @@ _KEY_IN_PROGRESS = "idempotency_in_progress"
 _KEY_INDETERMINATE = "idempotency_result_indeterminate"
 _KEYS_UNAVAILABLE = "idempotency_unavailable"
 
-_FINAL: Mapping[int, tuple[type[errors.ApimartError], str]] = {
-    400: (errors.ApimartInvalidRequestError, "APIMart refused the request. Nothing was charged; mend the input"),
-    401: (
-        errors.ApimartAuthenticationError,
-        "APIMart doesn't accept the API key. Nothing was charged; mend the password of the connection",
-    ),
-    402: (
-        errors.ApimartBalanceError,
-        "The account or the API key has no balance left. Nothing was charged; top it up and clear the task",
-    ),
+# Said of submits only: whoever reads a status has paid already.
+_NOT_CHARGED = ". Nothing was charged"
+
+_REFUSALS: Mapping[int, tuple[type[errors.ApimartError], str]] = {
+    400: (errors.ApimartInvalidRequestError, "APIMart refused the request; mend the input"),
+    401: (errors.ApimartAuthenticationError, "APIMart doesn't accept the API key; mend the connection's password"),
+    402: (errors.ApimartBalanceError, "The account or the API key has no balance left; top it up"),
     403: (
         errors.ApimartPermissionError,
-        "The API key may not do this. Nothing was charged; allow the model or this machine's address for the key",
+        "The API key may not do this; allow it the model, or this machine's address",
     ),
 }
 
@@ -81,9 +78,9 @@ class Problem:
         """Whether moderation refused the request."""
         return speaks_of_moderation(self.code, self.kind, self.message)
 
-    def error(self, kind: type[errors.ApimartError], what: str) -> errors.ApimartError:
+    def error(self, error_class: type[errors.ApimartError], what: str) -> errors.ApimartError:
         """Return an error of a kind that says what happened and repeats the service's own words."""
-        return kind(
+        return error_class(
             f"{what}: {self.message}",
             status=self.status,
             code=self.code,
@@ -148,7 +145,7 @@ def submit_error(problem: Problem) -> errors.ApimartError:
     if problem.says(_KEYS_UNAVAILABLE) or problem.says(_CHANNEL_BUSY):
         return problem.error(errors.ApimartServerError, "APIMart took no generations for the moment")
     if problem.says(_REFUSED_BEFORE_RUNNING) or _is_refusal(problem.status):
-        return _refusal(problem)
+        return _refusal(problem, _NOT_CHARGED)
     return _unfinished_submit(problem)
 
 
@@ -159,7 +156,7 @@ def _is_refusal(status: int) -> bool:
 
 def _unfinished_submit(problem: Problem) -> errors.ApimartError:
     if problem.status == HTTPStatus.TOO_MANY_REQUESTS:
-        return _rate_limited(problem)
+        return _rate_limited(problem, _NOT_CHARGED)
     if problem.says(_KEY_IN_PROGRESS):
         return problem.error(errors.ApimartSubmitInProgressError, "The same generation is still being submitted")
     return problem.error(
@@ -177,23 +174,19 @@ def read_error(problem: Problem) -> errors.ApimartError:
     return _refusal(problem)
 
 
-def _rate_limited(problem: Problem) -> errors.ApimartError:
-    return problem.error(errors.ApimartRateLimitError, "APIMart asks to be called less often. Nothing was charged")
+def _rate_limited(problem: Problem, consequence: str = "") -> errors.ApimartError:
+    return problem.error(errors.ApimartRateLimitError, f"APIMart asks to be called less often{consequence}")
 
 
-def _refusal(problem: Problem) -> errors.ApimartError:
+def _refusal(problem: Problem, consequence: str = "") -> errors.ApimartError:
     if problem.is_moderation:
-        return problem.error(
-            errors.ApimartModerationError,
-            "Moderation refused the request. Nothing was charged; change the prompt or the references",
-        )
+        what = "Moderation refused the request; change the prompt or the references"
+        return problem.error(errors.ApimartModerationError, what + consequence)
     if problem.status < HTTPStatus.BAD_REQUEST:
-        return problem.error(
-            errors.ApimartConfigurationError,
-            "The host answered with a redirect, which is not followed. Set the connection's host to its target",
-        )
-    kind, what = _FINAL.get(problem.status, _FINAL[400])
-    return problem.error(kind, what)
+        what = "The host answered with a redirect, which is not followed; set the connection's host to its target"
+        return problem.error(errors.ApimartConfigurationError, what + consequence)
+    kind, what = _REFUSALS.get(problem.status, _REFUSALS[400])
+    return problem.error(kind, what + consequence)
 
 
 def lost_reply_error(request: Request, *, sent: bool, reason: str) -> errors.ApimartError:

@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 
 from airflow_provider_apimart.exceptions import (
     ApimartError,
+    ApimartGenerationNotFoundError,
     ApimartIndeterminateOutcomeError,
     ApimartRateLimitError,
     ApimartSubmitInProgressError,
@@ -65,6 +66,7 @@ class RetryPolicy:
     :param rate_limited_seconds: How long the service may ask to slow down, on top of that.
     :param first: Upper bound of the first pause in seconds; it doubles with every failure. The pause is drawn evenly
         between nothing and the bound, so that clients which failed together don't return together.
+    :param tolerates_missing: Whether an unknown generation is taken for a passing failure: its id was known before.
     :param longest: No such pause is longer, and no more of a ``Retry-After`` is waited out before it.
     """
 
@@ -74,6 +76,12 @@ class RetryPolicy:
     rate_limited_seconds: float = 1800.0
     first: float = 1.0
     longest: float = 60.0
+    tolerates_missing: bool = False
+
+    def within(self, seconds: float) -> RetryPolicy:
+        """Return the policy for someone who has only so many seconds left."""
+        left = max(0.0, seconds)
+        return replace(self, seconds=min(self.seconds, left), rate_limited_seconds=min(self.rate_limited_seconds, left))
 
     def pause_after(self, error: ApimartError, failures: Failures, draw: float) -> float | None:
         """
@@ -95,6 +103,8 @@ class RetryPolicy:
                 return False
             case ApimartTransientError() | ApimartSubmitInProgressError():
                 return failures.tries < self.tries
+            case ApimartGenerationNotFoundError():
+                return self.tolerates_missing and failures.tries < self.tries
             case ApimartUnknownOutcomeError():
                 return failures.tries < self.tries and failures.unknown < self.unknown_tries
         return False

@@ -88,10 +88,14 @@ def still_unknown(earlier: str, last: errors.ApimartError) -> errors.ApimartUnkn
     """
     Return the error that a refused repetition is: it says nothing of the first submit.
 
+    A key that the service holds for another request makes every further repetition pointless.
+
     :param earlier: What became of the first submit.
     :param last: The refusal.
     """
-    return errors.ApimartUnknownOutcomeError(
+    stops = isinstance(last, errors.ApimartIdempotencyKeyReusedError)
+    kind = errors.ApimartIndeterminateOutcomeError if stops else errors.ApimartUnknownOutcomeError
+    return kind(
         f"The outcome of a submit is unknown ({earlier}), and its repetition was refused ({last.message})",
         status=last.status,
         code=last.code,

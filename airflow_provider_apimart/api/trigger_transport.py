@@ -38,7 +38,7 @@ class TriggerTransport:
     """
 
     def __init__(self, settings: ClientSettings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._proxy = proxy_of(settings)
         self._slots = asyncio.Semaphore(_REQUESTS_IN_FLIGHT)
         self._resume_at = 0.0
@@ -46,7 +46,7 @@ class TriggerTransport:
 
     async def open(self) -> None:
         """Open the session. Certificates are read in a thread: it would stop the event loop for a while."""
-        context = await asyncio.to_thread(_ssl_context, authorities_of(self._settings))
+        context = await asyncio.to_thread(_ssl_context, authorities_of(self.settings))
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=_REQUESTS_IN_FLIGHT, ssl=context),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -104,11 +104,11 @@ class TriggerTransport:
         if self._session is None:
             raise RuntimeError("the transport isn't open")
         body = _CountedBody(request.content) if request.content else None
-        seconds = self._settings.seconds[request.patience]
+        seconds = self.settings.seconds[request.patience]
         try:
             async with self._session.request(
                 request.method,
-                self._settings.base_url + request.path,
+                self.settings.base_url + request.path,
                 headers=self._headers(request),
                 data=body.blocks() if body else None,
                 timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=min(CONNECT_SECONDS, seconds)),
@@ -119,10 +119,10 @@ class TriggerTransport:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             sent = body.begun if body else not isinstance(error, _NEVER_CONNECTED)
             return lost_reply_error(request, sent=sent, reason=root_reason(error))
-        return self._settings.reply(response.status, response.headers, content)
+        return self.settings.reply(response.status, response.headers, content)
 
     def _headers(self, request: Request) -> dict[str, str]:
-        headers = {**request.headers, **self._settings.authorised_headers()}
+        headers = {**request.headers, **self.settings.authorised_headers()}
         if request.content:
             headers["Content-Type"] = request.content.content_type
             headers["Content-Length"] = str(request.content.length)

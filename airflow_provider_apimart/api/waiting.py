@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -108,15 +108,20 @@ class Wait:
             return Decision(Verdict.COMPLETED, generation)
         if generation.status is GenerationStatus.FAILED:
             return Decision(Verdict.FAILED, generation)
-        if self.deadline is not None and now >= self.deadline:
+        if self.is_over(now):
             return Decision(Verdict.DEADLINE_PASSED, generation)
-        return Decision(Verdict.LOOK_AGAIN, generation, self._pause(now))
+        return Decision(Verdict.LOOK_AGAIN, generation, self.pause(now))
 
-    def first_pause(self, now: float) -> Pause:
-        """Return the pause before the first look, for a generation that was running a moment ago."""
-        return Pause(self._pause(now))
+    def is_over(self, now: float) -> bool:
+        """Whether the deadline has passed."""
+        return self.deadline is not None and now >= self.deadline
 
-    def _pause(self, now: float) -> float:
+    def bounded(self, policy: RetryPolicy, now: float) -> RetryPolicy:
+        """Return a policy that doesn't try beyond the deadline."""
+        return policy if self.deadline is None else policy.within(self.deadline - now)
+
+    def pause(self, now: float) -> float:
+        """Return the seconds until the next look."""
         seconds = self.schedule.seconds_until_next_look(max(0.0, now - self.started_at))
         # The last look falls on the deadline, not behind it.
         return seconds if self.deadline is None else max(0.0, min(seconds, self.deadline - now))
@@ -161,9 +166,19 @@ def wait_until_final(
     :raises ApimartError: As :func:`look_patiently` does.
     """
     if not at_once:
-        yield wait.first_pause(clock())
+        yield Pause(wait.pause(clock()))
+    known = not at_once
     while True:
-        generation = yield from look_patiently(wait, routes, policy)
+        patience = replace(policy, tolerates_missing=known)
+        try:
+            generation = yield from look_patiently(wait, routes, wait.bounded(patience, clock()))
+        except errors.ApimartStatusUnreadableError as error:
+            # The service asked to slow down beyond the deadline: that is no trouble but a lack of time.
+            in_vain = isinstance(error.__cause__, errors.ApimartRateLimitError)
+            if in_vain and wait.is_over(clock() + 2 * policy.longest):
+                return Decision(Verdict.DEADLINE_PASSED)
+            raise
+        known = True
         on_look(generation)
         decision = wait.decide(generation, clock())
         if decision.verdict is not Verdict.LOOK_AGAIN:
@@ -189,7 +204,7 @@ def conclude(
     """
     said = mapping(event)
     match said.get("verdict"):
-        case Verdict.COMPLETED if mapping(said.get("generation")):
+        case Verdict.COMPLETED if mapping(said.get("generation")).get("status") == GenerationStatus.COMPLETED:
             return generation_from_xcom(said["generation"])
         case Verdict.FAILED:
             raise _failed(said, generation_id, failure)

@@ -32,10 +32,27 @@ class _BearerAuth(AuthBase):
         self._settings = settings
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        parts = urlsplit(request.url or "")
-        if (parts.scheme, parts.netloc) == self._settings.origin:
+        if _origin(request) == self._settings.origin:
             request.headers.update(self._settings.authorised_headers())
         return request
+
+
+class _Session(requests.Session):
+    """A session that takes nothing of the connection along when it follows a redirect to another host."""
+
+    def __init__(self, settings: ClientSettings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        if _origin(prepared_request) != self._settings.origin:
+            for name in self._settings.authorised_headers():
+                prepared_request.headers.pop(name, None)
+
+
+def _origin(request: requests.PreparedRequest) -> tuple[str, str]:
+    parts = urlsplit(request.url or "")
+    return parts.scheme, parts.netloc
 
 
 def authenticated_session(settings: ClientSettings) -> requests.Session:
@@ -44,7 +61,7 @@ def authenticated_session(settings: ClientSettings) -> requests.Session:
 
     It retries nothing by itself and takes no credentials from the environment.
     """
-    session = requests.Session()
+    session = _Session(settings)
     session.trust_env = False
     session.auth = _BearerAuth(settings)
     session.verify = authorities_of(settings)

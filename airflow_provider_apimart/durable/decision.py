@@ -22,27 +22,32 @@ class Submit:
     Submit a generation that was not submitted before.
 
     :param attempt: Which attempt at this paid work it is.
-    :param left_behind: A generation of another input or an earlier attempt that this task won't return any more.
+    :param left_behind: The record of another input or an earlier attempt, which this task won't return any more.
     """
 
     attempt: int
-    left_behind: str | None = None
+    left_behind: SubmissionRecord | None = None
 
 
 @dataclass(frozen=True)
 class Repeat:
     """Send the identical request with the same key again: the outcome of the first is unknown."""
 
+    record: SubmissionRecord
+
 
 @dataclass(frozen=True)
 class TakeUp:
     """Go on with the generation that exists: wait for it, or return it if it is finished."""
+
+    record: SubmissionRecord
 
 
 @dataclass(frozen=True)
 class Look:
     """The generation's status decides: read it first, and never submit if it can't be read."""
 
+    record: SubmissionRecord
     generation_id: str
 
 
@@ -51,9 +56,10 @@ class Stop:
     """
     Send nothing; a person has to look and decide.
 
-    :param reason: Why repeating isn't safe.
+    :param reason: Why going on isn't safe.
     """
 
+    record: SubmissionRecord
     reason: str
 
 
@@ -82,38 +88,47 @@ class Situation:
         if record is None:
             return Submit(attempt=1)
         if record.fingerprint != self.fingerprint:
-            return Submit(attempt=1, left_behind=record.generation_id)
-        if record.generation is not None:
-            return Look(record.generation_id) if record.generation_id else self._result_at_once(record)
+            return self._with_another_input(record)
+        if record.holds_the_result:
+            return self._result_at_once(record)
+        if record.generation_id is not None:
+            return Look(record, record.generation_id)
         return self._without_generation(record)
 
     def after_look(self, record: SubmissionRecord, generation: Generation | None) -> Step:
         """
         Return what to do once the status of the record's generation is known.
 
-        :param generation: The generation, ``None`` if the service doesn't know it any more.
+        :param generation: The generation, ``None`` if the service doesn't know it.
         """
-        anew = Submit(record.attempt + 1, left_behind=record.generation_id)
+        anew = Submit(record.attempt + 1, left_behind=record)
         if generation is None:
-            return anew if self._was_cleared(record) else Stop("APIMart doesn't know the generation any more")
+            return anew if self._was_told_and_cleared(record) else Stop(record, "APIMart doesn't know the generation")
         if generation.status is GenerationStatus.FAILED:
             return anew
         if generation.status is GenerationStatus.COMPLETED and self._was_cleared_after_delivery(record):
             return anew
-        return TakeUp()
+        return TakeUp(record)
+
+    def _with_another_input(self, record: SubmissionRecord) -> Step:
+        if record.outcome_is_unknown and self.on_unknown_outcome is OnUnknownOutcome.FAIL:
+            return Stop(
+                record, 'it had another input, and on_unknown_outcome="fail" forbids to submit while it is open'
+            )
+        return Submit(attempt=1, left_behind=record)
 
     def _result_at_once(self, record: SubmissionRecord) -> Step:
         status = GenerationStatus.of((record.generation or {}).get("status"))
         is_over = status is GenerationStatus.FAILED or self._was_cleared_after_delivery(record)
-        return Submit(record.attempt + 1) if is_over else TakeUp()
+        return Submit(record.attempt + 1) if is_over else TakeUp(record)
 
     def _without_generation(self, record: SubmissionRecord) -> Step:
         if record.state is RecordState.REFUSED:
             return Submit(record.attempt)
-        if record.state is RecordState.STOPPED and self._was_cleared(record):
+        if self._was_told_and_cleared(record):
             return Submit(record.attempt + 1)
         reason = self._reason_to_stop(record)
-        return Stop(reason) if reason else Repeat()
+        return Stop(record, reason) if reason else Repeat(record)
 
     def _reason_to_stop(self, record: SubmissionRecord) -> str | None:
         if record.state is RecordState.STOPPED:
@@ -126,8 +141,8 @@ class Situation:
             return "the idempotency key is older than the 24 hours for which APIMart keeps it"
         return None
 
-    def _was_cleared(self, record: SubmissionRecord) -> bool:
-        return record.clear_marker != self.clear_marker
+    def _was_told_and_cleared(self, record: SubmissionRecord) -> bool:
+        return record.state is RecordState.STOPPED and record.clear_marker != self.clear_marker
 
     def _was_cleared_after_delivery(self, record: SubmissionRecord) -> bool:
-        return record.state is RecordState.DELIVERED and self._was_cleared(record)
+        return record.state is RecordState.DELIVERED and record.clear_marker != self.clear_marker

@@ -65,19 +65,20 @@ class PaidOnce:
         :raises ApimartGenerationNotFoundError: When APIMart doesn't know the record's generation any more.
         :raises ApimartError: When the submit was refused or the status can't be read. Nothing more was charged.
         """
-        record = self.store.load()
         situation = self._situation()
-        step, generation = situation.first_step(record), None
-        if record and isinstance(step, Look):
-            step, generation = yield from self._after_look(situation, record, step.generation_id)
+        step, generation = situation.first_step(self.store.load()), None
+        if isinstance(step, Look):
+            step, generation = yield from self._after_look(situation, step)
         match step:
-            case TakeUp() if record:
+            case TakeUp(record):
                 return generation or generation_from_xcom(record.generation or {})
-            case Repeat() if record:
+            case Repeat(record):
                 return (yield from self._repeat(record))
             case Submit():
                 return (yield from self._submit(step))
-        raise self._stop(record, step)
+            case Stop(record, reason):
+                raise self._stopped(record, reason)
+        raise TypeError(f"{step} is no step to take here")
 
     def _situation(self) -> Situation:
         return Situation(
@@ -88,18 +89,17 @@ class PaidOnce:
             on_unknown_outcome=self.on_unknown_outcome,
         )
 
-    def _after_look(
-        self, situation: Situation, record: SubmissionRecord, generation_id: str
-    ) -> Conversation[tuple[Step, Generation | None]]:
+    def _after_look(self, situation: Situation, step: Look) -> Conversation[tuple[Step, Generation | None]]:
         try:
-            generation = yield from self._look(generation_id)
+            generation = yield from self._look(step.generation_id)
         except errors.ApimartGenerationNotFoundError:
-            step = situation.after_look(record, None)
-            if isinstance(step, Stop):
+            decided = situation.after_look(step.record, None)
+            if isinstance(decided, Stop):
+                self._note_stop(step.record)
                 raise
-            return step, None
-        log.info("Generation %s exists already: %s", generation_id, generation.status_word)
-        return situation.after_look(record, generation), generation
+            return decided, None
+        log.info("Generation %s exists already: %s", step.generation_id, generation.status_word)
+        return situation.after_look(step.record, generation), generation
 
     def _look(self, generation_id: str) -> Conversation[Generation]:
         wait = Wait(
@@ -108,11 +108,12 @@ class PaidOnce:
             modality=self.request.modality,
             model=self.request.payload.get("model"),
         )
-        return look_patiently(wait, self.routes, self.look_policy)
+        # It was known once: that the service doesn't find it may pass.
+        return look_patiently(wait, self.routes, replace(self.look_policy, tolerates_missing=True))
 
     def _submit(self, step: Submit) -> Conversation[Generation]:
-        if step.left_behind:
-            log.warning("Generation %s is left behind; this try makes a new one", step.left_behind)
+        if step.left_behind and (step.left_behind.generation or step.left_behind.outcome_is_unknown):
+            log.warning("%s is left behind; this try makes a new one", _described(step.left_behind))
         for attempt in range(step.attempt, step.attempt + _MOST_FAILED_REPLAYS):
             record = self._new_record(attempt)
             self.store.save_before_paying(record)
@@ -164,7 +165,7 @@ class PaidOnce:
 
     def _post(self, record: SubmissionRecord) -> Conversation[Submission]:
         policy = self.submit_policy
-        if self.on_unknown_outcome is OnUnknownOutcome.FAIL:
+        if self._must_not_repeat:
             policy = replace(policy, unknown_tries=1)
         try:
             submission = yield from submit(self.request.modality, self.request.payload, record.idempotency_key, policy)
@@ -183,30 +184,38 @@ class PaidOnce:
     def _unknown(
         self, record: SubmissionRecord, error: errors.ApimartUnknownOutcomeError
     ) -> errors.ApimartUnknownOutcomeError:
-        if isinstance(error, errors.ApimartIndeterminateOutcomeError):
-            return self._stop(record, Stop(error.message))
-        if self.on_unknown_outcome is OnUnknownOutcome.FAIL:
-            return self._stop(record, Stop(f'{error.message}; on_unknown_outcome="fail" forbids to repeat it'))
+        """Return what to raise; where only a person can decide, that they were told is noted."""
+        if isinstance(error, errors.ApimartIndeterminateOutcomeError) or self._must_not_repeat:
+            return self._stopped(record, error.message)
         return errors.ApimartUnknownOutcomeError(
-            f"{error.message}. Whether the generation runs is unknown; a retry of the task within 24 hours repeats the "
-            f"identical request with the same idempotency key {record.idempotency_key}, which isn't charged twice",
+            f"{error.message}. Whether the {self._sent(record)} runs is unknown. A retry or a clear of the task within "
+            "24 hours repeats the identical request with the same key, which isn't charged twice; with neither, look "
+            "for it in APIMart's log",
             status=error.status,
             code=error.code,
             request_id=error.request_id,
         )
 
-    def _stop(self, record: SubmissionRecord | None, step: Step) -> errors.ApimartIndeterminateOutcomeError:
-        reason = step.reason if isinstance(step, Stop) else str(step)
-        if record is None:
-            return errors.ApimartIndeterminateOutcomeError(reason)
+    @property
+    def _must_not_repeat(self) -> bool:
+        return self.on_unknown_outcome is OnUnknownOutcome.FAIL
+
+    def _note_stop(self, record: SubmissionRecord) -> None:
         self.store.save_after_paying(record.stopped(self.task.clear_marker))
-        sent = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(record.recorded_at))
+
+    def _stopped(self, record: SubmissionRecord, reason: str) -> errors.ApimartIndeterminateOutcomeError:
+        self._note_stop(record)
         return errors.ApimartIndeterminateOutcomeError(
-            f"Whether the generation submitted at {sent} with idempotency key {record.idempotency_key} runs is "
-            f"unknown, and it is not repeated: {reason}. Look at APIMart's log for a {self.request.modality} of model "
-            f"{self.request.payload.get('model')} at that time. If it is there, take its id; if not, or if you want to "
-            "pay for a new one anyway, clear this task: that submits anew"
+            f"Whether the {self._sent(record)} runs is unknown, and it is not repeated: {reason}. Look for it in "
+            "APIMart's log at that time. If it is there, take its id; if not, or if you want to pay for a new one "
+            "anyway, clear this task: that submits anew"
         )
+
+    def _sent(self, record: SubmissionRecord) -> str:
+        sent = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(record.recorded_at))
+        model = self.request.payload.get("model")
+        key = record.idempotency_key
+        return f"{self.request.modality} generation of {model} submitted at {sent} with idempotency key {key}"
 
     def _current(self, submission: Submission) -> Conversation[Generation]:
         """Return a replayed generation as it is by now: the replay repeats what was said at the beginning."""
@@ -214,6 +223,13 @@ class PaidOnce:
         if not submission.replayed or generation_id is None or submission.generation.status.is_final:
             return submission.generation
         return (yield from self._look(generation_id))
+
+
+def _described(record: SubmissionRecord) -> str:
+    if record.generation_id:
+        return f"Generation {record.generation_id}"
+    sent = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(record.recorded_at))
+    return f"The submit of {sent} with idempotency key {record.idempotency_key}, which may have been charged,"
 
 
 def _unfailed(generation: Generation) -> Generation:

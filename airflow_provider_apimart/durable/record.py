@@ -19,7 +19,7 @@ class RecordState(StrEnum):
     REFUSED = "refused"
     """The POST was answered, and nothing was charged."""
     STOPPED = "stopped"
-    """The outcome stays unknown, and a person was told so. Clearing the task is their decision to pay anew."""
+    """A person was told that they have to decide. Clearing the task after that is their decision to pay anew."""
     SUBMITTED = "submitted"
     """The generation exists and its id is known."""
     DELIVERED = "delivered"
@@ -37,7 +37,7 @@ class SubmissionRecord:
     :param idempotency_key: The key that was sent.
     :param key_scope: Where the key protects.
     :param recorded_at: Unix time before the first POST with this key.
-    :param generation: The generation as soon as it is known: its id, or all of it where it has none.
+    :param generation: The generation as soon as it is known: its id, or all of it where the result came at once.
     """
 
     state: RecordState
@@ -54,6 +54,16 @@ class SubmissionRecord:
         """APIMart's id of the generation, ``None`` while it isn't known."""
         return (self.generation or {}).get("generation_id")
 
+    @property
+    def holds_the_result(self) -> bool:
+        """Whether the generation's result came at once, so that there is no task whose status could be asked for."""
+        return "status" in (self.generation or {})
+
+    @property
+    def outcome_is_unknown(self) -> bool:
+        """Whether a submit may have been charged whose generation isn't known."""
+        return self.generation is None and self.state is RecordState.SENDING
+
     def key_protects(self, scope: str, now: float) -> bool:
         """Whether the identical request with the same key is sure not to be charged a second time."""
         return scope == self.key_scope and now - self.recorded_at < IDEMPOTENCY_KEY_LIFETIME.total_seconds()
@@ -68,20 +78,17 @@ class SubmissionRecord:
 
     def submitted(self, generation: Generation) -> SubmissionRecord:
         """Return the record with the generation that the service made."""
-        return replace(self, state=RecordState.SUBMITTED, generation=_remembered(generation))
+        # The id is enough to ask for everything else; a result that came at once can't be asked for.
+        known = generation.to_xcom() if generation.status.is_final else {"generation_id": generation.generation_id}
+        return replace(self, state=RecordState.SUBMITTED, generation=known)
 
-    def delivered(self, generation: Generation) -> SubmissionRecord:
+    def delivered(self) -> SubmissionRecord:
         """Return the record of a generation that the task handed on."""
-        return replace(self, state=RecordState.DELIVERED, generation=_remembered(generation))
+        return replace(self, state=RecordState.DELIVERED)
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as plain JSON."""
         return {**asdict(self), "state": self.state.value}
-
-
-def _remembered(generation: Generation) -> dict[str, Any]:
-    # The id is enough to ask for everything else; a result that came at once without an id can't be asked for.
-    return {"generation_id": generation.generation_id} if generation.generation_id else generation.to_xcom()
 
 
 def record_from_json(value: object) -> SubmissionRecord | None:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_provider_apimart.api.generation import Generation
 from airflow_provider_apimart.durable.record import SubmissionRecord, record_from_json
 
 if TYPE_CHECKING:
@@ -56,26 +55,25 @@ class RecordStore:
 
     def save_after_paying(self, record: SubmissionRecord) -> None:
         """Write the record; an error of the store is only logged, since a failed task would lose what was paid."""
-        with _only_logged(f"generation {record.generation_id}"):
+        with _only_logged():
             self.save_before_paying(record)
 
-    def mark_delivered(self, generation: Generation) -> None:
-        """Note that the task hands this generation on, so that a later clear makes a new one."""
-        with _only_logged(f"generation {generation.generation_id}"):
+    def mark_delivered(self) -> None:
+        """Note that the task hands its generation on, so that a later clear makes a new one."""
+        with _only_logged():
             if record := self.load():
-                self.save_before_paying(record.delivered(generation))
+                self.save_before_paying(record.delivered())
 
 
 @contextmanager
-def _only_logged(what: str) -> Iterator[None]:
+def _only_logged() -> Iterator[None]:
     try:
         yield
     except Exception:
         # Any error: the store is a remote service with a client that isn't ours, and the paid work must go on.
         log.exception(
-            "The record of %s couldn't be written; should this try die, the retry repeats the submit with the same "
-            "idempotency key",
-            what,
+            "Airflow's state store didn't take the record of the paid generation. The task goes on; should it be tried "
+            "again, the record is as before, and the idempotency key keeps it from being charged twice"
         )
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, Context, TaskInstanceKey
 
     from airflow_provider_apimart.api.generation import Generation
+    from airflow_provider_apimart.hooks.apimart import ApimartHook
 
 
 class ApimartGenerationLink(BaseOperatorLink):
@@ -24,19 +25,22 @@ class ApimartGenerationLink(BaseOperatorLink):
 
         Airflow 3 asks on the worker, where the operator knows; Airflow 2 asks on the web server, where XCom does.
         """
-        if isinstance(operator, LinksGeneration):
-            return operator.generation_link or ""
+        if isinstance(operator, LinksGeneration) and operator.generation_link is not None:
+            return operator.generation_link
         return XCom.get_value(ti_key=ti_key, key=self.xcom_key) or ""
 
 
 class LinksGeneration:
     """An operator whose tasks link to a generation."""
 
+    # None where this process doesn't know, as on resuming; empty where there is nothing to link to yet.
     generation_link: str | None = None
 
-    def link(self, context: Context, generation: Generation, base_url: str) -> str:
+    def link(self, context: Context, generation: Generation, hook: ApimartHook) -> str:
         """Let the task link to a generation from now on, and return the URL."""
-        first_result = generation.outputs[0].url if generation.outputs else None
-        self.generation_link = first_result or f"{base_url}/v1/tasks/{generation.generation_id}"
+        if generation.outputs:
+            self.generation_link = generation.outputs[0].url
+        else:
+            self.generation_link = f"{hook.settings.base_url}/v1/tasks/{generation.generation_id}"
         context["ti"].xcom_push(key=ApimartGenerationLink.xcom_key, value=self.generation_link)
         return self.generation_link

@@ -132,6 +132,7 @@ class ApimartGenerationOperator(LinksGeneration, BaseOperator):
         """
         from airflow_provider_apimart.api.progress import ProgressLog
 
+        self.generation_link = ""
         generation = self._obtain(context)
         self._announce(context, generation)
         if generation.status.is_final or not self.wait_for_completion:
@@ -141,7 +142,7 @@ class ApimartGenerationOperator(LinksGeneration, BaseOperator):
             self._defer(wait)
         return self._deliver(context, self.hook.finish(wait, on_look=ProgressLog(self.log)))
 
-    def execute_complete(self, context: Context, event: Any, generation_id: str = "unknown") -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: Any, generation_id: str | None = None) -> dict[str, Any]:
         """
         Return what the trigger has waited for, or raise what ended the wait.
 
@@ -159,6 +160,11 @@ class ApimartGenerationOperator(LinksGeneration, BaseOperator):
             self.log.warning(
                 "Generation %s goes on and bills, although its task was killed; a retry takes it up again",
                 self._generation_id,
+            )
+        else:
+            self.log.warning(
+                "The task was killed before it knew of a generation; if its submit was under way, a retry finds out by "
+                "the same idempotency key"
             )
 
     def payload(self) -> dict[str, Any]:
@@ -197,7 +203,7 @@ class ApimartGenerationOperator(LinksGeneration, BaseOperator):
     def _announce(self, context: Context, generation: Generation) -> None:
         self._generation_id = generation.generation_id
         context["ti"].xcom_push(key="generation_id", value=generation.generation_id)
-        link = self.link(context, generation, self.hook.settings.base_url)
+        link = self.link(context, generation, self.hook)
         self.log.info(
             "Generation %s of %s is %s: %s", generation.generation_id, self.model, generation.status_word, link
         )
@@ -229,8 +235,10 @@ class ApimartGenerationOperator(LinksGeneration, BaseOperator):
 
         if generation.status.is_final:
             self.log.info("Generation %s is done%s", generation.generation_id, _price(generation))
-            self.link(context, generation, self.hook.settings.base_url)
-        record_store(context).mark_delivered(generation)
+            if not generation.outputs and not generation.result:
+                self.log.warning("Generation %s is completed but tells of no result", generation.generation_id)
+            self.link(context, generation, self.hook)
+        record_store(context).mark_delivered()
         return generation.to_xcom()
 
 

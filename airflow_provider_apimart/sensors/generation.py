@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from airflow.providers.common.compat.sdk import (
+    AirflowNotFoundException,
     AirflowSensorTimeout,
     AirflowSkipException,
     BaseSensorOperator,
@@ -19,6 +21,8 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_apimart.exceptions import (
     ApimartError,
+    ApimartRateLimitError,
+    ApimartStatusUnreadableError,
     ApimartWaitTimeoutError,
     ApimartWatchedGenerationFailedError,
 )
@@ -90,20 +94,21 @@ class ApimartGenerationSensor(LinksGeneration, BaseSensorOperator):
         :raises ApimartStatusUnreadableError: If its status couldn't be read several times in a row.
         :raises AirflowSensorTimeout: If the sensor's ``timeout`` ran out. Not retried.
         """
-        if not self.deferrable:
-            return cast("dict[str, Any]", super().execute(context))
-        looked = self.poke(context)
-        return cast("dict[str, Any]", looked.xcom_value) if looked.is_done else self._defer()
+        self.generation_link = ""
+        with self._skipping():
+            if not self.deferrable:
+                return cast("dict[str, Any]", super().execute(context))
+            looked = self.poke(context)
+            return cast("dict[str, Any]", looked.xcom_value) if looked.is_done else self._defer()
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once, and return the generation if it is finished."""
-        with self._skipping():
-            generation = self._look()
+        generation = self._look()
         if generation is None:
             return PokeReturnValue(is_done=False)
         return PokeReturnValue(is_done=True, xcom_value=self._deliver(context, generation))
 
-    def execute_complete(self, context: Context, event: Any, generation_id: str = "unknown") -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: Any, generation_id: str | None = None) -> dict[str, Any]:
         """
         Return what the trigger has waited for, or raise what ended the wait.
 
@@ -116,10 +121,11 @@ class ApimartGenerationSensor(LinksGeneration, BaseSensorOperator):
     def _defer(self) -> NoReturn:
         from airflow_provider_apimart.triggers.generation import trigger_for
 
+        wait = replace(self._wait, deadline=time.time() + self.timeout)
         self.defer(
-            trigger=trigger_for(self._wait, self.apimart_conn_id),
+            trigger=trigger_for(wait, self.apimart_conn_id),
             method_name="execute_complete",
-            kwargs={"generation_id": self._wait.generation_id},
+            kwargs={"generation_id": wait.generation_id},
         )
 
     @cached_property
@@ -137,7 +143,6 @@ class ApimartGenerationSensor(LinksGeneration, BaseSensorOperator):
         return Wait(
             str(named.generation_id),
             started_at=named.created.timestamp() if named.created else now,
-            deadline=now + self.timeout if self.deferrable else None,
             schedule=PollSchedule(None if self.adaptive else self.poke_interval),
             modality=named.modality,
             model=named.model,
@@ -156,15 +161,22 @@ class ApimartGenerationSensor(LinksGeneration, BaseSensorOperator):
 
         if self._named.status is GenerationStatus.COMPLETED:
             return self._named
-        generation = self.hook.hold(look_patiently(self._wait, self.hook.routes, self.hook.look_policy))
+        # When the service only asks to slow down, the next poke comes soon enough.
+        policy = replace(self.hook.look_policy, rate_limited_seconds=0.0)
+        try:
+            generation = self.hook.hold(look_patiently(self._wait, self.hook.routes, policy))
+        except ApimartStatusUnreadableError as error:
+            if isinstance(error.__cause__, ApimartRateLimitError):
+                return None
+            raise
         self._progress(generation)
         # The sensor's own timeout is checked by Airflow, or by the trigger.
-        decision = self._wait.decide(generation, now=0.0)
+        decision = self._wait.decide(generation, time.time())
         if decision.verdict is Verdict.LOOK_AGAIN:
             return None
         return self._concluded(decision.to_event(), self._wait.generation_id)
 
-    def _concluded(self, event: Any, generation_id: str) -> Generation:
+    def _concluded(self, event: Any, generation_id: str | None) -> Generation:
         from airflow_provider_apimart.api.waiting import conclude
 
         try:
@@ -173,7 +185,7 @@ class ApimartGenerationSensor(LinksGeneration, BaseSensorOperator):
             raise AirflowSensorTimeout(str(error)) from error
 
     def _deliver(self, context: Context, generation: Generation) -> dict[str, Any]:
-        link = self.link(context, generation, self.hook.settings.base_url)
+        link = self.link(context, generation, self.hook)
         self.log.info("Generation %s is finished: %s", generation.generation_id, link)
         return generation.to_xcom()
 
@@ -182,7 +194,7 @@ class ApimartGenerationSensor(LinksGeneration, BaseSensorOperator):
         # Airflow's own handling differs between the modes and versions for errors that aren't final.
         try:
             yield
-        except (ApimartError, AirflowSensorTimeout) as error:
+        except (ApimartError, AirflowSensorTimeout, AirflowNotFoundException) as error:
             if self.soft_fail or self.never_fail:
                 raise AirflowSkipException(f"Skipped, as soft_fail or never_fail asks: {error}") from error
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -71,7 +72,7 @@ class ApimartToObjectStorageOperator(BaseOperator):
         generation = self._finished()
         downloader = ResultDownloader(ObjectStoragePath(self.destination))
         saved = [
-            downloader.save(output, f"{generation.generation_id or 'result'}_{index}")
+            downloader.save(output, f"{generation.generation_id or _digest(output.url)}_{index}")
             for index, output in enumerate(generation.outputs)
         ]
         for uri in saved:
@@ -85,9 +86,15 @@ class ApimartToObjectStorageOperator(BaseOperator):
         generation = named_generation(self.generation)
         if not generation.outputs:
             generation = self._asked_for(generation)
+        if not generation.status.is_final and not generation.outputs:
+            raise ApimartInvalidRequestError(
+                f"There is nothing to save yet: the generation is {generation.status_word}. Put an "
+                "ApimartGenerationSensor before this task, or let the operator wait for completion",
+                generation_id=generation.generation_id,
+            )
         if not generation.outputs:
             raise ApimartInvalidRequestError(
-                f"There is nothing to save: the generation is {generation.status_word} and holds no files",
+                "There is nothing to save: the generation is completed and tells of no files",
                 generation_id=generation.generation_id,
             )
         return generation
@@ -106,3 +113,8 @@ class ApimartToObjectStorageOperator(BaseOperator):
                 generation_id=generation.generation_id,
             )
         return generation
+
+
+def _digest(url: str) -> str:
+    """Return a name for what has no id: two results must not overwrite each other."""
+    return hashlib.sha256(url.encode()).hexdigest()[:16]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import mimetypes
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import requests
@@ -25,6 +28,9 @@ _BLOCK = 1024 * 1024
 _CONNECT_AND_READ_SECONDS = (10.0, 60.0)
 _MOST_REDIRECTS = 5
 _GONE = (401, 403, 404, 410)
+_MEDIA = ("image/", "video/", "audio/")
+
+log = logging.getLogger(__name__)
 
 
 class ResultDownloader:
@@ -68,7 +74,7 @@ class ResultDownloader:
     def _open(self, output: Output) -> Iterator[requests.Response]:
         try:
             with self._session.get(output.url, stream=True, timeout=_CONNECT_AND_READ_SECONDS) as response:
-                if response.status_code in _GONE:
+                if response.status_code in _GONE and _is_over(output):
                     raise _expired(output, response.status_code)
                 response.raise_for_status()
                 yield response
@@ -82,26 +88,40 @@ class ResultDownloader:
         ending: str | None = None
         with partial.open("wb") as file:
             for block in response.iter_content(_BLOCK):
-                ending = ending or _ending(block, output)
+                ending = ending or _ending(block, output, response.headers.get("Content-Type", ""))
                 file.write(block)
         if ending is None:
             raise errors.ApimartDownloadError(f"{output.url} is empty. A retry fetches it again")
         return ending
 
 
+def _is_over(output: Output) -> bool:
+    return output.expires_at is not None and output.expires_at <= datetime.now(UTC)
+
+
 def _expired(output: Output, status: int) -> errors.ApimartResultExpiredError:
-    until = f"it lived until {output.expires_at.isoformat()}" if output.expires_at else "result URLs live about a day"
-    now = datetime.now(UTC).isoformat(timespec="seconds")
     return errors.ApimartResultExpiredError(
-        f"{output.url} is over at {now} ({until}), and can't be renewed", status=status
+        f"{output.url} is over since {output.expires_at} and can't be renewed", status=status
     )
 
 
-def _ending(head: bytes, output: Output) -> str:
-    found = media_type(head[:HEAD_BYTES]) or "data of an unknown kind"
-    if not found.startswith(("image/", "video/", "audio/")):
+def _ending(head: bytes, output: Output, announced: str) -> str:
+    """Return the ending that follows from the content, or else from what the server or the URL says it is."""
+    found = media_type(head[:HEAD_BYTES])
+    if found is None:
+        announced = announced.partition(";")[0].strip().lower()
+        found = announced if announced.startswith(_MEDIA) else None
+    if found and not found.startswith(_MEDIA):
         raise errors.ApimartDownloadError(f"{output.url} holds {found}, not a picture, clip or sound; it was not saved")
+    if found is None:
+        log.warning("%s holds data of an unknown kind; it is saved as it is", output.url)
+        return _ending_of_url(output.url)
     return mimetypes.guess_extension(found) or f".{found.partition('/')[2]}"
+
+
+def _ending_of_url(url: str) -> str:
+    suffix = PurePosixPath(urlsplit(url).path).suffix
+    return suffix if re.fullmatch(r"\.[A-Za-z0-9]{1,8}", suffix) else ".bin"
 
 
 def _safe(stem: str) -> str:

@@ -9,8 +9,9 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.progress import ProgressLog
+from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.api.waiting import Decision, PollSchedule, Verdict, Wait, wait_until_final
-from airflow_provider_apimart.exceptions import ApimartError
+from airflow_provider_apimart.exceptions import ApimartAuthenticationError, ApimartError, ApimartStatusUnreadableError
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.triggers.shared_transport import shared_transport
 
@@ -75,13 +76,30 @@ class ApimartGenerationTrigger(BaseTrigger):
 
     async def _decision(self) -> Decision:
         try:
-            async with shared_transport(self.apimart_conn_id) as (transport, routes):
-                waiting = wait_until_final(
-                    self._wait(), routes, policy=ApimartHook.look_policy, on_look=ProgressLog(self.log)
-                )
-                return await transport.hold(waiting)
+            return await self._wait_with_the_key_of_the_day()
         except ApimartError as error:
             return Decision(Verdict.ERROR, error=error)
+        except Exception as error:
+            # Whatever else: without an event the task would fail without knowing its generation.
+            self.log.exception("The wait for generation %s was broken off", self.generation_id)
+            return Decision(Verdict.ERROR, error=_broken_off(self.generation_id, error))
+
+    async def _wait_with_the_key_of_the_day(self) -> Decision:
+        """Wait; if the API key is refused and the connection holds another by now, go on with that."""
+        refused: ClientSettings | None = None
+        while True:
+            try:
+                async with shared_transport(self.apimart_conn_id) as (transport, routes):
+                    current = transport.settings
+                    if current == refused:
+                        break
+                    waiting = wait_until_final(
+                        self._wait(), routes, policy=ApimartHook.look_policy, on_look=ProgressLog(self.log)
+                    )
+                    return await transport.hold(waiting)
+            except ApimartAuthenticationError as error:
+                refused, last = current, error
+        raise last
 
     def _wait(self) -> Wait:
         return Wait(
@@ -104,4 +122,12 @@ def trigger_for(wait: Wait, apimart_conn_id: str) -> ApimartGenerationTrigger:
         poll_interval=wait.schedule.interval,
         modality=wait.modality.value if wait.modality else None,
         model=wait.model,
+    )
+
+
+def _broken_off(generation_id: str, error: Exception) -> ApimartStatusUnreadableError:
+    return ApimartStatusUnreadableError(
+        f"The wait was broken off by {type(error).__name__}. The generation goes on and bills; a retry takes it up "
+        "again",
+        generation_id=generation_id,
     )

@@ -154,6 +154,9 @@ ENDS: dict[str, tuple[Any, type[errors.ApimartError]]] = {
     "402": (error_reply(402), errors.ApimartBalanceError),
     "403": (error_reply(403), errors.ApimartPermissionError),
     "307": (reply(b"", 307, Location="https://elsewhere"), errors.ApimartConfigurationError),
+}
+# A route that answers so doesn't know the generation; it was known before, so this may pass.
+MISSING: dict[str, tuple[Any, type[errors.ApimartError]]] = {
     "404": (NOT_FOUND, errors.ApimartGenerationNotFoundError),
     "400": (error_reply(400, "task not found"), errors.ApimartGenerationNotFoundError),
     "410": (error_reply(410), errors.ApimartGenerationNotFoundError),
@@ -170,6 +173,21 @@ def test_what_is_no_blip_ends_the_wait_at_once(what: str, clock: Clock) -> None:
     assert type(held.error) is kind
     assert held.error.generation_id == TASK_ID
     assert len(held.requests) <= 3
+
+
+@pytest.mark.parametrize("what", MISSING)
+def test_what_goes_missing_for_a_moment_is_waited_for(what: str, clock: Clock) -> None:
+    answer, _ = MISSING[what]
+    held = waited(PENDING, answer, answer, answer, DONE, clock=clock)
+    assert held.error is None
+
+
+@pytest.mark.parametrize("what", MISSING)
+def test_what_stays_missing_ends_the_wait(what: str, clock: Clock) -> None:
+    answer, kind = MISSING[what]
+    held = waited(PENDING, *[answer] * 99, clock=clock)
+    assert type(held.error) is kind
+    assert held.error.generation_id == TASK_ID
 
 
 def test_retry_after_of_a_status_counts(clock: Clock, draw: Any) -> None:

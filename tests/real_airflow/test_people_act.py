@@ -183,3 +183,55 @@ def test_the_id_is_known_before_the_wait_begins(lab: AirflowLab, sandbox: Sandbo
     assert view.xcoms["generation_id"] == generation_id
     assert view.xcoms["apimart_generation_link"] == f"{sandbox.base_url}/v1/tasks/{generation_id}"
     assert generation_id in run.log
+
+
+def test_a_generation_that_is_not_found_is_paid_anew_only_after_a_person_was_told(
+    lab: AirflowLab, sandbox: Sandbox
+) -> None:
+    """A clear for another reason is no decision to pay: the service may just not find it for a moment."""
+    run = lab.start_run("lab_single_waiting")
+    assert not run.drive(sandbox.connection_json(), crash="id written")
+    run.recover()
+    run.clear("generate")
+    sandbox.inject(Fault("task_not_found", on="status", times=1000))
+    run.drive(sandbox.connection_json())
+    assert run.view("generate").state == "failed"
+    assert sandbox.accepted == 1
+
+    run.clear("generate")
+    run.drive(sandbox.connection_json())
+    assert sandbox.accepted == 2
+
+
+@pytest.mark.parametrize("dag_id", ["lab_single_waiting", "lab_single_deferred"])
+def test_a_generation_that_is_not_found_for_a_moment_is_waited_for(
+    lab: AirflowLab, sandbox: Sandbox, dag_id: str
+) -> None:
+    sandbox.inject(Fault("task_not_found", on="status", times=4))
+    run = lab.start_run(dag_id)
+    run.drive(sandbox.connection_json())
+    view = run.view("generate")
+    assert (view.state, view.try_number) == ("success", 1)
+    assert sandbox.billed == 1
+
+
+def test_a_deferred_task_that_fails_keeps_its_link(lab: AirflowLab, sandbox: Sandbox) -> None:
+    run = lab.start_run("lab_single_deferred", {"prompt": "[sandbox: moderation]"})
+    run.drive(sandbox.connection_json())
+    view = run.view("generate")
+    assert view.state == "failed"
+    assert view.xcoms["apimart_generation_link"].endswith(sandbox.generations[0].generation_id)
+
+
+@pytest.mark.parametrize("dag_id", ["lab_single_waiting", "lab_single_deferred"])
+@pytest.mark.parametrize("dialect", ["at_once", "older", "midjourney"])
+def test_other_dialects_are_billed_once_too(lab: AirflowLab, sandbox: Sandbox, dag_id: str, dialect: str) -> None:
+    sandbox.configure(dialect=dialect)
+    run = lab.start_run(dag_id)
+    assert not run.drive(sandbox.connection_json(), crash="id written")
+    run.recover()
+    run.drive(sandbox.connection_json())
+    view = run.view("generate")
+    assert view.state == "success"
+    assert view.returned["url"]
+    assert sandbox.billed == 1

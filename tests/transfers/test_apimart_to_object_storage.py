@@ -100,8 +100,23 @@ def test_what_is_no_medium_is_refused_with_what_it_was(make: Make, sandbox: Sand
 def test_an_expired_url_is_told_as_such(make: Make, sandbox: Sandbox, tmp_path: Path) -> None:
     generation = make()
     sandbox.advance(25 * 3600)
-    with pytest.raises(errors.ApimartResultExpiredError, match="it lived until"):
+    outputs = [output | {"expires_at": "2026-01-01T00:00:00+00:00"} for output in generation["outputs"]]
+    with pytest.raises(errors.ApimartResultExpiredError, match="over since 2026-01-01"):
+        save(generation | {"outputs": outputs}, tmp_path)
+
+
+def test_a_url_that_is_not_there_yet_is_tried_again(make: Make, sandbox: Sandbox, tmp_path: Path) -> None:
+    generation = make()
+    sandbox.inject(Fault("not_found", on="file"))
+    with pytest.raises(errors.ApimartDownloadError, match="fetches it again"):
         save(generation, tmp_path)
+    assert save(generation, tmp_path) == everything_below(tmp_path)
+
+
+def test_results_without_an_id_do_not_overwrite_each_other(make: Make, tmp_path: Path) -> None:
+    first, second = (make(prompt=prompt) | {"generation_id": None} for prompt in ("a cat", "a dog"))
+    assert save(first, tmp_path) != save(second, tmp_path)
+    assert len(everything_below(tmp_path)) == 2
 
 
 def test_a_failed_generation_has_nothing_to_save(make: Make, sandbox: Sandbox, tmp_path: Path) -> None:
@@ -114,7 +129,7 @@ def test_a_failed_generation_has_nothing_to_save(make: Make, sandbox: Sandbox, t
 def test_a_running_generation_is_refused(make: Make, sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.configure(seconds=1000)
     submission = ApimartHook().submit_generation("image", IMAGE, idempotency_key="k")
-    with pytest.raises(errors.ApimartInvalidRequestError, match="holds no files"):
+    with pytest.raises(errors.ApimartInvalidRequestError, match="ApimartGenerationSensor"):
         save(submission.generation.to_xcom(), tmp_path)
 
 

@@ -161,3 +161,39 @@ def test_each_event_loop_has_its_own(watch: Watch) -> None:
             return transport
 
     assert asyncio.run(use()) is not asyncio.run(use())
+
+
+async def test_a_replaced_key_goes_on_with_the_wait(
+    sandbox: Sandbox, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old key is revoked while generations run; the connection holds the new one by then."""
+    generation_id = await asyncio.to_thread(submitted)
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_ROTATED", json.dumps({"conn_type": "apimart", "host": sandbox.base_url, "password": "old"})
+    )
+    open_transport = TriggerTransport.open
+
+    async def rotate(transport: TriggerTransport) -> None:
+        await open_transport(transport)
+        monkeypatch.setenv("AIRFLOW_CONN_ROTATED", sandbox.connection_json())
+
+    monkeypatch.setattr(TriggerTransport, "open", rotate)
+    waits = [ApimartGenerationTrigger(generation_id, time.time(), "rotated", poll_interval=0.05) for _ in range(3)]
+    assert set(await asyncio.gather(*map(verdict, waits))) == {Verdict.COMPLETED}
+
+
+async def test_a_refused_key_that_was_not_replaced_is_asked_once(
+    sandbox: Sandbox, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = {"conn_type": "apimart", "host": sandbox.base_url, "password": "revoked"}
+    monkeypatch.setenv("AIRFLOW_CONN_REVOKED", json.dumps(bad))
+    event = await anext(ApimartGenerationTrigger("task_any", time.time(), "revoked", poll_interval=0.05).run())
+    assert event.payload["error"]["type"] == ApimartAuthenticationError.__name__
+    assert len(sandbox.requests) == 1
+
+
+async def test_whatever_breaks_a_wait_names_the_generation(watch: Watch) -> None:
+    """Without an event, the task would fail without knowing what goes on and bills."""
+    event = await anext(ApimartGenerationTrigger("task_any", time.time(), "no_such_connection").run())
+    assert event.payload["error"]["type"] == "ApimartStatusUnreadableError"
+    assert event.payload["error"]["generation_id"] == "task_any"
