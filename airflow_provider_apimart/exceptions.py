@@ -151,6 +151,10 @@ class ApimartWaitTimeoutError(ApimartError):
     """
 
 
+class ApimartDestinationError(ApimartError):
+    """A result couldn't be written to its destination. Mend it; saving again costs nothing while the URL lives."""
+
+
 class ApimartDownloadError(ApimartError):
     """A result couldn't be fetched from its temporary URL. A retry fetches it again."""
 

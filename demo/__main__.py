@@ -39,7 +39,7 @@ def main() -> int:
         conf = {
             "reference": str(reference),
             "prompt": "The same place as a Ghibli style film still",
-            "destination": (WORKPLACE / "pictures").as_uri(),
+            "destination": f"file://{WORKPLACE / 'pictures'}",
         }
         status = _airflow(environment, "dags", "test", DAG_ID, "--conf", json.dumps(conf))
     if status:

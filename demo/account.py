@@ -43,7 +43,7 @@ class Account:
         return [
             *(f"  {step.task_id:<10}{step.state:<10}{step.seconds:6.1f} s" for step in self.steps),
             "",
-            f"  reference   {self.xcoms.get('upload')}",
+            f"  reference   {self.xcoms.get('upload')} (its URL is temporary)",
             f"  generation  {generation.get('generation_id')} ({generation.get('model')})",
             f"  cost        {'not told' if cost is None else f'${cost}'}",
             *(f"  picture     {uri.removeprefix('file://')}" for uri in saved),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -118,20 +118,29 @@ class Generation:
         """When the first of the output URLs dies."""
         return min((output.expires_at for output in self.outputs if output.expires_at), default=None)
 
+    @property
+    def urls(self) -> list[str]:
+        """The URLs of all outputs."""
+        return [output.url for output in self.outputs]
+
+    @property
+    def url(self) -> str | None:
+        """The URL of the first output."""
+        return self.outputs[0].url if self.outputs else None
+
     def known_as(self, *, modality: Modality | None, model: str | None) -> Generation:
         """Return the generation with what the submitter knows and a status reply doesn't tell."""
         return replace(self, modality=self.modality or modality, model=self.model or model)
 
     def to_xcom(self) -> dict[str, Any]:
         """Return the generation as it travels through XCom: plain JSON, ``None`` where APIMart said nothing."""
-        urls = [output.url for output in self.outputs]
         return {
             "generation_id": self.generation_id,
             "modality": self.modality and self.modality.value,
             "model": self.model,
             "status": self.status.value if self.status.is_final else self.status_word,
-            "url": urls[0] if urls else None,
-            "urls": urls,
+            "url": self.url,
+            "urls": self.urls,
             "outputs": [
                 {"url": output.url, "kind": output.kind.value, "expires_at": plain(output.expires_at)}
                 for output in self.outputs
@@ -178,6 +187,10 @@ def named_generation(value: object) -> Generation:
         a template renders that mapping.
     :raises ApimartInvalidRequestError: If it names none.
     """
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        raise ApimartInvalidRequestError(
+            "A list names no generation. What a mapped task returned is mapped on: .partial(...).expand(generation=...)"
+        )
     if isinstance(value, str):
         rendered = _rendered_mapping(value.strip())
         value = {"generation_id": value} if rendered is None else rendered

@@ -74,9 +74,15 @@ def money(value: object) -> Decimal | None:
         return None
     try:
         amount = Decimal(str(value) if isinstance(value, float) else value)
-        return amount.quantize(_MONEY_DIGITS).normalize() if amount.is_finite() else None
+        return _without_zeros(amount.quantize(_MONEY_DIGITS)) if amount.is_finite() else None
     except (InvalidOperation, ValueError):
         return None
+
+
+def _without_zeros(amount: Decimal) -> Decimal:
+    # A plain normalize() would write a hundred dollars as 1E+2.
+    whole = amount.to_integral_value()
+    return whole if amount == whole else amount.normalize()
 
 
 def moment(value: object) -> datetime | None:

@@ -189,7 +189,7 @@ def _refusal(problem: Problem, consequence: str = "") -> errors.ApimartError:
     return problem.error(kind, what + consequence)
 
 
-def lost_reply_error(request: Request, *, sent: bool, reason: str) -> errors.ApimartError:
+def lost_reply_error(request: Request, base_url: str, *, sent: bool, reason: str) -> errors.ApimartError:
     """
     Return the error that a request without a whole reply is.
 
@@ -197,7 +197,10 @@ def lost_reply_error(request: Request, *, sent: bool, reason: str) -> errors.Api
     :param reason: What went wrong, without secrets.
     """
     if not sent:
-        return errors.ApimartConnectionError(f"APIMart couldn't be reached, and nothing was sent: {reason}")
+        return errors.ApimartConnectionError(
+            f"APIMart couldn't be reached at {base_url}, and nothing was sent; check the connection's host, proxy and "
+            f"network: {reason}"
+        )
     if request.patience is Patience.SUBMIT:
         return errors.ApimartUnknownOutcomeError(f"The submit was sent, but no whole reply came back: {reason}")
     return errors.ApimartServerError(f"No whole reply came back: {reason}")

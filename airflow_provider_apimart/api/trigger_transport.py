@@ -118,7 +118,7 @@ class TriggerTransport:
                 content = await _read_capped(response)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             sent = body.begun if body else not isinstance(error, _NEVER_CONNECTED)
-            return lost_reply_error(request, sent=sent, reason=root_reason(error))
+            return lost_reply_error(request, self.settings.base_url, sent=sent, reason=root_reason(error))
         return self.settings.reply(response.status, response.headers, content)
 
     def _headers(self, request: Request) -> dict[str, str]:

@@ -17,7 +17,7 @@ from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.conversation import Conversation, Pause, retrying
 from airflow_provider_apimart.api.generation import Generation, GenerationStatus, generation_from_xcom
-from airflow_provider_apimart.api.json_values import JsonObject, mapping
+from airflow_provider_apimart.api.json_values import JsonObject, mapping, text
 from airflow_provider_apimart.api.retrying import RetryPolicy
 from airflow_provider_apimart.api.status import StatusRoutes, look
 
@@ -203,6 +203,7 @@ def conclude(
     :raises ApimartError: The error that ended the wait, or that the event is none of ours.
     """
     said = mapping(event)
+    generation_id = generation_id or text(mapping(said.get("generation")).get("generation_id"))
     match said.get("verdict"):
         case Verdict.COMPLETED if mapping(said.get("generation")).get("status") == GenerationStatus.COMPLETED:
             return generation_from_xcom(said["generation"])
@@ -211,7 +212,7 @@ def conclude(
         case Verdict.DEADLINE_PASSED:
             raise errors.ApimartWaitTimeoutError(
                 "The wait ran out before the generation finished. It goes on and bills; a retry of the task takes it "
-                "up again, and a longer timeout lets it finish",
+                "up again (so does a clear, from Airflow 3.3 on), and a longer timeout lets it finish",
                 generation_id=generation_id,
             )
         case Verdict.ERROR if mapping(said.get("error")):
@@ -232,4 +233,7 @@ def _failed(
             f"Moderation refused the generation, and APIMart refunds it; change the prompt or references: {reason}",
             generation_id=generation_id,
         )
-    return failure(f"The generation failed at APIMart, which refunds it: {reason}", generation_id=generation_id)
+    return failure(
+        f"The generation failed at APIMart, which refunds it; a retry or a clear of its task makes a new one: {reason}",
+        generation_id=generation_id,
+    )

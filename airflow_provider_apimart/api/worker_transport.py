@@ -153,7 +153,7 @@ class WorkerTransport:
                 content = _read_capped(response.raw, give_up_at)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             sent = body.begun if body else not _never_connected(error)
-            return lost_reply_error(request, sent=sent, reason=root_reason(error))
+            return lost_reply_error(request, self._settings.base_url, sent=sent, reason=root_reason(error))
         return self._settings.reply(response.status_code, response.headers, content)
 
 

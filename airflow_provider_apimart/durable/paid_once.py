@@ -112,8 +112,8 @@ class PaidOnce:
         return look_patiently(wait, self.routes, replace(self.look_policy, tolerates_missing=True))
 
     def _submit(self, step: Submit) -> Conversation[Generation]:
-        if step.left_behind and (step.left_behind.generation or step.left_behind.outcome_is_unknown):
-            log.warning("%s is left behind; this try makes a new one", _described(step.left_behind))
+        if step.left_behind:
+            self._tell_left_behind(step.left_behind)
         for attempt in range(step.attempt, step.attempt + _MOST_FAILED_REPLAYS):
             record = self._new_record(attempt)
             self.store.save_before_paying(record)
@@ -127,6 +127,12 @@ class PaidOnce:
             f"APIMart answered {_MOST_FAILED_REPLAYS} new idempotency keys with generations that had failed before",
             generation_id=generation.generation_id,
         )
+
+    def _tell_left_behind(self, record: SubmissionRecord) -> None:
+        if record.fingerprint == self.request.fingerprint:
+            log.info("%s has failed or was delivered before; this try makes a new one", _described(record))
+        elif record.generation or record.outcome_is_unknown:
+            log.warning("%s is left behind, since the input has changed; this try makes a new one", _described(record))
 
     def _repeat(self, record: SubmissionRecord) -> Conversation[Generation]:
         log.warning(

@@ -32,7 +32,7 @@ class SubmissionRecord:
     What is known of one paid generation.
 
     :param fingerprint: Of the full request, see :class:`~airflow_provider_apimart.durable.identity.PaidRequest`.
-    :param clear_marker: ``ti.max_tries`` when it was submitted, or when a person was last told to decide.
+    :param clear_marker: ``ti.max_tries`` when it was submitted, delivered, or when a person was told to decide.
     :param attempt: Which attempt at this paid work it is; upstream failures count it up.
     :param idempotency_key: The key that was sent.
     :param key_scope: Where the key protects.
@@ -82,9 +82,9 @@ class SubmissionRecord:
         known = generation.to_xcom() if generation.status.is_final else {"generation_id": generation.generation_id}
         return replace(self, state=RecordState.SUBMITTED, generation=known)
 
-    def delivered(self) -> SubmissionRecord:
-        """Return the record of a generation that the task handed on."""
-        return replace(self, state=RecordState.DELIVERED)
+    def delivered(self, clear_marker: int) -> SubmissionRecord:
+        """Return the record of a generation that the task handed on; a clear counts from then on."""
+        return replace(self, state=RecordState.DELIVERED, clear_marker=clear_marker)
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as plain JSON."""

@@ -58,11 +58,15 @@ class RecordStore:
         with _only_logged():
             self.save_before_paying(record)
 
-    def mark_delivered(self) -> None:
-        """Note that the task hands its generation on, so that a later clear makes a new one."""
+    def mark_delivered(self, clear_marker: int) -> None:
+        """
+        Note that the task hands its generation on, so that a later clear makes a new one.
+
+        :param clear_marker: ``ti.max_tries`` now: the task may have been cleared since the submit.
+        """
         with _only_logged():
             if record := self.load():
-                self.save_before_paying(record.delivered())
+                self.save_before_paying(record.delivered(clear_marker))
 
 
 @contextmanager

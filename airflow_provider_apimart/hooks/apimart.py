@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from functools import cached_property
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.connection import get_async_connection
-from airflow.providers.common.compat.sdk import BaseHook
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.balance import Balance, balance
@@ -82,7 +83,11 @@ class ApimartHook(BaseHook):
 
         :raises ApimartConfigurationError: If it can't be used.
         """
-        return settings_from_connection(self.get_connection(self.apimart_conn_id))
+        try:
+            connection = self.get_connection(self.apimart_conn_id)
+        except AirflowNotFoundException as error:
+            raise self._undefined() from error
+        return settings_from_connection(connection)
 
     async def get_async_settings(self) -> ClientSettings:
         """
@@ -90,7 +95,19 @@ class ApimartHook(BaseHook):
 
         :raises ApimartConfigurationError: If it can't be used.
         """
-        return settings_from_connection(await get_async_connection(self.apimart_conn_id))
+        try:
+            connection = await get_async_connection(self.apimart_conn_id)
+        except AirflowNotFoundException as error:
+            raise self._undefined() from error
+        return settings_from_connection(connection)
+
+    def _undefined(self) -> errors.ApimartConfigurationError:
+        variable = f"AIRFLOW_CONN_{self.apimart_conn_id.upper()}"
+        example = json.dumps({"conn_type": self.conn_type, "password": "sk-..."})
+        return errors.ApimartConfigurationError(
+            f"The connection {self.apimart_conn_id!r} isn't defined. Add one of type {self.conn_type!r} with the API "
+            f"key as its password, in the web interface or as the environment variable {variable}='{example}'"
+        )
 
     @property
     def key_scope(self) -> str:
@@ -224,7 +241,7 @@ def _explained(error: Exception) -> str:
         case errors.ApimartBalanceError():
             return f"APIMart knows the API key, but nothing is left on it: top up the balance. It said: {error}"
         case errors.ApimartConnectionError():
-            return f"APIMart can't be reached: check the connection's host, proxy and network. {error}"
+            return str(error)
         case errors.ApimartServerError(status=200):
             return f"APIMart answered, but couldn't look up the balance: {error}"
     return str(error)

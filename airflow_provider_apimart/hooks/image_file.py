@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import BinaryIO, cast
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -18,11 +18,25 @@ def image_file(image: str | PurePath | ObjectStoragePath) -> ImageFile:
     :param image: A local path, or a URI such as ``s3://conn_id@bucket/reference.jpg``.
     :raises ApimartInvalidRequestError: If there is no such file.
     """
-    path = image if isinstance(image, ObjectStoragePath) else ObjectStoragePath(str(image))
+    path = image if isinstance(image, ObjectStoragePath) else _path(str(image))
     if not path.exists():
-        raise ApimartInvalidRequestError(f"There is no picture at {path}; nothing was uploaded.")
+        where = "" if path.is_absolute() or "://" in str(path) else f" (looked for in {Path.cwd()})"
+        raise ApimartInvalidRequestError(f"There is no picture at {path}{where}; nothing was uploaded.")
     if not path.is_file():
         raise ApimartInvalidRequestError(f"{path} is no file but a directory; nothing was uploaded.")
+    return _image_file(path)
+
+
+def _path(image: str) -> ObjectStoragePath:
+    if image.lower().startswith(("http://", "https://")):
+        raise ApimartInvalidRequestError(f"{image} is a URL already; give it to image_urls as it is.")
+    try:
+        return ObjectStoragePath(image)
+    except (ValueError, ImportError) as error:
+        raise ApimartInvalidRequestError(f"The picture {image} can't be opened: {error}") from error
+
+
+def _image_file(path: ObjectStoragePath) -> ImageFile:
     return ImageFile(
         name=str(path),
         filename=path.name,

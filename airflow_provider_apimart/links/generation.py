@@ -38,9 +38,6 @@ class LinksGeneration:
 
     def link(self, context: Context, generation: Generation, hook: ApimartHook) -> str:
         """Let the task link to a generation from now on, and return the URL."""
-        if generation.outputs:
-            self.generation_link = generation.outputs[0].url
-        else:
-            self.generation_link = f"{hook.settings.base_url}/v1/tasks/{generation.generation_id}"
+        self.generation_link = generation.url or f"{hook.settings.base_url}/v1/tasks/{generation.generation_id}"
         context["ti"].xcom_push(key=ApimartGenerationLink.xcom_key, value=self.generation_link)
         return self.generation_link

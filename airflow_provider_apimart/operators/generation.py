@@ -238,7 +238,7 @@ class ApimartGenerationOperator(LinksGeneration, BaseOperator):
             if not generation.outputs and not generation.result:
                 self.log.warning("Generation %s is completed but tells of no result", generation.generation_id)
             self.link(context, generation, self.hook)
-        record_store(context).mark_delivered()
+        record_store(context).mark_delivered(context["ti"].max_tries)
         return generation.to_xcom()
 
 

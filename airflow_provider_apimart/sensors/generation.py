@@ -11,7 +11,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from airflow.providers.common.compat.sdk import (
-    AirflowNotFoundException,
     AirflowSensorTimeout,
     AirflowSkipException,
     BaseSensorOperator,
@@ -194,7 +193,7 @@ class ApimartGenerationSensor(LinksGeneration, BaseSensorOperator):
         # Airflow's own handling differs between the modes and versions for errors that aren't final.
         try:
             yield
-        except (ApimartError, AirflowSensorTimeout, AirflowNotFoundException) as error:
+        except (ApimartError, AirflowSensorTimeout) as error:
             if self.soft_fail or self.never_fail:
                 raise AirflowSkipException(f"Skipped, as soft_fail or never_fail asks: {error}") from error
             raise

@@ -9,6 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_apimart.exceptions import (
+    ApimartDestinationError,
+    ApimartInvalidRequestError,
+    ApimartWatchedGenerationFailedError,
+)
+
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
@@ -64,24 +70,31 @@ class ApimartToObjectStorageOperator(BaseOperator):
         :raises ApimartInvalidRequestError: If it isn't finished yet or made no files. Not retried.
         :raises ApimartResultExpiredError: If its URLs are over. Not retried.
         :raises ApimartDownloadError: If a file couldn't be fetched whole.
+        :raises ApimartDestinationError: If it couldn't be written to the destination.
         """
-        from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-        from airflow_provider_apimart.transfers.download import ResultDownloader
-
+        _check_destination(str(self.destination))
         generation = self._finished()
-        downloader = ResultDownloader(ObjectStoragePath(self.destination))
-        saved = [
-            downloader.save(output, f"{generation.generation_id or _digest(output.url)}_{index}")
-            for index, output in enumerate(generation.outputs)
-        ]
+        try:
+            saved = self._saved(generation)
+        except (OSError, ValueError, ImportError, AttributeError) as error:
+            raise _unwritable(generation, str(self.destination), error) from error
         for uri in saved:
             self.log.info("Saved %s", uri)
         return saved
 
+    def _saved(self, generation: Generation) -> list[str]:
+        from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+        from airflow_provider_apimart.transfers.download import ResultDownloader
+
+        downloader = ResultDownloader(ObjectStoragePath(self.destination))
+        return [
+            downloader.save(output, f"{generation.generation_id or _digest(output.url)}_{index}")
+            for index, output in enumerate(generation.outputs)
+        ]
+
     def _finished(self) -> Generation:
         from airflow_provider_apimart.api.generation import named_generation
-        from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 
         generation = named_generation(self.generation)
         if not generation.outputs:
@@ -101,7 +114,6 @@ class ApimartToObjectStorageOperator(BaseOperator):
 
     def _asked_for(self, named: Generation) -> Generation:
         from airflow_provider_apimart.api.generation import GenerationStatus
-        from airflow_provider_apimart.exceptions import ApimartWatchedGenerationFailedError
 
         if named.generation_id is None:
             return named
@@ -113,6 +125,25 @@ class ApimartToObjectStorageOperator(BaseOperator):
                 generation_id=generation.generation_id,
             )
         return generation
+
+
+def _check_destination(destination: str) -> None:
+    if "://" not in destination and not destination.startswith("/"):
+        raise ApimartInvalidRequestError(
+            f"The destination {destination!r} is relative, and a worker's working directory is no safe place. Write an "
+            "absolute path or a URI such as s3://conn_id@bucket/folder/"
+        )
+
+
+def _unwritable(generation: Generation, destination: str, error: Exception) -> ApimartDestinationError:
+    from airflow_provider_apimart.api.problem import root_reason
+
+    # The storage libraries raise what they like: the innermost reason tells the most.
+    return ApimartDestinationError(
+        f"The generation is paid for, but couldn't be saved to {destination} ({root_reason(error)}). Its URLs live "
+        f"until {generation.expires_at}: mend the destination and clear this task, which costs nothing",
+        generation_id=generation.generation_id,
+    )
 
 
 def _digest(url: str) -> str:

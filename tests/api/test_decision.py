@@ -206,7 +206,7 @@ def test_a_record_keeps_the_id_only_or_else_the_whole_result(generation_id: str 
     with_id = Generation("task_1", GenerationStatus.RUNNING, "pending", model="m")
     at_once = replace(with_id, generation_id=generation_id, status=GenerationStatus.COMPLETED)
     assert record(SENDING).submitted(with_id).generation == WITH_ID
-    assert record(SENDING).submitted(at_once).delivered().generation == at_once.to_xcom()
+    assert record(SENDING).submitted(at_once).delivered(9).generation == at_once.to_xcom()
     assert record(SENDING).submitted(with_id).generation_id == "task_1"
     assert record(SENDING).refused().generation_id is None
     assert record(SENDING).stopped(7).clear_marker == 7

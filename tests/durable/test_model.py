@@ -157,7 +157,7 @@ class PaidGenerations(RuleBasedStateMachine):
             raise errors.ApimartGenerationFailedError("failed", generation_id=seen.generation_id)
         if seen.status is GenerationStatus.RUNNING:
             return "timed out"
-        paid.store.mark_delivered()
+        paid.store.mark_delivered(self.marker)
         process.step()
         self.delivered.append(str(seen.generation_id))
         return "delivered"

@@ -195,7 +195,8 @@ def test_test_connection_says_it_in_a_sentence(what: str, monkeypatch: pytest.Mo
 def test_test_connection_explains_what_cannot_be_reached(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     status, message = quick_hook(monkeypatch, host).test_connection()
     assert status is False
-    assert "can't be reached" in message
+    assert f"couldn't be reached at {host}" in message
+    assert "check the connection's host" in message
     assert "host" in message
 
 

@@ -138,3 +138,32 @@ def test_no_id_leaves_the_destination(make: Make, tmp_path: Path) -> None:
     (saved,) = save(generation, tmp_path / "inside")
     assert saved.parent == tmp_path / "inside"
     assert everything_below(tmp_path) == [saved]
+
+
+@pytest.mark.parametrize("destination", ["file:///proc/nowhere", "nosuch://x/y"])
+def test_a_destination_that_cannot_be_written_is_told_with_the_id(make: Make, destination: str) -> None:
+    generation = make()
+    operator = ApimartToObjectStorageOperator(task_id="save", generation=generation, destination=destination)
+    with pytest.raises(errors.ApimartDestinationError, match="costs nothing") as caught:
+        operator.execute({})  # type: ignore[typeddict-item]  # this operator needs nothing of the context
+    assert caught.value.generation_id == generation["generation_id"]
+
+
+def test_a_relative_destination_is_refused_before_anything_is_fetched(make: Make, sandbox: Sandbox) -> None:
+    operator = ApimartToObjectStorageOperator(task_id="save", generation=make(), destination="pictures")
+    with pytest.raises(errors.ApimartInvalidRequestError, match="relative"):
+        operator.execute({})  # type: ignore[typeddict-item]  # this operator needs nothing of the context
+    assert sandbox.file_requests == ()
+
+
+def test_a_destination_with_a_space_is_taken_as_it_is(make: Make, tmp_path: Path) -> None:
+    operator = ApimartToObjectStorageOperator(
+        task_id="save", generation=make(), destination=f"file://{tmp_path}/my clone 100%"
+    )
+    (saved,) = operator.execute({})  # type: ignore[typeddict-item]  # this operator needs nothing of the context
+    assert everything_below(tmp_path / "my clone 100%") == [Path(saved.removeprefix("file://"))]
+
+
+def test_what_a_mapped_task_returned_is_mapped_on(make: Make, tmp_path: Path) -> None:
+    with pytest.raises(errors.ApimartInvalidRequestError, match="expand"):
+        save([make(), make()], tmp_path)

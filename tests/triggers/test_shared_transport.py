@@ -130,6 +130,12 @@ async def test_a_bad_connection_is_told_to_every_wait(watch: Watch, monkeypatch:
     monkeypatch.undo()
 
 
+async def test_a_connection_that_is_not_defined_is_told_as_such(watch: Watch) -> None:
+    event = await anext(ApimartGenerationTrigger("task_any", time.time(), "no_such_connection").run())
+    assert event.payload["error"]["type"] == ApimartConfigurationError.__name__
+    assert "AIRFLOW_CONN_NO_SUCH_CONNECTION" in event.payload["error"]["message"]
+
+
 async def test_the_deadline_is_absolute(sandbox: Sandbox, watch: Watch) -> None:
     """A trigger that starts again after a restart doesn't begin its time anew."""
     sandbox.configure(seconds=1000)
@@ -192,8 +198,13 @@ async def test_a_refused_key_that_was_not_replaced_is_asked_once(
     assert len(sandbox.requests) == 1
 
 
-async def test_whatever_breaks_a_wait_names_the_generation(watch: Watch) -> None:
+async def test_whatever_breaks_a_wait_names_the_generation(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without an event, the task would fail without knowing what goes on and bills."""
-    event = await anext(ApimartGenerationTrigger("task_any", time.time(), "no_such_connection").run())
+
+    async def no_answer(hook: ApimartHook) -> None:
+        raise RuntimeError("the supervisor didn't answer")
+
+    monkeypatch.setattr(ApimartHook, "get_async_settings", no_answer)
+    event = await anext(ApimartGenerationTrigger("task_any", time.time()).run())
     assert event.payload["error"]["type"] == "ApimartStatusUnreadableError"
     assert event.payload["error"]["generation_id"] == "task_any"
