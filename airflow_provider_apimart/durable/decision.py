@@ -137,7 +137,7 @@ class Situation:
             return 'on_unknown_outcome="fail" forbids to repeat it'
         if record.key_scope != self.key_scope:
             return "the connection's API key or host has changed since, and the idempotency key protects only there"
-        if not record.key_protects(self.key_scope, self.now):
+        if not record.key_is_kept(self.now):
             return "the idempotency key is older than the 24 hours for which APIMart keeps it"
         return None
 

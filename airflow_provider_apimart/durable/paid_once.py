@@ -218,10 +218,9 @@ class PaidOnce:
         )
 
     def _sent(self, record: SubmissionRecord) -> str:
-        sent = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(record.recorded_at))
         model = self.request.payload.get("model")
         key = record.idempotency_key
-        return f"{self.request.modality} generation of {model} submitted at {sent} with idempotency key {key}"
+        return f"{self.request.modality} generation of {model} submitted at {record.sent_at} with idempotency key {key}"
 
     def _current(self, submission: Submission) -> Conversation[Generation]:
         """Return a replayed generation as it is by now: the replay repeats what was said at the beginning."""
@@ -234,8 +233,7 @@ class PaidOnce:
 def _described(record: SubmissionRecord) -> str:
     if record.generation_id:
         return f"Generation {record.generation_id}"
-    sent = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(record.recorded_at))
-    return f"The submit of {sent} with idempotency key {record.idempotency_key}, which may have been charged,"
+    return f"The submit of {record.sent_at} with idempotency key {record.idempotency_key}, which may have been charged,"
 
 
 def _unfailed(generation: Generation) -> Generation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -55,6 +56,11 @@ class SubmissionRecord:
         return (self.generation or {}).get("generation_id")
 
     @property
+    def sent_at(self) -> str:
+        """When it was first submitted, as a person looks for it in the service's log."""
+        return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(self.recorded_at))
+
+    @property
     def holds_the_result(self) -> bool:
         """Whether the generation's result came at once, so that there is no task whose status could be asked for."""
         return "status" in (self.generation or {})
@@ -64,9 +70,9 @@ class SubmissionRecord:
         """Whether a submit may have been charged whose generation isn't known."""
         return self.generation is None and self.state is RecordState.SENDING
 
-    def key_protects(self, scope: str, now: float) -> bool:
-        """Whether the identical request with the same key is sure not to be charged a second time."""
-        return scope == self.key_scope and now - self.recorded_at < IDEMPOTENCY_KEY_LIFETIME.total_seconds()
+    def key_is_kept(self, now: float) -> bool:
+        """Whether APIMart still keeps the key, so that the identical request isn't charged a second time."""
+        return now - self.recorded_at < IDEMPOTENCY_KEY_LIFETIME.total_seconds()
 
     def refused(self) -> SubmissionRecord:
         """Return the record after a refusal that says that nothing was charged."""

@@ -240,8 +240,6 @@ def _explained(error: Exception) -> str:
             return f"APIMart doesn't accept the API key: check the connection's password. It said: {error}"
         case errors.ApimartBalanceError():
             return f"APIMart knows the API key, but nothing is left on it: top up the balance. It said: {error}"
-        case errors.ApimartConnectionError():
-            return str(error)
         case errors.ApimartServerError(status=200):
             return f"APIMart answered, but couldn't look up the balance: {error}"
     return str(error)
