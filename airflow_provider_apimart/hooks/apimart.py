@@ -17,6 +17,7 @@ from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.conversation import Conversation, retrying
 from airflow_provider_apimart.api.generation import Generation
 from airflow_provider_apimart.api.payload import build_payload
+from airflow_provider_apimart.api.requests_transport import RequestsTransport
 from airflow_provider_apimart.api.retrying import RetryPolicy
 from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.api.status import StatusRoutes
@@ -30,7 +31,6 @@ from airflow_provider_apimart.api.waiting import (
     look_patiently,
     wait_until_final,
 )
-from airflow_provider_apimart.api.worker_transport import WorkerTransport
 from airflow_provider_apimart.durable.identity import key_scope
 from airflow_provider_apimart.hooks.connection import settings_from_connection
 
@@ -213,8 +213,8 @@ class ApimartHook(BaseHook):
         return True, f"APIMart accepts the API key; ${left.remaining:,.2f} are left on it."
 
     @cached_property
-    def _transport(self) -> WorkerTransport:
-        return WorkerTransport(self.settings)
+    def _transport(self) -> RequestsTransport:
+        return RequestsTransport(self.settings)
 
 
 def _wait(

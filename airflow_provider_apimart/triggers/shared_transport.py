@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from weakref import WeakKeyDictionary
 
+from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
 from airflow_provider_apimart.api.status import StatusRoutes
-from airflow_provider_apimart.api.trigger_transport import TriggerTransport
 from airflow_provider_apimart.exceptions import ApimartAuthenticationError
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 
@@ -32,7 +32,7 @@ _by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Shared]] = Wea
 
 
 @asynccontextmanager
-async def shared_transport(conn_id: str) -> AsyncIterator[tuple[TriggerTransport, StatusRoutes]]:
+async def shared_transport(conn_id: str) -> AsyncIterator[tuple[AiohttpTransport, StatusRoutes]]:
     """
     Use the transport that all waits of this connection in this event loop share.
 
@@ -65,7 +65,7 @@ def _forget(of_loop: dict[str, _Shared], conn_id: str, shared: _Shared) -> None:
         del of_loop[conn_id]
 
 
-async def _open(conn_id: str) -> TriggerTransport:
-    transport = TriggerTransport(await ApimartHook(conn_id).get_async_settings())
+async def _open(conn_id: str) -> AiohttpTransport:
+    transport = AiohttpTransport(await ApimartHook(conn_id).get_async_settings())
     await transport.open()
     return transport

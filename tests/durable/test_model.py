@@ -20,11 +20,11 @@ from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.conversation import Conversation, Pause
 from airflow_provider_apimart.api.generation import Generation, GenerationStatus
+from airflow_provider_apimart.api.requests_transport import RequestsTransport
 from airflow_provider_apimart.api.retrying import RetryPolicy
 from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.api.status import StatusRoutes
 from airflow_provider_apimart.api.waiting import Wait, look_patiently
-from airflow_provider_apimart.api.worker_transport import WorkerTransport
 from airflow_provider_apimart.durable.identity import PaidRequest, TaskIdentity, key_scope
 from airflow_provider_apimart.durable.paid_once import PaidOnce
 from airflow_provider_apimart.durable.store import RECORD_KEY, RecordStore
@@ -63,7 +63,7 @@ class Process:
     :param steps: How many steps it still lives, ``None`` for as long as it likes.
     """
 
-    def __init__(self, transport: WorkerTransport, steps: int | None) -> None:
+    def __init__(self, transport: RequestsTransport, steps: int | None) -> None:
         self._transport = transport
         self._steps = steps
 
@@ -122,7 +122,7 @@ class PaidGenerations(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.sandbox.reset()
-        self.transport = WorkerTransport(ClientSettings(self.sandbox.api_key, self.sandbox.base_url))
+        self.transport = RequestsTransport(ClientSettings(self.sandbox.api_key, self.sandbox.base_url))
         self.routes = StatusRoutes()
         self.rows: dict[str, str] = {}
         self.marker = 3

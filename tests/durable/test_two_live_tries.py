@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_apimart.api.contract import Modality
+from airflow_provider_apimart.api.requests_transport import RequestsTransport
 from airflow_provider_apimart.api.retrying import RetryPolicy
 from airflow_provider_apimart.api.settings import ClientSettings
-from airflow_provider_apimart.api.worker_transport import WorkerTransport
 from airflow_provider_apimart.durable.identity import PaidRequest, TaskIdentity, key_scope
 from airflow_provider_apimart.durable.paid_once import PaidOnce
 from airflow_provider_apimart.durable.store import RecordStore
@@ -52,7 +52,7 @@ def test_they_share_one_generation(with_store: bool) -> None:
                 key_scope=key_scope(sandbox.base_url, sandbox.api_key),
                 submit_policy=RetryPolicy(first=0.05, longest=0.2),
             )
-            transport = WorkerTransport(ClientSettings(sandbox.api_key, sandbox.base_url))
+            transport = RequestsTransport(ClientSettings(sandbox.api_key, sandbox.base_url))
             return transport.hold(paid.obtain()).generation_id
 
         first, second = pool.map(lambda _: obtain(), range(2))

@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 
 import pytest
 
+from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
 from airflow_provider_apimart.api.conversation import Conversation
 from airflow_provider_apimart.api.retrying import RetryPolicy
-from airflow_provider_apimart.api.trigger_transport import TriggerTransport
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ def in_trigger(hook: ApimartHook, conversation: Conversation[T]) -> T:
     """Hold a conversation over aiohttp."""
 
     async def run() -> T:
-        transport = TriggerTransport(await hook.get_async_settings())
+        transport = AiohttpTransport(await hook.get_async_settings())
         await transport.open()
         try:
             return await transport.hold(conversation)

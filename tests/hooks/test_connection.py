@@ -9,8 +9,8 @@ import pytest
 import requests
 
 from airflow_provider_apimart.api.message import Patience
+from airflow_provider_apimart.api.requests_transport import authenticated_session
 from airflow_provider_apimart.api.settings import ClientSettings
-from airflow_provider_apimart.api.worker_transport import authenticated_session
 from airflow_provider_apimart.exceptions import ApimartConfigurationError
 from airflow_provider_apimart.hooks.connection import settings_from_connection
 

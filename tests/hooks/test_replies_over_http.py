@@ -10,12 +10,12 @@ import pytest
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api import contract
+from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
 from airflow_provider_apimart.api.balance import balance
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.conversation import retrying
 from airflow_provider_apimart.api.retrying import RetryPolicy
 from airflow_provider_apimart.api.submission import submit
-from airflow_provider_apimart.api.trigger_transport import TriggerTransport
 from airflow_provider_apimart.api.upload import ImageFile, upload
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.sandbox import Fault, Sandbox
@@ -123,8 +123,8 @@ def test_every_kind_of_call_has_its_time_out(
         calls[route]()
 
 
-async def opened(hook: ApimartHook) -> TriggerTransport:
-    transport = TriggerTransport(await hook.get_async_settings())
+async def opened(hook: ApimartHook) -> AiohttpTransport:
+    transport = AiohttpTransport(await hook.get_async_settings())
     await transport.open()
     return transport
 
@@ -173,7 +173,7 @@ async def test_one_429_holds_all_conversations(
         sandbox.inject(Fault("rate_limited", on="balance", retry_after=30))
         with pytest.raises(errors.ApimartRateLimitError):
             await transport.hold(balance())
-        monkeypatch.setattr("airflow_provider_apimart.api.trigger_transport.asyncio.sleep", sleep)
+        monkeypatch.setattr("airflow_provider_apimart.api.aiohttp_transport.asyncio.sleep", sleep)
         for left in await asyncio.gather(*(transport.hold(balance()) for _ in range(5))):
             assert left.remaining == Decimal(100)
     finally:
@@ -210,4 +210,4 @@ async def test_a_pause_of_one_conversation_leaves_the_others_alone(sandbox: Sand
 
 async def test_a_transport_that_is_not_open_says_so(hook: ApimartHook) -> None:
     with pytest.raises(RuntimeError, match="open"):
-        await TriggerTransport(await hook.get_async_settings()).hold(balance())
+        await AiohttpTransport(await hook.get_async_settings()).hold(balance())

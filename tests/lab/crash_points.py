@@ -73,7 +73,7 @@ def _record_written() -> None:
 
 def _post_sent() -> None:
     """Die when the whole body was handed to the network and the service has had time to take it."""
-    from airflow_provider_apimart.api.worker_transport import _CountedBody
+    from airflow_provider_apimart.api.requests_transport import _CountedBody
 
     original = _CountedBody.read
 
@@ -89,9 +89,9 @@ def _post_sent() -> None:
 
 
 def _reply_read() -> None:
-    from airflow_provider_apimart.api.worker_transport import WorkerTransport
+    from airflow_provider_apimart.api.requests_transport import RequestsTransport
 
-    _after(WorkerTransport, "_send", lambda self, request, body: request.method == "POST")
+    _after(RequestsTransport, "_send", lambda self, request, body: request.method == "POST")
 
 
 def _before_id_written() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from airflow_provider_apimart.api.trigger_transport import TriggerTransport
+from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
 from airflow_provider_apimart.api.waiting import Verdict
 from airflow_provider_apimart.exceptions import ApimartAuthenticationError, ApimartConfigurationError
 from airflow_provider_apimart.hooks.apimart import ApimartHook
@@ -25,7 +25,7 @@ class Watch:
     """What became of the transports that were opened."""
 
     def __init__(self) -> None:
-        self.opened: list[TriggerTransport] = []
+        self.opened: list[AiohttpTransport] = []
 
     @property
     def left_open(self) -> int:
@@ -37,13 +37,13 @@ class Watch:
 def watch(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
     monkeypatch.setenv("AIRFLOW_CONN_APIMART_DEFAULT", sandbox.connection_json())
     watching = Watch()
-    open_transport = TriggerTransport.open
+    open_transport = AiohttpTransport.open
 
-    async def opened(transport: TriggerTransport) -> None:
+    async def opened(transport: AiohttpTransport) -> None:
         await open_transport(transport)
         watching.opened.append(transport)
 
-    monkeypatch.setattr(TriggerTransport, "open", opened)
+    monkeypatch.setattr(AiohttpTransport, "open", opened)
     yield watching
     assert watching.left_open == 0
     assert not any(module._by_loop.values())
@@ -162,7 +162,7 @@ async def test_one_connections_trouble_does_not_slow_another(
 
 
 def test_each_event_loop_has_its_own(watch: Watch) -> None:
-    async def use() -> TriggerTransport:
+    async def use() -> AiohttpTransport:
         async with shared_transport(CONN_ID) as (transport, _):
             return transport
 
@@ -177,13 +177,13 @@ async def test_a_replaced_key_goes_on_with_the_wait(
     monkeypatch.setenv(
         "AIRFLOW_CONN_ROTATED", json.dumps({"conn_type": "apimart", "host": sandbox.base_url, "password": "old"})
     )
-    open_transport = TriggerTransport.open
+    open_transport = AiohttpTransport.open
 
-    async def rotate(transport: TriggerTransport) -> None:
+    async def rotate(transport: AiohttpTransport) -> None:
         await open_transport(transport)
         monkeypatch.setenv("AIRFLOW_CONN_ROTATED", sandbox.connection_json())
 
-    monkeypatch.setattr(TriggerTransport, "open", rotate)
+    monkeypatch.setattr(AiohttpTransport, "open", rotate)
     waits = [ApimartGenerationTrigger(generation_id, time.time(), "rotated", poll_interval=0.05) for _ in range(3)]
     assert set(await asyncio.gather(*map(verdict, waits))) == {Verdict.COMPLETED}
 

@@ -92,7 +92,7 @@ class _CountedBody:
         self._file.close()
 
 
-class WorkerTransport:
+class RequestsTransport:
     """
     Holds conversations one at a time, blocking.
 

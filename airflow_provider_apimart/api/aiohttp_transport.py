@@ -27,7 +27,7 @@ _BACK_OFF_SECONDS = 1.0
 _LONGEST_BACK_OFF_SECONDS = 60.0
 
 
-class TriggerTransport:
+class AiohttpTransport:
     """
     Holds any number of conversations at once in one event loop.
 
