@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
-from typing import TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Self, TypeVar
 
 import aiohttp
 
@@ -57,15 +57,28 @@ class AiohttpTransport:
         if self._session:
             await self._session.close()
 
-    async def hold(self, conversation: Conversation[T]) -> T:
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def hold(
+        self, conversation: Conversation[T], *, before_post: Callable[[], Awaitable[None]] | None = None
+    ) -> T:
         """
         Hold a conversation to its end and return its result.
 
+        :param before_post: Awaited before every POST. What it raises ends the holding: nothing is sent, and the
+            conversation isn't told.
         :raises ApimartError: What the conversation raises.
         """
         try:
             step = next(conversation)
             while True:
+                if before_post and isinstance(step, Request) and step.method == "POST":
+                    await before_post()
                 try:
                     reply = await self._perform(step)
                 except ApimartError as error:

@@ -1,12 +1,8 @@
-"""
-Waiting for a generation: one decision without I/O drives the sensor, the worker's loop and the trigger.
-
-The interval between two looks grows with the time already waited, so that the lag stays a few percent of the run
-and the requests stay few.
-"""
+"""Waiting for a generation: one decision without I/O drives the sensor, the worker's loop and the trigger."""
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -16,34 +12,15 @@ from typing import Any
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.conversation import Conversation, Pause, retrying
+from airflow_provider_apimart.api.experience import Experience
 from airflow_provider_apimart.api.generation import Generation, GenerationStatus, generation_from_xcom
 from airflow_provider_apimart.api.json_values import JsonObject, mapping, text
 from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.api.schedule import Outlook, PollSchedule
 from airflow_provider_apimart.api.status import StatusRoutes, look
 
 # A handful of failed looks in a row is survived; being asked to slow down doesn't count as a failure.
 LOOK_POLICY = RetryPolicy(tries=6, seconds=180.0, first=1.0, longest=30.0)
-
-_SHARE_OF_WAIT = 0.08
-_SHORTEST_INTERVAL = 2.0
-_LONGEST_INTERVAL = 60.0
-
-
-@dataclass(frozen=True)
-class PollSchedule:
-    """
-    When to look again.
-
-    :param interval: Seconds between two looks as the user set them; ``None`` adapts to the time waited.
-    """
-
-    interval: float | None = None
-
-    def seconds_until_next_look(self, waited: float) -> float:
-        """Return the seconds to the next look after a wait of some seconds."""
-        if self.interval is not None:
-            return self.interval
-        return min(_LONGEST_INTERVAL, max(_SHORTEST_INTERVAL, _SHARE_OF_WAIT * waited))
 
 
 class Verdict(StrEnum):
@@ -102,15 +79,19 @@ class Wait:
     modality: Modality | None = None
     model: str | None = None
 
-    def decide(self, generation: Generation, now: float) -> Decision:
-        """Return what to do after a look: finished, failed, look again in some seconds, or too late."""
+    def decide(self, generation: Generation, experience: Experience, now: float, draw: float) -> Decision:
+        """
+        Return what to do after a look: finished, failed, look again in some seconds, or too late.
+
+        :param draw: A random number from 0 to 1, see :class:`~airflow_provider_apimart.api.schedule.PollSchedule`.
+        """
         if generation.status is GenerationStatus.COMPLETED:
             return Decision(Verdict.COMPLETED, generation)
         if generation.status is GenerationStatus.FAILED:
             return Decision(Verdict.FAILED, generation)
         if self.is_over(now):
             return Decision(Verdict.DEADLINE_PASSED, generation)
-        return Decision(Verdict.LOOK_AGAIN, generation, self.pause(now))
+        return Decision(Verdict.LOOK_AGAIN, generation, self.pause(generation, experience, now, draw))
 
     def is_over(self, now: float) -> bool:
         """Whether the deadline has passed."""
@@ -120,11 +101,29 @@ class Wait:
         """Return a policy that doesn't try beyond the deadline."""
         return policy if self.deadline is None else policy.within(self.deadline - now)
 
-    def pause(self, now: float) -> float:
-        """Return the seconds until the next look."""
-        seconds = self.schedule.seconds_until_next_look(max(0.0, now - self.started_at))
+    def pause(self, seen: Generation | None, experience: Experience, now: float, draw: float) -> float:
+        """
+        Return the seconds until the next look.
+
+        :param seen: The running generation as it was seen last, ``None`` before the first look.
+        """
+        seconds = self.schedule.seconds_until_next_look(self._outlook(seen, experience, now), draw)
         # The last look falls on the deadline, not behind it.
         return seconds if self.deadline is None else max(0.0, min(seconds, self.deadline - now))
+
+    def _outlook(self, seen: Generation | None, experience: Experience, now: float) -> Outlook:
+        return Outlook(
+            waited=self.age(seen, now),
+            modality=self.modality,
+            estimated_seconds=seen.estimated_seconds if seen else None,
+            progress=seen.progress if seen else None,
+            siblings=experience.run_times.of(self.model),
+        )
+
+    def age(self, seen: Generation | None, now: float) -> float:
+        """Return the seconds since the submit, which may have been long before anyone waited."""
+        created = seen.created.timestamp() if seen and seen.created else self.started_at
+        return max(0.0, now - min(self.started_at, created))
 
 
 def look_patiently(wait: Wait, routes: StatusRoutes, policy: RetryPolicy = LOOK_POLICY) -> Conversation[Generation]:
@@ -150,7 +149,7 @@ def look_patiently(wait: Wait, routes: StatusRoutes, policy: RetryPolicy = LOOK_
 
 def wait_until_final(
     wait: Wait,
-    routes: StatusRoutes,
+    experience: Experience,
     *,
     at_once: bool = False,
     policy: RetryPolicy = LOOK_POLICY,
@@ -160,18 +159,19 @@ def wait_until_final(
     """
     Look at a generation until it is finished, has failed or the deadline has passed.
 
+    :param experience: What is known of the installation; how long a finished generation took is added to it.
     :param at_once: Whether to look at once. Otherwise it is known to have been running a moment ago.
     :param on_look: Called with what every look saw, for the log.
     :param clock: The Unix time, so that a wait keeps its deadline across restarts.
     :raises ApimartError: As :func:`look_patiently` does.
     """
     if not at_once:
-        yield Pause(wait.pause(clock()))
+        yield Pause(wait.pause(None, experience, clock(), random.random()))
     known = not at_once
     while True:
         patience = replace(policy, tolerates_missing=known)
         try:
-            generation = yield from look_patiently(wait, routes, wait.bounded(patience, clock()))
+            generation = yield from look_patiently(wait, experience.routes, wait.bounded(patience, clock()))
         except errors.ApimartStatusUnreadableError as error:
             # The service asked to slow down beyond the deadline: that is no trouble but a lack of time.
             in_vain = isinstance(error.__cause__, errors.ApimartRateLimitError)
@@ -180,7 +180,9 @@ def wait_until_final(
             raise
         known = True
         on_look(generation)
-        decision = wait.decide(generation, clock())
+        decision = wait.decide(generation, experience, clock(), random.random())
+        if decision.verdict is Verdict.COMPLETED:
+            experience.run_times.note(generation.model, wait.age(generation, clock()))
         if decision.verdict is not Verdict.LOOK_AGAIN:
             return decision
         yield Pause(decision.seconds)

@@ -15,22 +15,16 @@ from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.balance import Balance, balance
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.conversation import Conversation, retrying
+from airflow_provider_apimart.api.experience import Experience
 from airflow_provider_apimart.api.generation import Generation
 from airflow_provider_apimart.api.payload import build_payload
 from airflow_provider_apimart.api.requests_transport import RequestsTransport
 from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.api.schedule import PollSchedule
 from airflow_provider_apimart.api.settings import ClientSettings
-from airflow_provider_apimart.api.status import StatusRoutes
 from airflow_provider_apimart.api.submission import SUBMIT_POLICY, Submission, submit
 from airflow_provider_apimart.api.upload import Upload, upload
-from airflow_provider_apimart.api.waiting import (
-    LOOK_POLICY,
-    PollSchedule,
-    Wait,
-    conclude,
-    look_patiently,
-    wait_until_final,
-)
+from airflow_provider_apimart.api.waiting import LOOK_POLICY, Wait, conclude, look_patiently, wait_until_final
 from airflow_provider_apimart.durable.identity import key_scope
 from airflow_provider_apimart.hooks.connection import settings_from_connection
 
@@ -66,7 +60,7 @@ class ApimartHook(BaseHook):
     def __init__(self, apimart_conn_id: str = default_conn_name) -> None:
         super().__init__()
         self.apimart_conn_id = apimart_conn_id
-        self.routes = StatusRoutes()
+        self.experience = Experience()
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
@@ -160,7 +154,7 @@ class ApimartHook(BaseHook):
         :raises ApimartGenerationNotFoundError: If APIMart doesn't know it, or not any more.
         :raises ApimartStatusUnreadableError: If the status couldn't be read several times in a row.
         """
-        return self.hold(look_patiently(_wait(generation_id, modality), self.routes, self.look_policy))
+        return self.hold(look_patiently(_wait(generation_id, modality), self.experience.routes, self.look_policy))
 
     def wait_for_generation(
         self,
@@ -189,7 +183,9 @@ class ApimartHook(BaseHook):
         self, wait: Wait, *, at_once: bool = False, on_look: Callable[[Generation], None] = lambda _: None
     ) -> Generation:
         """Hold a wait to its end; see :meth:`wait_for_generation`."""
-        conversation = wait_until_final(wait, self.routes, at_once=at_once, policy=self.look_policy, on_look=on_look)
+        conversation = wait_until_final(
+            wait, self.experience, at_once=at_once, policy=self.look_policy, on_look=on_look
+        )
         return conclude(self.hold(conversation).to_event(), wait.generation_id)
 
     def get_balance(self) -> Balance:

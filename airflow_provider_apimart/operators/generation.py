@@ -194,7 +194,7 @@ class ApimartGenerationOperator(LinksGeneration, BaseOperator):
             store=record_store(context),
             key_scope=self.hook.key_scope,
             on_unknown_outcome=OnUnknownOutcome(self.on_unknown_outcome),
-            routes=self.hook.routes,
+            routes=self.hook.experience.routes,
             submit_policy=self.hook.submit_policy,
             look_policy=self.hook.look_policy,
         )
@@ -209,7 +209,8 @@ class ApimartGenerationOperator(LinksGeneration, BaseOperator):
         )
 
     def _wait(self, generation: Generation) -> Wait:
-        from airflow_provider_apimart.api.waiting import PollSchedule, Wait
+        from airflow_provider_apimart.api.schedule import PollSchedule
+        from airflow_provider_apimart.api.waiting import Wait
 
         now = time.time()
         return Wait(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -76,6 +77,7 @@ class ApimartGenerationSensor(LinksGeneration, BaseSensorOperator):
         self.deferrable = deferrable
         self.adaptive = poke_interval is None
         self.apimart_conn_id = apimart_conn_id
+        self._seen: Generation | None = None
 
     @cached_property
     def hook(self) -> ApimartHook:
@@ -135,7 +137,8 @@ class ApimartGenerationSensor(LinksGeneration, BaseSensorOperator):
 
     @cached_property
     def _wait(self) -> Wait:
-        from airflow_provider_apimart.api.waiting import PollSchedule, Wait
+        from airflow_provider_apimart.api.schedule import PollSchedule
+        from airflow_provider_apimart.api.waiting import Wait
 
         now = time.time()
         named = self._named
@@ -163,14 +166,15 @@ class ApimartGenerationSensor(LinksGeneration, BaseSensorOperator):
         # When the service only asks to slow down, the next poke comes soon enough.
         policy = replace(self.hook.look_policy, rate_limited_seconds=0.0)
         try:
-            generation = self.hook.hold(look_patiently(self._wait, self.hook.routes, policy))
+            generation = self.hook.hold(look_patiently(self._wait, self.hook.experience.routes, policy))
         except ApimartStatusUnreadableError as error:
             if isinstance(error.__cause__, ApimartRateLimitError):
                 return None
             raise
+        self._seen = generation
         self._progress(generation)
         # The sensor's own timeout is checked by Airflow, or by the trigger.
-        decision = self._wait.decide(generation, time.time())
+        decision = self._wait.decide(generation, self.hook.experience, time.time(), random.random())
         if decision.verdict is Verdict.LOOK_AGAIN:
             return None
         return self._concluded(decision.to_event(), self._wait.generation_id)
@@ -203,5 +207,7 @@ class ApimartGenerationSensor(LinksGeneration, BaseSensorOperator):
     ) -> float:
         if not self.adaptive:
             return float(super()._get_next_poke_interval(started_at, run_duration, poke_count))
-        seconds = self._wait.schedule.seconds_until_next_look(run_duration())
+        # Each poke of a rescheduled sensor is a process of its own, which only Airflow's duration remembers.
+        wait = replace(self._wait, started_at=min(self._wait.started_at, time.time() - run_duration()))
+        seconds = wait.pause(self._seen, self.hook.experience, time.time(), random.random())
         return max(seconds, _SHORTEST_RESCHEDULE) if self.mode == "reschedule" else seconds

@@ -9,8 +9,9 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.progress import ProgressLog
+from airflow_provider_apimart.api.schedule import PollSchedule
 from airflow_provider_apimart.api.settings import ClientSettings
-from airflow_provider_apimart.api.waiting import Decision, PollSchedule, Verdict, Wait, wait_until_final
+from airflow_provider_apimart.api.waiting import Decision, Verdict, Wait, wait_until_final
 from airflow_provider_apimart.exceptions import ApimartAuthenticationError, ApimartError, ApimartStatusUnreadableError
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.triggers.shared_transport import shared_transport
@@ -89,12 +90,12 @@ class ApimartGenerationTrigger(BaseTrigger):
         refused: ClientSettings | None = None
         while True:
             try:
-                async with shared_transport(self.apimart_conn_id) as (transport, routes):
+                async with shared_transport(self.apimart_conn_id) as (transport, experience):
                     current = transport.settings
                     if current == refused:
                         break
                     waiting = wait_until_final(
-                        self._wait(), routes, policy=ApimartHook.look_policy, on_look=ProgressLog(self.log)
+                        self._wait(), experience, policy=ApimartHook.look_policy, on_look=ProgressLog(self.log)
                     )
                     return await transport.hold(waiting)
             except ApimartAuthenticationError as error:

@@ -8,17 +8,16 @@ from contextlib import asynccontextmanager, suppress
 from weakref import WeakKeyDictionary
 
 from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
-from airflow_provider_apimart.api.status import StatusRoutes
+from airflow_provider_apimart.api.experience import Experience
 from airflow_provider_apimart.exceptions import ApimartAuthenticationError
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 
 
 class _Shared:
-    """A transport and what its users have learnt, for as long as anyone uses it."""
+    """A transport, for as long as anyone uses it."""
 
     def __init__(self, conn_id: str) -> None:
         self.users = 0
-        self.routes = StatusRoutes()
         self.opening = asyncio.ensure_future(_open(conn_id))
 
     async def close(self) -> None:
@@ -28,13 +27,15 @@ class _Shared:
             await (await self.opening).close()
 
 
+# What was learnt outlives the transports: how long a model takes doesn't change when a night's last wait ends.
+_experiences: dict[str, Experience] = {}
 _by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Shared]] = WeakKeyDictionary()
 
 
 @asynccontextmanager
-async def shared_transport(conn_id: str) -> AsyncIterator[tuple[AiohttpTransport, StatusRoutes]]:
+async def shared_transport(conn_id: str) -> AsyncIterator[tuple[AiohttpTransport, Experience]]:
     """
-    Use the transport that all waits of this connection in this event loop share.
+    Use the transport that all waits of this connection in this event loop share, and what they have learnt.
 
     It is opened by the first and closed by the last. When the service refuses the API key, later users get a new one,
     since the connection may have been mended meanwhile.
@@ -48,7 +49,7 @@ async def shared_transport(conn_id: str) -> AsyncIterator[tuple[AiohttpTransport
     shared.users += 1
     try:
         # Shielded: one user's cancellation must not take the transport from the others.
-        yield await asyncio.shield(shared.opening), shared.routes
+        yield await asyncio.shield(shared.opening), _experiences.setdefault(conn_id, Experience())
     except ApimartAuthenticationError:
         _forget(of_loop, conn_id, shared)
         raise

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.contract import Modality
+from airflow_provider_apimart.api.experience import Experience
 from airflow_provider_apimart.api.generation import Generation, GenerationStatus
 from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.api.schedule import Outlook, PollSchedule
 from airflow_provider_apimart.api.status import StatusRoutes, look
 from airflow_provider_apimart.api.waiting import (
     LOOK_POLICY,
-    PollSchedule,
     Verdict,
     Wait,
     conclude,
@@ -32,7 +33,7 @@ DOWN = errors.ApimartServerError("No whole reply came back: reset")
 
 def waited(*answers: Any, clock: Clock, at_once: bool = True, **wait: Any) -> Held:
     waiting = Wait(TASK_ID, started_at=clock.now, **{"modality": Modality.IMAGE, **wait})
-    conversation = wait_until_final(waiting, StatusRoutes(), at_once=at_once, clock=clock)
+    conversation = wait_until_final(waiting, Experience(), at_once=at_once, clock=clock)
     return hold(conversation, answers, clock=clock)
 
 
@@ -64,7 +65,7 @@ def test_every_look_is_told(clock: Clock) -> None:
     seen: list[str] = []
     wait = Wait(TASK_ID, started_at=clock.now)
     conversation = wait_until_final(
-        wait, StatusRoutes(), at_once=True, clock=clock, on_look=lambda generation: seen.append(generation.status_word)
+        wait, Experience(), at_once=True, clock=clock, on_look=lambda generation: seen.append(generation.status_word)
     )
     hold(conversation, [PENDING, DONE], clock=clock)
     assert seen == ["pending", "completed"]
@@ -85,7 +86,7 @@ def test_a_generation_that_is_done_at_the_deadline_is_done(clock: Clock) -> None
 
 def test_a_wait_that_was_taken_up_again_keeps_its_interval(clock: Clock) -> None:
     wait = Wait(TASK_ID, started_at=clock.now - 500.0)
-    held = hold(wait_until_final(wait, StatusRoutes(), clock=clock), [DONE], clock=clock)
+    held = hold(wait_until_final(wait, Experience(), clock=clock), [DONE], clock=clock)
     assert held.pauses == [40.0]
 
 
@@ -96,10 +97,8 @@ def test_a_fixed_interval_is_kept(clock: Clock) -> None:
 
 @given(st.floats(0, 1e7), st.floats(0, 1e7))
 def test_the_adaptive_interval_grows_within_its_bounds(one: float, other: float) -> None:
-    schedule, (early, late) = PollSchedule(), sorted((one, other))
-    assert 2.0 <= schedule.seconds_until_next_look(early) <= schedule.seconds_until_next_look(late) <= 60.0
-    # Lag stays a few percent of the run, once that is more than the shortest interval.
-    assert schedule.seconds_until_next_look(late) <= max(2.0, 0.1 * late)
+    early, late = (PollSchedule().seconds_until_next_look(Outlook(waited), 0.5) for waited in sorted((one, other)))
+    assert 2.0 <= early <= late <= 60.0
 
 
 @pytest.mark.parametrize(("run", "most"), [(30, 20), (120, 40), (900, 70), (7200, 190)])
@@ -110,7 +109,7 @@ def test_requests_stay_few(run: int, most: int, clock: Clock) -> None:
 
 def test_a_clock_that_went_back_does_no_harm() -> None:
     generation = Generation(TASK_ID, GenerationStatus.RUNNING, "pending")
-    decision = Wait(TASK_ID, started_at=1000.0, deadline=2000.0).decide(generation, now=10.0)
+    decision = Wait(TASK_ID, started_at=1000.0, deadline=2000.0).decide(generation, Experience(), now=10.0, draw=0.5)
     assert (decision.verdict, decision.seconds) == (Verdict.LOOK_AGAIN, 2.0)
 
 
