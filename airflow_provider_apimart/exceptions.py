@@ -151,6 +151,14 @@ class ApimartWaitTimeoutError(ApimartError):
     """
 
 
+class ApimartBatchIncompleteError(ApimartError):
+    """More items of a batch are missing than it allows. A retry goes on with those, and redoes none that is done."""
+
+
+class ApimartBatchRefusedError(ApimartBatchIncompleteError, AirflowFailException):
+    """The items that a batch lacks were refused, or lie beyond its ``max_cost``: trying again can't help."""
+
+
 class ApimartDestinationError(ApimartError):
     """A result couldn't be written to its destination. Mend it; saving again costs nothing while the URL lives."""
 

@@ -61,9 +61,9 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [_modules("hooks.apimart")],
-        "operators": [_modules("operators.upload", "operators.generation")],
+        "operators": [_modules("operators.upload", "operators.generation", "operators.batch")],
         "sensors": [_modules("sensors.generation")],
-        "triggers": [_modules("triggers.generation")],
+        "triggers": [_modules("triggers.generation", "triggers.batch")],
         "transfers": [
             {
                 "source-integration-name": _INTEGRATION,
@@ -80,6 +80,22 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": _CONN_FIELDS,
             }
         ],
+        "config": {
+            "apimart": {
+                "description": "Options of the APIMart provider.",
+                "options": {
+                    "ledger_path": {
+                        "description": "Directory, or URI of Airflow's object storage, in which batches without a "
+                        "destination keep their ledgers. Every worker must reach it. Empty: apimart in Airflow's home "
+                        "directory.",
+                        "version_added": "1.0.0",
+                        "type": "string",
+                        "example": "s3://aws_default@bucket/apimart",
+                        "default": "",
+                    },
+                },
+            },
+        },
         "extra-links": [f"{_PACKAGE}.links.generation.ApimartGenerationLink"],
     }
 

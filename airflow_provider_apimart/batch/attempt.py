@@ -1,0 +1,129 @@
+"""One try of a batch, from what earlier tries have left to the manifest."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
+from airflow_provider_apimart.api.settings import ClientSettings
+from airflow_provider_apimart.api.waiting import Wait
+from airflow_provider_apimart.batch.gallery import gallery
+from airflow_provider_apimart.batch.journal import Journal
+from airflow_provider_apimart.batch.ledger import Ledger, LedgerEntry
+from airflow_provider_apimart.batch.outcome import Tally, describe, tally
+from airflow_provider_apimart.batch.plan import BatchPlan
+from airflow_provider_apimart.batch.run import BatchRun, Save
+from airflow_provider_apimart.batch.storage import write_whole
+from airflow_provider_apimart.durable.identity import TaskIdentity
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BatchEnd:
+    """
+    How a try of a batch has ended.
+
+    :param entries: The ledger.
+    :param parked: What runs and is left to the triggerer; empty if the try is over.
+    :param is_submitted: Whether nothing is left to submit.
+    :param stopped_by: Why nothing more was submitted, if that is so.
+    :param manifest: What the task returns.
+    """
+
+    entries: Sequence[LedgerEntry]
+    counts: Tally
+    parked: Sequence[Wait]
+    is_submitted: bool
+    stopped_by: errors.ApimartError | None
+    manifest: dict[str, Any]
+
+
+def attempt(plan: BatchPlan, settings: ClientSettings, folder: str | ObjectStoragePath, save: Save | None) -> BatchEnd:
+    """
+    Do what there is to do for a batch.
+
+    :param folder: Where its ledger and gallery lie.
+    :param save: Saves an item's outputs, ``None`` where URLs are enough.
+    :raises ApimartDestinationError: If the ledger can't be kept.
+    """
+    if not plan.items:
+        return _empty(save)
+    journal = Journal(ObjectStoragePath(folder), ledger_name(plan.task))
+    run, ledger = asyncio.run(_run(plan, settings, journal, save))
+    counts = tally(ledger.entries, saves=save is not None)
+    parked = run.parked if plan.parks else []
+    log.info("%s", describe(counts))
+    page = None if parked else _write_results(plan, journal, ledger, counts)
+    manifest = {"ledger": str(journal.ledger), "gallery": page, **counts.to_json()}
+    return BatchEnd(ledger.entries, counts, parked, run.is_done, run.stopped_by, manifest)
+
+
+def ledger_name(task: TaskIdentity) -> str:
+    """Return what names the files of a task instance's batch, the same in all its tries."""
+    index = [] if task.map_index < 0 else [str(task.map_index)]
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", ".".join([task.dag_id, task.task_id, task.run_id, *index]))[:200]
+
+
+async def _run(
+    plan: BatchPlan, settings: ClientSettings, journal: Journal, save: Save | None
+) -> tuple[BatchRun, Ledger]:
+    _raise_interruptions()
+    earlier = await asyncio.to_thread(journal.load)
+    ledger = Ledger(plan.items, earlier, journal.note, plan.task.clear_marker)
+    async with AiohttpTransport(settings) as transport:
+        run = BatchRun(plan, ledger, journal, transport, save)
+        await run.run()
+    return run, ledger
+
+
+def _raise_interruptions() -> None:
+    """
+    Let a task's time-out end the event loop.
+
+    Airflow raises it from a signal handler, wherever the process just is; in a callback of the loop it would be
+    logged and forgotten.
+    """
+    loop, main = asyncio.get_running_loop(), asyncio.current_task()
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if main is not None and error is not None and not isinstance(error, Exception):
+            main.cancel(str(error))
+        else:
+            loop.default_exception_handler(context)
+
+    loop.set_exception_handler(handle)
+
+
+def _write_results(plan: BatchPlan, journal: Journal, ledger: Ledger, counts: Tally) -> str | None:
+    if ledger.left_behind:
+        log.warning(
+            "%d items of an earlier try aren't asked for any more; their lines stay in the ledger",
+            len(ledger.left_behind),
+        )
+    journal.merge()
+    folder = journal.ledger.parent
+    page = folder / f"{ledger_name(plan.task)}.gallery.html"
+    title = f"{plan.task.dag_id} · {plan.task.task_id} · {plan.task.run_id}"
+    try:
+        write_whole(page, gallery(title, counts, ledger.entries, str(folder)).encode())
+    except Exception:
+        # Any error: the page is for people, and what was paid is in the ledger.
+        log.exception("The gallery couldn't be written at %s", page)
+        return None
+    log.info("The ledger lies at %s, and %s shows the results", journal.ledger, page)
+    return str(page)
+
+
+def _empty(save: Save | None) -> BatchEnd:
+    counts = tally([], saves=save is not None)
+    return BatchEnd([], counts, [], True, None, {"ledger": None, "gallery": None, **counts.to_json()})

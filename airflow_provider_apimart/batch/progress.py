@@ -1,0 +1,58 @@
+"""Telling the log of a batch, readably and sparsely."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from airflow_provider_apimart.batch.outcome import Tally, describe
+
+_FIRST_SECONDS = 10.0
+_LONGEST_SECONDS = 300.0
+_SHARE_OF_RUN = 0.15
+
+
+class BatchProgress:
+    """
+    Decides when the log hears of a batch again, and what.
+
+    The lines come the more sparsely the longer the batch runs: some forty in a night.
+    """
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._ended_before: int | None = None
+
+    def seconds_to_next_line(self, now: float) -> float:
+        """
+        Return the seconds until the log is written to again.
+
+        :param now: Monotonic time.
+        """
+        return min(_LONGEST_SECONDS, max(_FIRST_SECONDS, _SHARE_OF_RUN * (now - self._began)))
+
+    def line(self, counts: Tally, in_flight: int, now: float) -> str:
+        """
+        Return what to tell the log.
+
+        :param in_flight: How many generations run.
+        :param now: Monotonic time.
+        """
+        return f"{describe(counts)}; {in_flight:,} in flight{self._expected_end(counts, now)}"
+
+    def _expected_end(self, counts: Tally, now: float) -> str:
+        if self._ended_before is None:
+            # What earlier tries have done says nothing of the pace of this one.
+            self._ended_before = counts.ended
+            self._began = now
+            return ""
+        ended = counts.ended - self._ended_before
+        if not ended:
+            return ""
+        seconds = (now - self._began) / ended * (counts.items - counts.ended)
+        end = datetime.now(UTC) + timedelta(seconds=seconds)
+        return f"; at this pace it ends at {end:%H:%M} UTC, in {_spelled(seconds)}"
+
+
+def _spelled(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,283 @@
+"""One try of a batch: thousands of conversations at once, each of which is paid for once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from decimal import Decimal
+
+from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
+from airflow_provider_apimart.api.experience import Experience
+from airflow_provider_apimart.api.generation import Generation
+from airflow_provider_apimart.api.json_values import JsonObject
+from airflow_provider_apimart.api.waiting import Wait, conclude, wait_until_final
+from airflow_provider_apimart.batch.budget import Admission, Budget, price_kind
+from airflow_provider_apimart.batch.items import BatchItem
+from airflow_provider_apimart.batch.journal import Journal
+from airflow_provider_apimart.batch.ledger import ItemStatus, Ledger, Todo
+from airflow_provider_apimart.batch.outcome import tally
+from airflow_provider_apimart.batch.plan import BatchPlan
+from airflow_provider_apimart.batch.progress import BatchProgress
+from airflow_provider_apimart.durable.paid_once import PaidOnce
+from airflow_provider_apimart.durable.store import RecordStore
+
+log = logging.getLogger(__name__)
+
+Save = Callable[[BatchItem, Generation], Sequence[JsonObject]]
+
+_SAVED_AT_ONCE = 8
+
+# Each of them would befall every further item as well.
+_STOPPING = (
+    errors.ApimartBalanceError,
+    errors.ApimartAuthenticationError,
+    errors.ApimartConfigurationError,
+    errors.ApimartDestinationError,
+)
+
+
+class BatchRun:
+    """
+    One try of a batch.
+
+    :param save: Saves the outputs of an item's generation, blocking, and returns the files; ``None`` where URLs are
+        enough. It is called in threads.
+    """
+
+    def __init__(
+        self, plan: BatchPlan, ledger: Ledger, journal: Journal, transport: AiohttpTransport, save: Save | None
+    ) -> None:
+        self.stopped_by: errors.ApimartError | None = None
+        self._plan = plan
+        self._ledger = ledger
+        self._journal = journal
+        self._transport = transport
+        self._save = save
+        self._experience = Experience()
+        self._budget = Budget(plan.max_cost)
+        self._kinds = {item.id: price_kind(item.request) for item in plan.items} if plan.max_cost is not None else {}
+        self._in_flight: set[str] = set()
+        self._active: set[asyncio.Task[None]] = set()
+        self._settled = asyncio.Event()
+        self._pool = ThreadPoolExecutor(_SAVED_AT_ONCE, thread_name_prefix="apimart-save")
+        self._progress = BatchProgress()
+
+    @property
+    def parked(self) -> list[Wait]:
+        """What is left to the triggerer: the waits for all generations that run."""
+        return [self._wait(item) for item in self._plan.items if item.id in self._in_flight]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to submit."""
+        return self.stopped_by is not None or not any(todo is Todo.SUBMIT for _, todo in self._todos())
+
+    async def run(self) -> None:
+        """
+        Do what there is to do, until all has ended or only waiting is left and the triggerer waits.
+
+        :raises ApimartDestinationError: If the ledger can't be written.
+        """
+        self._account_for_earlier_tries()
+        telling = asyncio.get_running_loop().create_task(self._tell_progress())
+        try:
+            for item, todo in sorted(self._todos(), key=lambda each: each[1] is Todo.SUBMIT):
+                if await self._may_start(item, todo):
+                    self._start(item, todo)
+            while self._active:
+                await self._something_settles()
+        finally:
+            for task in (telling, *self._active):
+                task.cancel()
+            await asyncio.gather(telling, *self._active, return_exceptions=True)
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        await self._journal.flush()
+
+    async def _tell_progress(self) -> None:
+        while True:
+            await asyncio.sleep(self._progress.seconds_to_next_line(time.monotonic()))
+            counts = tally(self._ledger.entries, saves=self._save is not None)
+            log.info(self._progress.line(counts, len(self._in_flight), time.monotonic()))
+
+    def _todos(self) -> Iterator[tuple[BatchItem, Todo]]:
+        for item in self._plan.items:
+            todo = self._ledger.todo(item.id, saves=self._save is not None)
+            if todo is not Todo.NOTHING:
+                yield item, todo
+
+    def _account_for_earlier_tries(self) -> None:
+        self._budget.spend(sum((entry.total_cost for entry in self._ledger.left_behind), Decimal(0)))
+        for item in self._plan.items:
+            entry = self._ledger[item.id]
+            if entry.status is ItemStatus.COMPLETED:
+                self._budget.spend(entry.total_cost - (entry.cost or 0))
+                self._budget.settle(item.id, self._kind(item), entry.cost)
+            else:
+                self._budget.spend(entry.total_cost)
+        for item, todo in self._todos():
+            if todo is Todo.TAKE_UP:
+                self._budget.reserve(item.id, self._kind(item))
+
+    def _kind(self, item: BatchItem) -> object:
+        return self._kinds.get(item.id)
+
+    async def _may_start(self, item: BatchItem, todo: Todo) -> bool:
+        """Wait until an item may be begun, and return whether it may."""
+        if todo is Todo.TAKE_UP and self._stays_parked(item):
+            self._in_flight.add(item.id)
+            return False
+        while True:
+            match self._admission(item, todo):
+                case Admission.GO:
+                    return True
+                case Admission.STOP:
+                    return False
+            if not self._active:
+                # What is in flight is parked, and the triggerer waits for it.
+                return False
+            await self._something_settles()
+
+    def _stays_parked(self, item: BatchItem) -> bool:
+        finished = self._plan.finished
+        return finished is not None and self._ledger[item.id].generation_id not in finished
+
+    def _admission(self, item: BatchItem, todo: Todo) -> Admission:
+        if todo is Todo.SAVE:
+            return Admission.GO
+        if todo is Todo.SUBMIT and self.stopped_by:
+            return Admission.STOP
+        if len(self._in_flight) >= self._plan.max_in_flight:
+            return Admission.WAIT
+        if todo is Todo.TAKE_UP:
+            return Admission.GO
+        admission = self._budget.admits(self._kind(item))
+        if admission is Admission.STOP:
+            self._stop(self._over_budget())
+        return admission
+
+    def _over_budget(self) -> errors.ApimartError:
+        if self._budget.is_blind:
+            return errors.ApimartBatchRefusedError(
+                "APIMart doesn't say what generations cost here, so max_cost can't be kept and nothing further is "
+                "submitted. Leave max_cost away, and clear the task"
+            )
+        return errors.ApimartBatchRefusedError(
+            f"max_cost of ${self._budget.limit} is reached: ${self._budget.spent} are spent, and the next item would "
+            "go beyond. Nothing further is submitted; to go on, raise max_cost and clear the task"
+        )
+
+    def _stop(self, error: errors.ApimartError) -> None:
+        if self.stopped_by is None:
+            log.warning("Nothing further is submitted: %s", error)
+            self.stopped_by = error
+
+    def _start(self, item: BatchItem, todo: Todo) -> None:
+        if todo is not Todo.SAVE:
+            self._in_flight.add(item.id)
+        if todo is Todo.SUBMIT:
+            self._budget.reserve(item.id, self._kind(item))
+        task = asyncio.get_running_loop().create_task(self._make(item, todo))
+        self._active.add(task)
+        task.add_done_callback(lambda _: self._settled.set())
+
+    async def _something_settles(self) -> None:
+        await self._settled.wait()
+        self._settled.clear()
+        done = {task for task in self._active if task.done()}
+        self._active -= done
+        for task in done:
+            task.result()
+
+    async def _make(self, item: BatchItem, todo: Todo) -> None:
+        try:
+            if todo is Todo.SAVE:
+                generation: Generation | None = self._ledger[item.id].generation()
+            else:
+                generation = await self._generation(item)
+            if generation is not None:
+                self._settle(item)
+                await self._save_outputs(item, generation)
+        except errors.ApimartError as error:
+            self._note_trouble(item, error)
+
+    async def _generation(self, item: BatchItem) -> Generation | None:
+        """Return an item's finished generation, or ``None`` if it is left to the triggerer."""
+        generation = await self._transport.hold(self._paid(item).obtain(), before_post=self._journal.flush)
+        self._ledger.note_generation(item.id, generation)
+        if generation.status.is_final:
+            return generation
+        wait = self._wait(item)
+        if self._plan.parks and not wait.is_over(time.time()):
+            return None
+        conversation = wait_until_final(wait, self._experience, policy=self._plan.look_policy)
+        decision = await self._transport.hold(conversation)
+        generation = conclude(decision.to_event(), generation.generation_id)
+        self._ledger.note_generation(item.id, generation)
+        return generation
+
+    def _paid(self, item: BatchItem) -> PaidOnce:
+        return PaidOnce(
+            task=self._plan.identity(item),
+            request=item.request,
+            store=RecordStore(self._ledger.slot(item.id)),
+            key_scope=self._plan.key_scope,
+            on_unknown_outcome=self._plan.on_unknown_outcome,
+            routes=self._experience.routes,
+            submit_policy=self._plan.submit_policy,
+            look_policy=self._plan.look_policy,
+        )
+
+    def _wait(self, item: BatchItem) -> Wait:
+        entry = self._ledger[item.id]
+        now = time.time()
+        submitted = datetime.fromisoformat(entry.submitted).timestamp() if entry.submitted else now
+        deadline = None if self._plan.wait_seconds is None else self._plan.started_at + self._plan.wait_seconds
+        return Wait(
+            str(entry.generation_id),
+            started_at=submitted,
+            deadline=deadline and max(deadline, submitted + (self._plan.wait_seconds or 0)),
+            schedule=self._plan.schedule,
+            modality=item.request.modality,
+            model=entry.model,
+        )
+
+    def _settle(self, item: BatchItem) -> None:
+        self._in_flight.discard(item.id)
+        self._settled.set()
+        self._budget.settle(item.id, self._kind(item), self._ledger[item.id].cost)
+
+    async def _save_outputs(self, item: BatchItem, generation: Generation) -> None:
+        if self._save is None or not generation.outputs:
+            return
+        files = await asyncio.get_running_loop().run_in_executor(self._pool, self._save, item, generation)
+        self._ledger.note_files(item.id, files)
+
+    def _note_trouble(self, item: BatchItem, error: errors.ApimartError) -> None:
+        self._in_flight.discard(item.id)
+        if isinstance(error, _STOPPING):
+            self._stop(error)
+        status = self._status_after(item, error)
+        self._ledger.note_trouble(item.id, status, str(error))
+        if status not in (ItemStatus.UNKNOWN, ItemStatus.RUNNING, ItemStatus.COMPLETED):
+            self._budget.release(item.id)
+
+    def _status_after(self, item: BatchItem, error: errors.ApimartError) -> ItemStatus:
+        entry = self._ledger[item.id]
+        if entry.status is ItemStatus.COMPLETED:
+            return ItemStatus.COMPLETED
+        match error:
+            case errors.ApimartModerationError():
+                return ItemStatus.MODERATED
+            case errors.ApimartGenerationFailedError():
+                return ItemStatus.FAILED
+            case errors.ApimartUnknownOutcomeError() | errors.ApimartGenerationNotFoundError():
+                return ItemStatus.UNKNOWN
+        if entry.generation_id is not None:
+            return ItemStatus.RUNNING
+        passes = isinstance(error, (*_STOPPING, errors.ApimartTransientError))
+        return ItemStatus.NOT_SUBMITTED if passes else ItemStatus.REFUSED

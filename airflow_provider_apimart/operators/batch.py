@@ -1,0 +1,318 @@
+"""Thousands of generations in one task instance."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
+
+from airflow.providers.common.compat.sdk import BaseOperator, conf
+
+from airflow_provider_apimart.exceptions import ApimartInvalidRequestError, error_from_json
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+
+    from airflow_provider_apimart.batch.attempt import BatchEnd
+    from airflow_provider_apimart.batch.items import BatchItem
+    from airflow_provider_apimart.batch.plan import BatchPlan
+    from airflow_provider_apimart.batch.run import Save
+    from airflow_provider_apimart.hooks.apimart import ApimartHook
+
+
+class ApimartBatchGenerationOperator(BaseOperator):
+    """
+    Make thousands of pictures or clips in one task instance, each paid for once.
+
+    Every item has its own record and idempotency key, kept in the batch's ledger: a crash, a retry or a clear at any
+    moment takes up what runs, pays for no item twice and redoes none that is done. A retry submits the items anew
+    that failed; what moderation refused is tried again only after a clear.
+
+    The ledger is a JSON Lines file with one line an item (``id``, ``status``, ``generation_id``, ``reason``,
+    ``outputs``, ``files`` with SHA-256, ``cost``, times). It lies in ``destination``, or else in the directory that
+    ``[apimart] ledger_path`` of Airflow's configuration names (``apimart`` in Airflow's home directory by default;
+    where workers don't share a disk, name an object storage there). Beside it lies ``gallery.html``, a page that shows
+    the results.
+
+    The task returns a manifest: the counts by status, ``cost``, and where ``ledger`` and ``gallery`` lie. When it
+    fails, the manifest is in XCom under the key ``manifest`` all the same.
+
+    .. seealso:: :doc:`/batches`
+
+    :param requests: The items: a list, the output of another task, or the absolute path or URI of a JSON Lines file.
+        Each is a mapping with fields of the request under APIMart's names (``model``, ``prompt``, ``image_urls``,
+        ...) and, if it likes, ``id`` (default: its position), ``modality`` and ``parameters``. Give ids where the
+        order may change between two tries. All are checked before the first one is paid for. (templated)
+    :param modality: ``"image"`` or ``"video"``, for items that don't say.
+    :param model: For items that don't say. (templated)
+    :param prompt: For items that don't say. (templated)
+    :param image_urls: For items that don't say. (templated)
+    :param size: For items that don't say. (templated)
+    :param resolution: For items that don't say. (templated)
+    :param n: How many pictures an item, for items that don't say. (templated)
+    :param duration: Seconds of a clip, for items that don't say. (templated)
+    :param parameters: Whatever else the models take, for items that don't say. (templated)
+    :param destination: Directory on this machine, or any URI of Airflow's object storage, in which each item's outputs
+        are saved as soon as they are ready. ``None`` leaves it at their temporary URLs. (templated)
+    :param filename: Template of the files' names without their ending, which follows from the content; ``{id}`` is
+        the item's, and the others are those of
+        :class:`~airflow_provider_apimart.transfers.apimart_to_object_storage.ApimartToObjectStorageOperator`.
+    :param allow_private_hosts: Whether results may be fetched from private addresses; the connection's own host may
+        serve them anyway.
+    :param max_in_flight: How many generations run at most at once. APIMart's 429 slows all of them down.
+    :param max_failures: How many items may be missing for the task to succeed all the same: a count, or as a float a
+        share of the items. What moderation refused isn't counted.
+    :param max_cost: US dollars at which nothing further is submitted, earlier tries included. It is exceeded by no
+        more than the price of one item. (templated)
+    :param deferrable: Whether to wait in the triggerer, which takes no worker slot. The task comes back to submit and
+        save whenever half of what runs has ended.
+    :param poll_interval: Seconds between two looks at one generation; ``None`` adapts.
+    :param timeout: Seconds or a timedelta that one try waits at most for each generation; one that takes longer is
+        left alone, and a retry takes it up again.
+    :param on_unknown_outcome: As for
+        :class:`~airflow_provider_apimart.operators.generation.ApimartImageGenerationOperator`, for each item.
+    :param apimart_conn_id: The :ref:`connection <howto/connection:apimart>` to use. (templated)
+    """
+
+    #: Arguments that are sent under their own names.
+    shared_fields: ClassVar[tuple[str, ...]] = (
+        "model",
+        "prompt",
+        "image_urls",
+        "size",
+        "resolution",
+        "n",
+        "duration",
+    )
+    template_fields: Sequence[str] = (
+        "requests",
+        *shared_fields,
+        "parameters",
+        "destination",
+        "max_cost",
+        "apimart_conn_id",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"requests": "json", "parameters": "json"}
+    ui_color = "#d3e3fd"
+
+    def __init__(
+        self,
+        *,
+        requests: Iterable[Mapping[str, Any]] | str | ObjectStoragePath,
+        modality: Literal["image", "video"] = "image",
+        model: str | None = None,
+        prompt: str | None = None,
+        image_urls: Sequence[str | Mapping[str, Any]] | str | None = None,
+        size: str | None = None,
+        resolution: str | None = None,
+        n: int | str | None = None,
+        duration: float | str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        destination: str | ObjectStoragePath | None = None,
+        filename: str = "{id}_{generation_id}_{index}",
+        allow_private_hosts: bool = False,
+        max_in_flight: int = 100,
+        max_failures: int | float = 0,
+        max_cost: float | str | Decimal | None = None,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: float | None = None,
+        timeout: float | timedelta | None = timedelta(hours=1),
+        on_unknown_outcome: Literal["retry_same_key", "fail"] = "retry_same_key",
+        apimart_conn_id: str = "apimart_default",
+        multiple_outputs: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(multiple_outputs=multiple_outputs, **kwargs)
+        self.requests = requests
+        self.modality = modality
+        self.model = model
+        self.prompt = prompt
+        self.image_urls = image_urls
+        self.size = size
+        self.resolution = resolution
+        self.n = n
+        self.duration = duration
+        self.parameters = parameters
+        self.destination = destination
+        self.filename = filename
+        self.allow_private_hosts = allow_private_hosts
+        self.max_in_flight = max_in_flight
+        self.max_failures = max_failures
+        self.max_cost = max_cost
+        self.deferrable = deferrable
+        self.poll_interval = poll_interval
+        self.timeout = timeout
+        self.on_unknown_outcome = on_unknown_outcome
+        self.apimart_conn_id = apimart_conn_id
+        self._check_arguments()
+
+    def _check_arguments(self) -> None:
+        if self.modality not in ("image", "video"):
+            raise ValueError(f'modality must be "image" or "video", not {self.modality!r}')
+        if isinstance(self.max_in_flight, bool) or not isinstance(self.max_in_flight, int) or self.max_in_flight < 1:
+            raise ValueError(f"max_in_flight must be a whole number above 0, not {self.max_in_flight!r}")
+        share = isinstance(self.max_failures, float) and 0 <= self.max_failures <= 1
+        count = isinstance(self.max_failures, int) and self.max_failures >= 0
+        if isinstance(self.max_failures, bool) or not (share or count):
+            raise ValueError(f"max_failures must be a count, or a share from 0.0 to 1.0, not {self.max_failures!r}")
+        if self.poll_interval is not None and self.poll_interval <= 0:
+            raise ValueError(f"poll_interval must be a positive number of seconds, not {self.poll_interval!r}")
+        if self.on_unknown_outcome not in ("retry_same_key", "fail"):
+            raise ValueError(f'on_unknown_outcome must be "retry_same_key" or "fail", not {self.on_unknown_outcome!r}')
+
+    @cached_property
+    def hook(self) -> ApimartHook:
+        """The connection to APIMart."""
+        from airflow_provider_apimart.hooks.apimart import ApimartHook
+
+        return ApimartHook(self.apimart_conn_id)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """
+        Make all items and return the manifest.
+
+        :raises ApimartInvalidRequestError: Before anything is sent, with all items that can't be right. Not retried.
+        :raises ApimartDestinationError: If the destination can't be written to. Nothing more is submitted.
+        :raises ApimartBatchIncompleteError: If more items are missing than ``max_failures`` allows. A retry goes on.
+        :raises ApimartBatchRefusedError: If those were refused or lie beyond ``max_cost``. Not retried.
+        :raises ApimartBalanceError: If the account couldn't pay for more. Not retried; clear the task to go on.
+        """
+        return self._attempt(context, started_at=time.time(), finished=None)
+
+    def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
+        """
+        Go on after the triggerer has waited.
+
+        :param event: See :class:`~airflow_provider_apimart.triggers.batch.ApimartBatchTrigger`.
+        """
+        said: Mapping[str, Any] = event if isinstance(event, Mapping) else {}
+        if said.get("error"):
+            raise error_from_json(said["error"])
+        # An event that can't be read says nothing: all that runs is looked at.
+        finished = frozenset(said["finished"]) if "finished" in said else None
+        return self._attempt(context, started_at=said.get("started_at") or time.time(), finished=finished)
+
+    def on_kill(self) -> None:
+        """Say what stays when the task is killed: APIMart can't cancel a generation."""
+        self.log.warning(
+            "The batch's generations go on and bill, although their task was killed; a retry takes them up"
+        )
+
+    def _attempt(self, context: Context, started_at: float, finished: frozenset[str] | None) -> dict[str, Any]:
+        from airflow_provider_apimart.batch.attempt import attempt
+        from airflow_provider_apimart.batch.outcome import MaxFailures, conclude
+
+        plan = self._plan(context, started_at, finished)
+        self.log.info("The batch has %d items", len(plan.items))
+        end = attempt(plan, self.hook.settings, self._folder, self._save(context))
+        if end.parked:
+            self._defer(end, started_at)
+        context["ti"].xcom_push(key="manifest", value=end.manifest)
+        conclude(end.counts, end.entries, MaxFailures(self.max_failures), end.stopped_by)
+        return end.manifest
+
+    def _plan(self, context: Context, started_at: float, finished: frozenset[str] | None) -> BatchPlan:
+        from airflow_provider_apimart.api.schedule import PollSchedule
+        from airflow_provider_apimart.batch.plan import BatchPlan
+        from airflow_provider_apimart.durable.decision import OnUnknownOutcome
+        from airflow_provider_apimart.durable.identity import task_identity
+
+        return BatchPlan(
+            items=self._items(),
+            task=task_identity(context["ti"]),
+            key_scope=self.hook.key_scope,
+            max_in_flight=self.max_in_flight,
+            schedule=PollSchedule(self.poll_interval),
+            wait_seconds=_seconds(self.timeout),
+            max_cost=_dollars(self.max_cost),
+            on_unknown_outcome=OnUnknownOutcome(self.on_unknown_outcome),
+            parks=self.deferrable,
+            started_at=started_at,
+            finished=finished,
+            submit_policy=self.hook.submit_policy,
+            look_policy=self.hook.look_policy,
+        )
+
+    def _items(self) -> list[BatchItem]:
+        from airflow_provider_apimart.api.contract import Modality
+        from airflow_provider_apimart.batch.items import Shared, read_items
+
+        arguments = {name: getattr(self, name) for name in self.shared_fields}
+        if isinstance(self.image_urls, str):
+            arguments["image_urls"] = [self.image_urls]
+        shared = Shared(self.apimart_conn_id, Modality(self.modality), arguments, self.parameters)
+        return read_items(self._written_items(), shared)
+
+    def _written_items(self) -> Iterable[object]:
+        from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+        from airflow_provider_apimart.batch.items import parse_rendered
+        from airflow_provider_apimart.batch.request_file import read_request_file
+
+        match self.requests:
+            case str():
+                rendered = parse_rendered(self.requests)
+                return read_request_file(self.requests) if rendered is None else rendered
+            case ObjectStoragePath():
+                return read_request_file(self.requests)
+            case Iterable() if not isinstance(self.requests, Mapping | bytes):
+                return self.requests
+        raise ApimartInvalidRequestError(
+            f"requests must be a list of items, or the path of a JSON Lines file, not {type(self.requests).__name__}; "
+            "nothing was sent"
+        )
+
+    @property
+    def _folder(self) -> str:
+        """Where the ledger lies."""
+        if self.destination is None:
+            home = Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()
+            return conf.get("apimart", "ledger_path", fallback=None) or f"file://{home}/apimart"
+        destination = str(self.destination)
+        if "://" not in destination and not destination.startswith("/"):
+            raise ApimartInvalidRequestError(
+                f"The destination {destination!r} is relative, and a worker's working directory is no safe place. "
+                "Write an absolute path or a URI such as s3://conn_id@bucket/folder/; nothing was sent"
+            )
+        return destination
+
+    def _save(self, context: Context) -> Save | None:
+        if self.destination is None:
+            return None
+        raise NotImplementedError
+
+    def _defer(self, end: BatchEnd, started_at: float) -> NoReturn:
+        from airflow_provider_apimart.triggers.batch import trigger_for
+
+        self.log.info("%d generations run; the triggerer waits for them", len(end.parked))
+        self.defer(
+            trigger=trigger_for(
+                end.parked,
+                enough=len(end.parked) if end.is_submitted else max(1, len(end.parked) // 2),
+                started_at=started_at,
+                deadline=max((wait.deadline for wait in end.parked if wait.deadline), default=None),
+                apimart_conn_id=self.apimart_conn_id,
+            ),
+            method_name="execute_complete",
+        )
+
+
+def _seconds(timeout: float | timedelta | None) -> float | None:
+    return timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+
+
+def _dollars(amount: float | str | Decimal | None) -> Decimal | None:
+    if amount is None or amount == "":
+        return None
+    try:
+        dollars = Decimal(str(amount))
+    except InvalidOperation:
+        dollars = Decimal("NaN")
+    if isinstance(amount, bool) or not dollars.is_finite() or dollars < 0:
+        raise ApimartInvalidRequestError(f"max_cost must be an amount in US dollars, not {amount!r}; nothing was sent")
+    return dollars

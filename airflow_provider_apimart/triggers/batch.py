@@ -1,0 +1,142 @@
+"""Waiting for many generations in one trigger."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_apimart.api.contract import Modality
+from airflow_provider_apimart.api.schedule import PollSchedule
+from airflow_provider_apimart.api.waiting import Wait, wait_until_final
+from airflow_provider_apimart.exceptions import ApimartAuthenticationError, ApimartConfigurationError, ApimartError
+from airflow_provider_apimart.hooks.apimart import ApimartHook
+from airflow_provider_apimart.triggers.shared_transport import shared_transport
+
+# Results don't wait longer than this for others before they are saved: their URLs live for a day.
+_LONGEST_DELAY = 1800.0
+
+
+class ApimartBatchTrigger(BaseTrigger):
+    """
+    Wait until enough of a batch's generations are worth a look by the worker.
+
+    It only reads, so it may run any number of times. Its event says which generations have ended, one way or
+    another; what became of them the worker reads itself.
+
+    :param generations: For each generation its id, the Unix time of its submit, its modality and its model.
+    :param enough: How many must have ended. Fewer are enough half an hour after the first one.
+    :param started_at: Unix time at which the task's try began to wait; it travels through the event.
+    :param apimart_conn_id: The connection; the API key is no argument and is read when the trigger runs.
+    :param deadline: Unix time after which the wait ends. It is absolute, so a restart doesn't prolong it.
+    :param poll_interval: Seconds between two looks at one generation; ``None`` adapts.
+    """
+
+    def __init__(
+        self,
+        generations: Sequence[Sequence[Any]],
+        enough: int,
+        started_at: float,
+        apimart_conn_id: str = "apimart_default",
+        deadline: float | None = None,
+        poll_interval: float | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # not annotated by Airflow
+        self.generations = generations
+        self.enough = enough
+        self.started_at = started_at
+        self.apimart_conn_id = apimart_conn_id
+        self.deadline = deadline
+        self.poll_interval = poll_interval
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments with which the trigger is made again."""
+        return (
+            "airflow_provider_apimart.triggers.batch.ApimartBatchTrigger",
+            {
+                "generations": [list(generation) for generation in self.generations],
+                "enough": self.enough,
+                "started_at": self.started_at,
+                "apimart_conn_id": self.apimart_conn_id,
+                "deadline": self.deadline,
+                "poll_interval": self.poll_interval,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, and yield the one event that says which generations are worth a look."""
+        event: dict[str, Any]
+        try:
+            event = {"finished": await self._ended(), "error": None}
+        except (ApimartConfigurationError, ApimartAuthenticationError) as error:
+            # The worker may be able to reach APIMart where the triggerer isn't: it must not defer again and again.
+            event = {"finished": [], "error": error.to_json()}
+        yield TriggerEvent(event | {"started_at": self.started_at})
+
+    async def on_kill(self) -> None:
+        """Say what stays when a person clears or marks the deferred task (Airflow 3.3 and later)."""
+        self.log.warning("%d generations go on and bill: APIMart can't cancel them", len(self.generations))
+
+    async def _ended(self) -> list[str]:
+        """Return the ids of the generations that have ended, or whose wait has."""
+        queue: asyncio.Queue[str | ApimartError] = asyncio.Queue()
+        tasks = [asyncio.ensure_future(self._wait(wait, queue)) for wait in self._waits()]
+        ended: list[str] = []
+        try:
+            async with asyncio.timeout(None) as patience:
+                while len(ended) < self.enough:
+                    ended.append(_id(await queue.get()))
+                    if patience.when() is None:
+                        patience.reschedule(asyncio.get_running_loop().time() + _LONGEST_DELAY)
+        except TimeoutError:
+            self.log.info("%d generations have ended; the worker saves them before the others", len(ended))
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return ended
+
+    async def _wait(self, wait: Wait, queue: asyncio.Queue[str | ApimartError]) -> None:
+        try:
+            async with shared_transport(self.apimart_conn_id) as (transport, experience):
+                await transport.hold(wait_until_final(wait, experience, policy=ApimartHook.look_policy))
+        except (ApimartConfigurationError, ApimartAuthenticationError) as error:
+            queue.put_nowait(error)
+        except ApimartError:
+            # Whatever ended the wait, the worker finds it too and decides what it means.
+            queue.put_nowait(wait.generation_id)
+        else:
+            queue.put_nowait(wait.generation_id)
+
+    def _waits(self) -> Iterable[Wait]:
+        for generation_id, submitted_at, modality, model in self.generations:
+            yield Wait(
+                generation_id,
+                started_at=submitted_at,
+                deadline=self.deadline,
+                schedule=PollSchedule(self.poll_interval),
+                modality=Modality(modality) if modality else None,
+                model=model,
+            )
+
+
+def _id(ended: str | ApimartError) -> str:
+    if isinstance(ended, ApimartError):
+        raise ended
+    return ended
+
+
+def trigger_for(
+    waits: Sequence[Wait], enough: int, started_at: float, deadline: float | None, apimart_conn_id: str
+) -> ApimartBatchTrigger:
+    """Return the trigger that waits as a worker would; its arguments are plain values."""
+    return ApimartBatchTrigger(
+        generations=[[wait.generation_id, wait.started_at, wait.modality, wait.model] for wait in waits],
+        enough=enough,
+        started_at=started_at,
+        apimart_conn_id=apimart_conn_id,
+        deadline=deadline,
+        poll_interval=waits[0].schedule.interval,
+    )
