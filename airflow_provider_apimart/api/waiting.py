@@ -38,14 +38,12 @@ class Decision:
     """
     What to do about a wait.
 
-    :param seconds: After how long to look again.
     :param generation: The generation as it was seen last.
     :param error: What made the wait end without an answer.
     """
 
     verdict: Verdict
     generation: Generation | None = None
-    seconds: float = 0.0
     error: errors.ApimartError | None = None
 
     def to_event(self) -> dict[str, Any]:
@@ -79,19 +77,15 @@ class Wait:
     modality: Modality | None = None
     model: str | None = None
 
-    def decide(self, generation: Generation, experience: Experience, now: float, draw: float) -> Decision:
-        """
-        Return what to do after a look: finished, failed, look again in some seconds, or too late.
-
-        :param draw: A random number from 0 to 1, see :class:`~airflow_provider_apimart.api.schedule.PollSchedule`.
-        """
+    def decide(self, generation: Generation, now: float) -> Decision:
+        """Return what to do after a look: it is finished, it has failed, it is too late, or look again."""
         if generation.status is GenerationStatus.COMPLETED:
             return Decision(Verdict.COMPLETED, generation)
         if generation.status is GenerationStatus.FAILED:
             return Decision(Verdict.FAILED, generation)
         if self.is_over(now):
             return Decision(Verdict.DEADLINE_PASSED, generation)
-        return Decision(Verdict.LOOK_AGAIN, generation, self.pause(generation, experience, now, draw))
+        return Decision(Verdict.LOOK_AGAIN, generation)
 
     def is_over(self, now: float) -> bool:
         """Whether the deadline has passed."""
@@ -101,13 +95,17 @@ class Wait:
         """Return a policy that doesn't try beyond the deadline."""
         return policy if self.deadline is None else policy.within(self.deadline - now)
 
-    def pause(self, seen: Generation | None, experience: Experience, now: float, draw: float) -> float:
+    def pause(
+        self, seen: Generation | None, experience: Experience, now: float, draw: float, *, first: bool = False
+    ) -> float:
         """
         Return the seconds until the next look.
 
         :param seen: The running generation as it was seen last, ``None`` before the first look.
+        :param draw: A random number from 0 to 1.
+        :param first: Whether nothing was paused yet, see :class:`~airflow_provider_apimart.api.schedule.PollSchedule`.
         """
-        seconds = self.schedule.seconds_until_next_look(self._outlook(seen, experience, now), draw)
+        seconds = self.schedule.pause(self._outlook(seen, experience, now), draw, first=first)
         # The last look falls on the deadline, not behind it.
         return seconds if self.deadline is None else max(0.0, min(seconds, self.deadline - now))
 
@@ -165,9 +163,10 @@ def wait_until_final(
     :param clock: The Unix time, so that a wait keeps its deadline across restarts.
     :raises ApimartError: As :func:`look_patiently` does.
     """
+    known, first, ran = not at_once, True, 0.0
     if not at_once:
-        yield Pause(wait.pause(None, experience, clock(), random.random()))
-    known = not at_once
+        yield Pause(wait.pause(None, experience, clock(), random.random(), first=True))
+        first = False
     while True:
         patience = replace(policy, tolerates_missing=known)
         try:
@@ -178,14 +177,28 @@ def wait_until_final(
             if in_vain and wait.is_over(clock() + 2 * policy.longest):
                 return Decision(Verdict.DEADLINE_PASSED)
             raise
-        known = True
         on_look(generation)
-        decision = wait.decide(generation, experience, clock(), random.random())
+        now = clock()
+        decision, age = wait.decide(generation, now), wait.age(generation, now)
         if decision.verdict is Verdict.COMPLETED:
-            experience.run_times.note(generation.model, wait.age(generation, clock()))
+            experience.run_times.note(wait.model, _run_time(generation, ran, age))
         if decision.verdict is not Verdict.LOOK_AGAIN:
             return decision
-        yield Pause(decision.seconds)
+        yield Pause(wait.pause(generation, experience, now, random.random(), first=first))
+        known, first, ran = True, False, age
+
+
+def _run_time(generation: Generation, ran: float, done: float) -> float:
+    """
+    Return how long a generation took, in seconds of the clock that times the looks.
+
+    :param ran: Its age when it was last seen running.
+    :param done: Its age when it was seen finished.
+    """
+    if generation.completed is None or generation.created is None:
+        return (ran + done) / 2
+    # The service's clock may be another, but it can't have finished before it was seen running.
+    return min(max(ran, (generation.completed - generation.created).total_seconds()), done)
 
 
 def conclude(

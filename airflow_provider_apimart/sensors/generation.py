@@ -174,7 +174,7 @@ class ApimartGenerationSensor(LinksGeneration, BaseSensorOperator):
         self._seen = generation
         self._progress(generation)
         # The sensor's own timeout is checked by Airflow, or by the trigger.
-        decision = self._wait.decide(generation, self.hook.experience, time.time(), random.random())
+        decision = self._wait.decide(generation, time.time())
         if decision.verdict is Verdict.LOOK_AGAIN:
             return None
         return self._concluded(decision.to_event(), self._wait.generation_id)

@@ -4,15 +4,13 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.experience import Experience
 from airflow_provider_apimart.api.generation import Generation, GenerationStatus
 from airflow_provider_apimart.api.retrying import RetryPolicy
-from airflow_provider_apimart.api.schedule import Outlook, PollSchedule
+from airflow_provider_apimart.api.schedule import PollSchedule
 from airflow_provider_apimart.api.status import StatusRoutes, look
 from airflow_provider_apimart.api.waiting import (
     LOOK_POLICY,
@@ -55,10 +53,12 @@ def test_a_failure_ends_it(clock: Clock) -> None:
     assert held.value.generation.failure.message == "upstream error"
 
 
-@pytest.mark.parametrize("at_once", [True, False])
-def test_the_first_look_is_at_once_or_after_a_pause(at_once: bool, clock: Clock) -> None:
-    held = waited(DONE, clock=clock, at_once=at_once)
-    assert held.pauses == ([] if at_once else [2.0])
+@pytest.mark.parametrize(("at_once", "pauses"), [(True, []), (False, [4.0])])
+def test_the_first_look_is_at_once_or_after_a_pause(
+    at_once: bool, pauses: list[float], clock: Clock, draw: Any
+) -> None:
+    draw(0.0)
+    assert waited(DONE, clock=clock, at_once=at_once).pauses == pauses
 
 
 def test_every_look_is_told(clock: Clock) -> None:
@@ -84,24 +84,61 @@ def test_a_generation_that_is_done_at_the_deadline_is_done(clock: Clock) -> None
     assert waited(DONE, clock=clock, deadline=clock.now - 5).value.verdict is Verdict.COMPLETED
 
 
-def test_a_wait_that_was_taken_up_again_keeps_its_interval(clock: Clock) -> None:
+def test_a_wait_that_was_taken_up_again_keeps_its_interval(clock: Clock, draw: Any) -> None:
+    draw(0.0)
     wait = Wait(TASK_ID, started_at=clock.now - 500.0)
     held = hold(wait_until_final(wait, Experience(), clock=clock), [DONE], clock=clock)
-    assert held.pauses == [40.0]
+    assert held.pauses == [50.0]
 
 
-def test_a_fixed_interval_is_kept(clock: Clock) -> None:
+def test_a_fixed_interval_is_kept_but_for_its_phase(clock: Clock, draw: Any) -> None:
+    draw(0.5)
     held = waited(PENDING, PENDING, DONE, clock=clock, schedule=PollSchedule(7.0))
-    assert held.pauses == [7.0, 7.0]
+    assert held.pauses == [3.5, 7.0]
 
 
-@given(st.floats(0, 1e7), st.floats(0, 1e7))
-def test_the_adaptive_interval_grows_within_its_bounds(one: float, other: float) -> None:
-    early, late = (PollSchedule().seconds_until_next_look(Outlook(waited), 0.5) for waited in sorted((one, other)))
-    assert 2.0 <= early <= late <= 60.0
+def finished(**told: Any) -> Any:
+    return reply({"code": 200, "data": {"status": "completed", **told}})
 
 
-@pytest.mark.parametrize(("run", "most"), [(30, 20), (120, 40), (900, 70), (7200, 190)])
+def learnt(*answers: Any, clock: Clock, **wait: Any) -> list[float]:
+    experience = Experience()
+    waiting = Wait(TASK_ID, **{"started_at": clock.now, "model": "m", **wait})
+    hold(wait_until_final(waiting, experience, at_once=True, clock=clock), answers, clock=clock, takes=8.0)
+    return list(experience.run_times.of("m"))
+
+
+def test_how_long_it_took_is_remembered_as_the_service_tells_it(clock: Clock) -> None:
+    assert learnt(PENDING, finished(created=2000, completed=2009), clock=clock, started_at=900.0) == [108.0]
+    assert learnt(finished(created=2000, completed=2009), clock=clock, started_at=900.0) == [9.0]
+
+
+def test_how_long_it_took_is_else_between_the_last_two_looks(clock: Clock) -> None:
+    (took,) = learnt(PENDING, finished(), clock=clock)
+    assert took == (8.0 + clock.now - 1000.0) / 2
+
+
+def test_a_failed_generation_teaches_nothing(clock: Clock) -> None:
+    assert learnt(FAILED, clock=clock) == []
+
+
+def test_what_was_learnt_decides_the_next_look(clock: Clock, draw: Any) -> None:
+    draw(0.0)
+    experience = Experience()
+    for _ in range(20):
+        experience.run_times.note("m", 50.0)
+    wait = Wait(TASK_ID, started_at=clock.now, model="m")
+    held = hold(wait_until_final(wait, experience, clock=clock), [DONE], clock=clock)
+    assert held.pauses == [50.0]
+
+
+def test_a_generation_that_runs_for_long_already_is_looked_at_accordingly(clock: Clock, draw: Any) -> None:
+    draw(0.0)
+    running = reply({"code": 200, "data": {"status": "processing", "created": clock.now - 300.0}})
+    assert waited(running, DONE, clock=clock).pauses == [30.0]
+
+
+@pytest.mark.parametrize(("run", "most"), [(30, 22), (120, 38), (900, 62), (7200, 170)])
 def test_requests_stay_few(run: int, most: int, clock: Clock) -> None:
     held = waited(PENDING, clock=clock, deadline=clock.now + run)
     assert len(held.requests) <= most
@@ -109,8 +146,9 @@ def test_requests_stay_few(run: int, most: int, clock: Clock) -> None:
 
 def test_a_clock_that_went_back_does_no_harm() -> None:
     generation = Generation(TASK_ID, GenerationStatus.RUNNING, "pending")
-    decision = Wait(TASK_ID, started_at=1000.0, deadline=2000.0).decide(generation, Experience(), now=10.0, draw=0.5)
-    assert (decision.verdict, decision.seconds) == (Verdict.LOOK_AGAIN, 2.0)
+    wait = Wait(TASK_ID, started_at=1000.0, deadline=2000.0)
+    assert wait.decide(generation, now=10.0).verdict is Verdict.LOOK_AGAIN
+    assert wait.pause(generation, Experience(), now=10.0, draw=0.5) == 4.0
 
 
 BLIPS: dict[str, Any] = {
