@@ -212,7 +212,7 @@ def main() -> None:
     """Print the tables."""
     random.seed(4)
     print(
-        f"Looks per generation and lag in parts of the run time: {len(MIX)} models, {GENERATIONS} generations of each,\n"
+        f"Looks per generation and lag in parts of the run time: {len(MIX)} models, {GENERATIONS} generations each,\n"
         f"{AT_ONCE} at a time, beside a fixed loop of {FIXED_INTERVAL:.0f} s. Virtual clock.\n"
     )
     print(HEAD)

@@ -115,7 +115,7 @@ def test_how_long_it_took_is_remembered_as_the_service_tells_it(clock: Clock) ->
 
 def test_how_long_it_took_is_else_between_the_last_two_looks(clock: Clock) -> None:
     (took,) = learnt(PENDING, finished(), clock=clock)
-    assert took == (8.0 + clock.now - 1000.0) / 2
+    assert took == pytest.approx((8.0 + clock.now - 1000.0) / 2)
 
 
 def test_a_failed_generation_teaches_nothing(clock: Clock) -> None:
