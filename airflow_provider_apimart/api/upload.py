@@ -19,6 +19,8 @@ from airflow_provider_apimart.api.message import Content, Patience, Reply, Reque
 from airflow_provider_apimart.api.problem import find_problem, read_error
 from airflow_provider_apimart.api.retrying import RetryPolicy
 
+UPLOAD_POLICY = RetryPolicy(tries=6, seconds=300.0)
+
 
 @dataclass(frozen=True)
 class ImageFile:
@@ -98,7 +100,16 @@ def upload(image: ImageFile, policy: RetryPolicy) -> Conversation[Upload]:
     :raises ApimartInvalidRequestError: Before anything is sent, if APIMart wouldn't take the file.
     :raises ApimartError: When the upload was refused or the policy gave up.
     """
-    content = _multipart(image, image.judged_type())
+    return (yield from upload_judged(image, image.judged_type(), policy))
+
+
+def upload_judged(image: ImageFile, content_type: str, policy: RetryPolicy) -> Conversation[Upload]:
+    """
+    Upload a picture that was judged before; see :func:`upload`.
+
+    :param content_type: What :meth:`ImageFile.judged_type` said.
+    """
+    content = _multipart(image, content_type)
     return (yield from retrying(lambda: _upload_once(content), policy))
 
 

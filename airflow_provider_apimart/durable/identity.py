@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_apimart.api.contract import Modality
+from airflow_provider_apimart.api.reference_file import ReferenceFile
+from airflow_provider_apimart.api.references import with_files_renamed
 
 
 @dataclass(frozen=True)
@@ -46,17 +48,28 @@ class PaidRequest:
 
     :param account: The connection's id. The API key is no part of it: a key that is replaced while a generation runs
         must not make a second one.
-    :param payload: The whole body of the submit.
+    :param payload: The whole body of the submit, but that files stand in it under names that tell their content: an
+        upload's URL is another one each time, and must not make the same work another.
+    :param files: The files by those names.
     """
 
     account: str
     modality: Modality
     payload: Mapping[str, Any]
+    files: Mapping[str, ReferenceFile] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
         """A digest of the full request: two requests with the same one are the same paid work."""
         return _digest([self.account, self.modality.value, self.payload])
+
+    def body(self, uploads: Mapping[str, str]) -> Mapping[str, Any]:
+        """
+        Return the body as it is sent.
+
+        :param uploads: The URLs of the uploaded files, by the names that the files have in the payload.
+        """
+        return with_files_renamed(self.payload, lambda _, name: uploads[name]) if self.files else self.payload
 
 
 def idempotency_key(task: TaskIdentity, fingerprint: str, attempt: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from airflow_provider_apimart import exceptions as errors
@@ -13,6 +13,7 @@ from airflow_provider_apimart.api.generation import Generation, GenerationStatus
 from airflow_provider_apimart.api.retrying import RetryPolicy
 from airflow_provider_apimart.api.status import StatusRoutes
 from airflow_provider_apimart.api.submission import SUBMIT_POLICY, Submission, still_unknown, submit
+from airflow_provider_apimart.api.upload import UPLOAD_POLICY
 from airflow_provider_apimart.api.waiting import LOOK_POLICY, Decision, Verdict, Wait, conclude, look_patiently
 from airflow_provider_apimart.durable.decision import (
     Look,
@@ -27,11 +28,17 @@ from airflow_provider_apimart.durable.decision import (
 from airflow_provider_apimart.durable.identity import PaidRequest, TaskIdentity, idempotency_key
 from airflow_provider_apimart.durable.record import RecordState, SubmissionRecord
 from airflow_provider_apimart.durable.store import RecordStore
+from airflow_provider_apimart.durable.uploads import StoredUploads, UploadRegistry, upload_all
 
 log = logging.getLogger(__name__)
 
 # More tries than any task has; a service that replays failures beyond them doesn't read the key.
 _MOST_FAILED_REPLAYS = 100
+
+_OTHER_UPLOADS = (
+    "an earlier try has sent this key with other uploads of the same files (below Airflow 3.3 none are kept from try "
+    "to try; ApimartUploadImageOperator, in a task before this one, keeps its URL)"
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,7 @@ class PaidOnce:
     :param request: What is to be generated.
     :param store: Where its record is kept.
     :param key_scope: Where an idempotency key sent now protects.
+    :param uploads: What was uploaded before.
     :param clock: The Unix time.
     """
 
@@ -54,6 +62,8 @@ class PaidOnce:
     routes: StatusRoutes = field(default_factory=StatusRoutes)
     submit_policy: RetryPolicy = SUBMIT_POLICY
     look_policy: RetryPolicy = LOOK_POLICY
+    upload_policy: RetryPolicy = UPLOAD_POLICY
+    uploads: UploadRegistry = field(default_factory=lambda: StoredUploads(None))
     clock: Callable[[], float] = time.time
 
     def obtain(self) -> Conversation[Generation]:
@@ -114,8 +124,10 @@ class PaidOnce:
     def _submit(self, step: Submit) -> Conversation[Generation]:
         if step.left_behind:
             self._tell_left_behind(step.left_behind)
+        # Before the record: whoever finds it may send the request, and must find all of it.
+        uploads = yield from upload_all(self.request.files, self.uploads, self.upload_policy, self.clock)
         for attempt in range(step.attempt, step.attempt + _MOST_FAILED_REPLAYS):
-            record = self._new_record(attempt)
+            record = self._new_record(attempt, uploads)
             self.store.save_before_paying(record)
             submission = yield from self._post_refusably(record)
             generation = yield from self._current(submission)
@@ -148,7 +160,7 @@ class PaidOnce:
             raise self._unknown(record, still_unknown("an earlier try may have sent it", error)) from error
         return _unfailed(submission.generation)
 
-    def _new_record(self, attempt: int) -> SubmissionRecord:
+    def _new_record(self, attempt: int, uploads: Mapping[str, str]) -> SubmissionRecord:
         fingerprint = self.request.fingerprint
         return SubmissionRecord(
             state=RecordState.SENDING,
@@ -158,6 +170,7 @@ class PaidOnce:
             idempotency_key=idempotency_key(self.task, fingerprint, attempt),
             key_scope=self.key_scope,
             recorded_at=self.clock(),
+            uploads=uploads,
         )
 
     def _post_refusably(self, record: SubmissionRecord) -> Conversation[Submission]:
@@ -165,7 +178,9 @@ class PaidOnce:
             return (yield from self._post(record))
         except errors.ApimartUnknownOutcomeError:
             raise
-        except errors.ApimartError:
+        except errors.ApimartError as error:
+            if record.uploads and isinstance(error, errors.ApimartIdempotencyKeyReusedError):
+                raise self._stopped(record, _OTHER_UPLOADS) from error
             self.store.save_after_paying(record.refused())
             raise
 
@@ -173,8 +188,9 @@ class PaidOnce:
         policy = self.submit_policy
         if self._must_not_repeat:
             policy = replace(policy, unknown_tries=1)
+        body = self.request.body(record.uploads)
         try:
-            submission = yield from submit(self.request.modality, self.request.payload, record.idempotency_key, policy)
+            submission = yield from submit(self.request.modality, body, record.idempotency_key, policy)
         except errors.ApimartUnknownOutcomeError as error:
             raise self._unknown(record, error) from error
         self.store.save_after_paying(record.submitted(submission.generation))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -39,6 +39,8 @@ class SubmissionRecord:
     :param key_scope: Where the key protects.
     :param recorded_at: Unix time before the first POST with this key.
     :param generation: The generation as soon as it is known: its id, or all of it where the result came at once.
+    :param uploads: The URLs that were sent in place of files: a repetition sends the same ones, or else it wouldn't be
+        the identical request.
     """
 
     state: RecordState
@@ -49,6 +51,7 @@ class SubmissionRecord:
     key_scope: str
     recorded_at: float
     generation: Mapping[str, Any] | None = None
+    uploads: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def generation_id(self) -> str | None:

@@ -81,7 +81,12 @@ def _only_logged() -> Iterator[None]:
         )
 
 
-def record_store(context: Context) -> RecordStore:
-    """Return the store of the task instance that runs in this context."""
+def task_state_store(context: Context) -> TaskStateStore | None:
+    """Return the store of the task instance that runs in this context, ``None`` below Airflow 3.3."""
     known: Mapping[str, Any] = context
-    return RecordStore(known.get("task_state_store"))
+    return known.get("task_state_store")
+
+
+def record_store(context: Context) -> RecordStore:
+    """Return where the task instance that runs in this context keeps its record."""
+    return RecordStore(task_state_store(context))

@@ -23,7 +23,7 @@ from airflow_provider_apimart.api.retrying import RetryPolicy
 from airflow_provider_apimart.api.schedule import PollSchedule
 from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.api.submission import SUBMIT_POLICY, Submission, submit
-from airflow_provider_apimart.api.upload import Upload, upload
+from airflow_provider_apimart.api.upload import UPLOAD_POLICY, Upload, upload
 from airflow_provider_apimart.api.waiting import LOOK_POLICY, Wait, conclude, look_patiently, wait_until_final
 from airflow_provider_apimart.durable.identity import key_scope
 from airflow_provider_apimart.hooks.connection import settings_from_connection
@@ -54,7 +54,7 @@ class ApimartHook(BaseHook):
 
     submit_policy: RetryPolicy = SUBMIT_POLICY
     look_policy: RetryPolicy = LOOK_POLICY
-    upload_policy: RetryPolicy = RetryPolicy(tries=6, seconds=300.0)
+    upload_policy: RetryPolicy = UPLOAD_POLICY
     connection_test_policy: RetryPolicy = RetryPolicy(tries=1, rate_limited_seconds=0.0)
 
     def __init__(self, apimart_conn_id: str = default_conn_name) -> None:

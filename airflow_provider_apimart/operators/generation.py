@@ -13,11 +13,15 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf
 from airflow_provider_apimart.links.generation import ApimartGenerationLink, LinksGeneration
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from pathlib import PurePath
+
+    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
     from airflow_provider_apimart.api.generation import Generation
     from airflow_provider_apimart.api.waiting import Wait
     from airflow_provider_apimart.hooks.apimart import ApimartHook
+
+    Reference = str | PurePath | ObjectStoragePath
 
 _DEFAULT_TIMEOUT = timedelta(hours=1)
 
@@ -36,13 +40,19 @@ class ApimartGenerationOperator(LinksGeneration, BaseOperator):
     :param model: APIMart's id of the model. (templated)
     :param prompt: What to make. (templated)
     :param image_urls: Public URLs of reference pictures, such as the output of
-        :class:`~airflow_provider_apimart.operators.upload.ApimartUploadImageOperator`. (templated)
+        :class:`~airflow_provider_apimart.operators.upload.ApimartUploadImageOperator`, or files with
+        ``upload_references``. (templated)
     :param size: As the model takes it: an aspect ratio such as ``16:9``, or pixels such as ``1024x1024``. (templated)
     :param resolution: As the model takes it, such as ``1K`` or ``1080p``. (templated)
     :param seed: For models that take one. (templated)
     :param negative_prompt: What not to make, for models that take one. (templated)
     :param parameters: Whatever else the model takes, passed through as it is. Each model's names are on its page at
         APIMart. (templated)
+    :param upload_references: Whether fields for URLs of pictures, also those in ``parameters``, may name files: local
+        paths on the worker, or any URIs or paths of Airflow's object storage. Each distinct content is uploaded once,
+        before the submit, and again only when its 72 hours are nearly over. The files count by their content: a retry
+        needs them, and one that has changed is another input. Below Airflow 3.3 a retry after a submit has to stop;
+        see :doc:`/durable-execution`.
     :param wait_for_completion: Whether to wait. Without, the submitted generation is returned at once, for
         :class:`~airflow_provider_apimart.sensors.generation.ApimartGenerationSensor` to wait for.
     :param deferrable: Whether to wait in the triggerer, which takes no worker slot.
@@ -77,12 +87,13 @@ class ApimartGenerationOperator(LinksGeneration, BaseOperator):
         *,
         model: str,
         prompt: str | None = None,
-        image_urls: Sequence[str | Mapping[str, Any]] | str | None = None,
+        image_urls: Sequence[Reference | Mapping[str, Any]] | Reference | None = None,
         size: str | None = None,
         resolution: str | None = None,
         seed: int | str | None = None,
         negative_prompt: str | None = None,
         parameters: Mapping[str, Any] | None = None,
+        upload_references: bool = False,
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: float | None = None,
@@ -101,6 +112,7 @@ class ApimartGenerationOperator(LinksGeneration, BaseOperator):
         self.seed = seed
         self.negative_prompt = negative_prompt
         self.parameters = parameters
+        self.upload_references = upload_references
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
         self.poll_interval = poll_interval
@@ -169,25 +181,28 @@ class ApimartGenerationOperator(LinksGeneration, BaseOperator):
 
     def payload(self) -> dict[str, Any]:
         """
-        Return the body of the request.
+        Return the body of the request, in which files stand as the user named them.
 
         :raises ApimartInvalidRequestError: If it can't be right.
         """
         from airflow_provider_apimart.api.payload import build_payload
+        from airflow_provider_apimart.api.references import is_path
 
         arguments = {name: getattr(self, name) for name in self.payload_fields}
-        if isinstance(self.image_urls, str):
+        if isinstance(self.image_urls, str) or is_path(self.image_urls):
             arguments["image_urls"] = [self.image_urls]
-        return build_payload(arguments, self.parameters)
+        return build_payload(arguments, self.parameters, with_files=self.upload_references)
 
     def _obtain(self, context: Context) -> Generation:
         from airflow_provider_apimart.api.contract import Modality
         from airflow_provider_apimart.durable.decision import OnUnknownOutcome
-        from airflow_provider_apimart.durable.identity import PaidRequest, task_identity
+        from airflow_provider_apimart.durable.identity import task_identity
         from airflow_provider_apimart.durable.paid_once import PaidOnce
-        from airflow_provider_apimart.durable.store import record_store
+        from airflow_provider_apimart.durable.store import record_store, task_state_store
+        from airflow_provider_apimart.durable.uploads import StoredUploads
+        from airflow_provider_apimart.hooks.reference_files import ReferenceFiles
 
-        request = PaidRequest(self.apimart_conn_id, Modality(self.modality), self.payload())
+        request = ReferenceFiles().request(self.apimart_conn_id, Modality(self.modality), self.payload())
         paid = PaidOnce(
             task=task_identity(context["ti"]),
             request=request,
@@ -197,6 +212,8 @@ class ApimartGenerationOperator(LinksGeneration, BaseOperator):
             routes=self.hook.experience.routes,
             submit_policy=self.hook.submit_policy,
             look_policy=self.hook.look_policy,
+            upload_policy=self.hook.upload_policy,
+            uploads=StoredUploads(task_state_store(context)),
         )
         return self.hook.hold(paid.obtain())
 
@@ -251,7 +268,7 @@ class ApimartImageGenerationOperator(ApimartGenerationOperator):
 
     :param n: How many pictures. A text that holds a number becomes one. (templated)
     :param quality: For models that take one. (templated)
-    :param mask_url: Public URL of a mask, for models that edit. (templated)
+    :param mask_url: Public URL of a mask, or a file with ``upload_references``, for models that edit. (templated)
     """
 
     modality = "image"
@@ -263,7 +280,7 @@ class ApimartImageGenerationOperator(ApimartGenerationOperator):
         *,
         n: int | str | None = None,
         quality: str | None = None,
-        mask_url: str | None = None,
+        mask_url: Reference | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

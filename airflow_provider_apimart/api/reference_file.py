@@ -1,0 +1,73 @@
+"""A file that requests refer to, and its upload."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+from airflow_provider_apimart.api.conversation import Conversation
+from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.api.upload import ImageFile, Upload, upload_judged
+from airflow_provider_apimart.exceptions import ApimartError
+
+
+@dataclass(frozen=True)
+class ReferenceFile:
+    """
+    A file that requests refer to.
+
+    :param sha256: Of its content, in hexadecimal.
+    :param content_type: The media type that its content was judged to be.
+    """
+
+    sha256: str
+    content_type: str
+    image: ImageFile
+
+    @property
+    def name(self) -> str:
+        """What stands for the file where its content counts, wherever it lies and whatever it is called."""
+        return f"sha256:{self.sha256}"
+
+    def upload(self, policy: RetryPolicy) -> Conversation[Upload]:
+        """
+        Upload the file. It costs nothing.
+
+        :raises ApimartError: When the upload was refused, the policy gave up, or what was sent isn't what was hashed.
+        """
+        sent: list[_Hashed] = []
+
+        def open_hashed() -> BinaryIO:
+            sent.append(_Hashed(self.image.open()))
+            return sent[-1]
+
+        uploaded = yield from upload_judged(replace(self.image, open=open_hashed), self.content_type, policy)
+        if sent[-1].sha256 != self.sha256:
+            raise ApimartError(
+                f"The picture {self.image.name} was changed while the task ran. No generation was submitted with it; "
+                "a retry takes it as it is then"
+            )
+        return uploaded
+
+
+class _Hashed(io.RawIOBase, BinaryIO):
+    """A file that is hashed as it is read."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._digest = hashlib.sha256()
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    def read(self, size: int = -1) -> bytes:
+        block = self._file.read(size)
+        self._digest.update(block)
+        return block
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()

@@ -1,0 +1,102 @@
+"""Uploads that are kept, so that a file is uploaded once and not once for every try and every generation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from airflow_provider_apimart.api.contract import IDEMPOTENCY_KEY_LIFETIME, UPLOAD_LIFETIME
+from airflow_provider_apimart.api.conversation import Conversation
+from airflow_provider_apimart.api.reference_file import ReferenceFile
+from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.durable.store import TaskStateStore
+
+UPLOADS_KEY = "apimart_uploads"
+
+# A submit may be repeated for as long as its key is kept, with the very same URL, and its pictures be fetched later.
+_LONGEST_USE = IDEMPOTENCY_KEY_LIFETIME.total_seconds() + 3600.0
+
+
+@dataclass(frozen=True)
+class KeptUpload:
+    """
+    An upload that was made before.
+
+    :param expires_at: Unix time by this machine's clock before which the URL works for sure.
+    """
+
+    url: str
+    expires_at: float
+
+    def serves_a_submit(self, now: float) -> bool:
+        """Whether the URL outlives a submit made now, with all of its repetitions."""
+        return now + _LONGEST_USE <= self.expires_at
+
+
+class UploadRegistry(Protocol):
+    """Where uploads are kept by the SHA-256 of their content."""
+
+    def get(self, sha256: str) -> KeptUpload | None:
+        """Return the upload of a content, ``None`` if none is known."""
+
+    def put(self, sha256: str, upload: KeptUpload) -> None:
+        """Keep an upload; a newer one of the same content replaces it."""
+
+
+class StoredUploads:
+    """
+    The uploads of one task instance, kept over its tries.
+
+    :param store: Airflow's store, ``None`` where there is none: uploads are kept until the try ends then.
+    """
+
+    def __init__(self, store: TaskStateStore | None) -> None:
+        self._store = store
+        self._uploads = _read(store.get(UPLOADS_KEY)) if store is not None else {}
+
+    def get(self, sha256: str) -> KeptUpload | None:
+        """Return the upload of a content, ``None`` if none is known."""
+        return self._uploads.get(sha256)
+
+    def put(self, sha256: str, upload: KeptUpload) -> None:
+        """Keep an upload. An error of the store is raised, and nothing has been paid then."""
+        self._uploads[sha256] = upload
+        if self._store is not None:
+            self._store.set(UPLOADS_KEY, {name: asdict(each) for name, each in self._uploads.items()})
+
+
+def _read(value: Any) -> dict[str, KeptUpload]:
+    return {sha256: KeptUpload(**each) for sha256, each in (value or {}).items()}
+
+
+def upload_unless_kept(
+    file: ReferenceFile, registry: UploadRegistry, policy: RetryPolicy, clock: Callable[[], float]
+) -> Conversation[str]:
+    """
+    Return the URL of a file, uploading it if no upload of its content is known that lives long enough.
+
+    :param clock: The Unix time.
+    :raises ApimartError: If it couldn't be uploaded. Nothing was charged.
+    """
+    began = clock()
+    kept = registry.get(file.sha256)
+    if kept and kept.serves_a_submit(began):
+        return kept.url
+    uploaded = yield from file.upload(policy)
+    registry.put(file.sha256, KeptUpload(uploaded.url, began + UPLOAD_LIFETIME.total_seconds()))
+    return uploaded.url
+
+
+def upload_all(
+    files: Mapping[str, ReferenceFile], registry: UploadRegistry, policy: RetryPolicy, clock: Callable[[], float]
+) -> Conversation[dict[str, str]]:
+    """
+    Return the URLs of the files of a request under the same names, one upload after the other.
+
+    :raises ApimartError: If one couldn't be uploaded. Nothing was charged.
+    """
+    urls = {}
+    for name, file in files.items():
+        urls[name] = yield from upload_unless_kept(file, registry, policy, clock)
+    return urls
