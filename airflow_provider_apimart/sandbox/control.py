@@ -46,6 +46,7 @@ class Control:
             "accepted": apimart.ledger.accepted,
             "billed": apimart.ledger.billed,
             "dollars": apimart.ledger.dollars,
+            "uploaded": self._server.files.uploaded,
             "balance": apimart.ledger.account(apimart.settings.api_key).balance,
             "requests": journal.by_route,
             "refused": journal.refused,

@@ -97,6 +97,11 @@ class Files:
         self._uploads: dict[str, Upload] = {}
         self._cache = Cache(apimart.settings.cache_bytes)
 
+    @property
+    def uploaded(self) -> int:
+        """How many images were uploaded, expired ones included."""
+        return len(self._uploads)
+
     def close(self) -> None:
         """Delete all uploads."""
         self._directory.cleanup()

@@ -143,6 +143,11 @@ class Sandbox:
         return self._ask(lambda server: server.apimart.ledger.dollars)
 
     @property
+    def uploaded(self) -> int:
+        """How many images were uploaded, expired ones included."""
+        return self._ask(lambda server: server.files.uploaded)
+
+    @property
     def generations(self) -> tuple[GenerationView, ...]:
         """All jobs, in the order they were accepted."""
         return self._ask(lambda server: tuple(map(server.apimart.view, server.apimart.ledger)))

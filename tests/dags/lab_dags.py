@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from datetime import datetime, timedelta
 
-from airflow.providers.common.compat.sdk import DAG, Param
+from airflow.providers.common.compat.sdk import DAG, ObjectStoragePath, Param
 
 from airflow_provider_apimart.operators.batch import ApimartBatchGenerationOperator
 from airflow_provider_apimart.operators.generation import ApimartImageGenerationOperator
@@ -39,6 +39,34 @@ for deferrable in (False, True):
             else:
                 ApimartImageGenerationOperator(prompt="{{ params.prompt }}", **arguments)
         globals()[name] = dag
+
+# Files as references: text, object and path, templated, two of them of the same content.
+for name in ("waiting", "deferred", "mapped"):
+    with DAG(
+        dag_id=f"lab_references_{name}",
+        schedule=None,
+        start_date=datetime(2026, 1, 1),
+        catchup=False,
+        params={each: Param("", type="string") for each in ("reference", "same", "other")},
+        default_args={"retries": 3, "retry_delay": timedelta(0)},
+    ) as dag:
+        arguments = {
+            "task_id": "generate",
+            "model": "gemini-2.5-flash-image-preview",
+            "image_urls": [
+                "{{ params.reference }}",
+                {"url": "file://{{ params.same }}"},
+                ObjectStoragePath("file:///{{ params.other.lstrip('/') }}"),
+            ],
+            "upload_references": True,
+            "deferrable": name == "deferred",
+            "poll_interval": 0.05,
+        }
+        if name == "mapped":
+            ApimartImageGenerationOperator.partial(**arguments).expand(prompt=["a cat", "a dog"])
+        else:
+            ApimartImageGenerationOperator(prompt="a cat", **arguments)
+    globals()[dag.dag_id] = dag
 
 with DAG(
     dag_id="lab_single_unrepeated",

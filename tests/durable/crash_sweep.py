@@ -15,7 +15,8 @@ from pathlib import Path
 
 from airflow_provider_apimart.sandbox import Sandbox, SandboxSettings
 from tests.lab import AirflowLab, Run
-from tests.lab.crash_points import DEFERRED, WAITING
+from tests.lab.crash_points import DEFERRED, UNHEARD_UPLOADS, UPLOADING, WAITING
+from tests.lab.references import DISTINCT_REFERENCES, write_references
 
 _LABS = 2
 
@@ -26,21 +27,30 @@ class Scenario:
     One place to crash at.
 
     :param point: Name of the crash point.
+    :param references: Whether the task uploads files that it refers to.
     """
 
     point: str
     deferrable: bool
     mapped: bool
+    references: bool = False
 
     @property
     def dag_id(self) -> str:
         """The DAG of the lab that it runs."""
+        if self.references:
+            return f"lab_references_{'deferred' if self.deferrable else 'waiting'}"
         return f"lab_{'mapped' if self.mapped else 'single'}_{'deferred' if self.deferrable else 'waiting'}"
 
     @property
     def tasks(self) -> int:
         """How many task instances there are to pay for."""
         return 2 if self.mapped else 1
+
+    @property
+    def uploads(self) -> int:
+        """How many uploads it takes: one for each content, and one more for an upload that no one heard of."""
+        return (DISTINCT_REFERENCES + (self.point in UNHEARD_UPLOADS)) if self.references else 0
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,7 @@ class Outcome:
     :param killed: Whether the process really died at the point.
     :param accepted: Generations that the service made.
     :param delivered: Task instances that returned a completed generation.
+    :param uploaded: Files that the service was given.
     """
 
     scenario: Scenario
@@ -58,23 +69,31 @@ class Outcome:
     accepted: int
     billed: int
     delivered: int
+    uploaded: int
 
     @property
     def holds(self) -> bool:
-        """Whether each task instance was billed once and delivered."""
+        """Whether each task instance was billed once and delivered, and no file uploaded again that needn't be."""
         expected = self.scenario.tasks
-        return self.killed and (self.accepted, self.billed, self.delivered) == (expected, expected, expected)
+        once = (self.accepted, self.billed, self.delivered) == (expected, expected, expected)
+        return self.killed and once and self.uploaded == self.scenario.uploads
 
     def __str__(self) -> str:
         scenario = self.scenario
         return (
             f"{scenario.point:<32}{'deferred' if scenario.deferrable else 'waiting':<10}"
-            f"{'mapped' if scenario.mapped else 'single':<8}{'yes' if self.killed else 'NO':<8}"
-            f"{scenario.tasks:>6}{self.billed:>8}{self.delivered:>11}   {'holds' if self.holds else 'BROKEN'}"
+            f"{_kind(scenario):<8}{'yes' if self.killed else 'NO':<8}"
+            f"{scenario.tasks:>6}{self.billed:>8}{self.delivered:>11}{self.uploaded:>10}   {'holds' if self.holds else 'BROKEN'}"
         )
 
 
-HEADER = f"{'killed at':<32}{'mode':<10}{'map':<8}{'killed':<8}{'tasks':>6}{'billed':>8}{'delivered':>11}"
+def _kind(scenario: Scenario) -> str:
+    if scenario.references:
+        return "files"
+    return "mapped" if scenario.mapped else "single"
+
+
+HEADER = f"{'killed at':<32}{'mode':<10}{'kind':<8}{'killed':<8}{'tasks':>6}{'billed':>8}{'delivered':>11}{'uploaded':>10}"
 
 
 def all_scenarios() -> Iterator[Scenario]:
@@ -82,16 +101,17 @@ def all_scenarios() -> Iterator[Scenario]:
     for mapped in (False, True):
         yield from (Scenario(point, False, mapped) for point in WAITING)
         yield from (Scenario(point, True, mapped) for point in DEFERRED)
+    yield from (Scenario(point, False, False, references=True) for point in UPLOADING)
 
 
 def crash_and_retry(lab: AirflowLab, scenario: Scenario) -> Outcome:
     """Run a DAG to its crash, recover as the scheduler does, and run it to its end."""
-    with Sandbox(SandboxSettings(seconds=0.3)) as sandbox:
-        run = lab.start_run(scenario.dag_id)
+    with Sandbox(SandboxSettings(seconds=0.3)) as sandbox, tempfile.TemporaryDirectory() as folder:
+        run = lab.start_run(scenario.dag_id, write_references(Path(folder)) if scenario.references else {})
         killed = not run.drive(sandbox.connection_json(), crash=scenario.point)
         run.recover()
         run.drive(sandbox.connection_json())
-        return Outcome(scenario, killed, sandbox.accepted, sandbox.billed, _delivered(run))
+        return Outcome(scenario, killed, sandbox.accepted, sandbox.billed, _delivered(run), sandbox.uploaded)
 
 
 def _delivered(run: Run) -> int:

@@ -13,6 +13,8 @@ SHORT = [
     Scenario("id written", deferrable=False, mapped=True),
     Scenario("event ready", deferrable=True, mapped=True),
     Scenario("delivery noted", deferrable=True, mapped=False),
+    Scenario("upload registered", deferrable=False, mapped=False, references=True),
+    Scenario("POST sent", deferrable=False, mapped=False, references=True),
 ]
 
 

@@ -110,13 +110,14 @@ def _hurry(policy: Mapping[str, Any]) -> None:
 
     ApimartHook.submit_policy = replace(ApimartHook.submit_policy, **policy)
     ApimartHook.look_policy = replace(ApimartHook.look_policy, **policy)
+    ApimartHook.upload_policy = replace(ApimartHook.upload_policy, **policy)
 
 
 def _take_the_store_away() -> None:
     """Let tasks find no state store, as on Airflow below 3.3."""
     from airflow_provider_apimart.durable import store
 
-    store.record_store = lambda context: store.RecordStore(None)
+    store.task_state_store = lambda context: None
 
 
 def _round(dag_id: str, run_id: str) -> bool:

@@ -71,27 +71,47 @@ def _record_written() -> None:
     _after(_store(), "save_before_paying", _record_state("sending"))
 
 
-def _post_sent() -> None:
+def _sent(path: str) -> None:
     """Die when the whole body was handed to the network and the service has had time to take it."""
-    from airflow_provider_apimart.api.requests_transport import _CountedBody
+    from airflow_provider_apimart.api.requests_transport import RequestsTransport
 
-    original = _CountedBody.read
+    original = RequestsTransport._send
 
-    def read(self: Any, size: int = -1) -> bytes:
-        block = original(self, size)
+    def sending(self: Any, request: Any, body: Any) -> Any:
+        if request.path == path:
+            body.read = _dying_at_the_end(body.read)
+        return original(self, request, body)
+
+    RequestsTransport._send = sending  # type: ignore[method-assign]
+
+
+def _dying_at_the_end(original: Callable[[int], bytes]) -> Callable[[int], bytes]:
+    def read(size: int = -1) -> bytes:
+        block = original(size)
         if not block:
             # The kernel still delivers what was written; the service takes the job while this process dies.
             time.sleep(0.3)
             kill()
         return block
 
-    _CountedBody.read = read  # type: ignore[method-assign]
+    return read
 
 
-def _reply_read() -> None:
+def _answered(path: str) -> None:
+    """Die when the reply was read."""
     from airflow_provider_apimart.api.requests_transport import RequestsTransport
 
-    _after(RequestsTransport, "_send", lambda self, request, body: request.method == "POST")
+    _after(RequestsTransport, "_send", lambda self, request, body: request.path == path)
+
+
+def _registry() -> Any:
+    from airflow_provider_apimart.durable.uploads import StoredUploads
+
+    return StoredUploads
+
+
+def _upload_registered() -> None:
+    _after(_registry(), "put")
 
 
 def _before_id_written() -> None:
@@ -163,11 +183,14 @@ def _returned() -> None:
     _after(_ti(), "xcom_push", _key("result"))
 
 
+_UPLOAD = "/v1/uploads/images"
+_SUBMIT = "/v1/images/generations"
+
 WAITING: dict[str, CrashPoint] = {
     "before the record": _before_record,
     "record written": _record_written,
-    "POST sent": _post_sent,
-    "reply read": _reply_read,
+    "POST sent": lambda: _sent(_SUBMIT),
+    "reply read": lambda: _answered(_SUBMIT),
     "before the id is written": _before_id_written,
     "id written": _id_written,
     "id in XCom": _id_pushed,
@@ -185,9 +208,16 @@ DEFERRED: dict[str, CrashPoint] = {
     "event written": _event_submitted,
     "resuming": _resuming,
 }
+UNHEARD_UPLOADS = ("upload sent", "upload's reply read")
+UPLOADING: dict[str, CrashPoint] = {
+    "upload sent": lambda: _sent(_UPLOAD),
+    "upload's reply read": lambda: _answered(_UPLOAD),
+    "upload registered": _upload_registered,
+    **WAITING,
+}
 
 
 def install(crash: str | None) -> None:
     """Arm a crash point in this process."""
     if crash is not None:
-        DEFERRED[crash]()
+        (DEFERRED | UPLOADING)[crash]()
