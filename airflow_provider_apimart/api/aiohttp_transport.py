@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from http import HTTPStatus
 from typing import Self, TypeVar
 
 import aiohttp
@@ -13,26 +17,29 @@ from airflow_provider_apimart.api import contract
 from airflow_provider_apimart.api.conversation import Conversation, Pause, Step
 from airflow_provider_apimart.api.environment import authorities_of, proxy_of
 from airflow_provider_apimart.api.message import Content, Reply, Request
+from airflow_provider_apimart.api.pace import Pace
 from airflow_provider_apimart.api.problem import lost_reply_error, root_reason
 from airflow_provider_apimart.api.retrying import retry_after_seconds
 from airflow_provider_apimart.api.settings import CONNECT_SECONDS, ClientSettings
 from airflow_provider_apimart.exceptions import ApimartError
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 _BLOCK = 64 * 1024
 _NEVER_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
 _REQUESTS_IN_FLIGHT = 64
-_BACK_OFF_SECONDS = 1.0
-_LONGEST_BACK_OFF_SECONDS = 60.0
+# Smaller changes of the pace aren't worth a line in the log.
+_WORTH_TELLING = 0.2
 
 
 class AiohttpTransport:
     """
     Holds any number of conversations at once in one event loop.
 
-    They share one HTTP session, one limit of requests in flight and one back-off: when the service asks one of
-    them to slow down, all do.
+    They share one HTTP session, one limit of requests in flight and one pace: when the service asks one of them to
+    slow down, all do. Whoever asks first is served first.
 
     :param settings: The account and how to reach it.
     """
@@ -41,7 +48,9 @@ class AiohttpTransport:
         self.settings = settings
         self._proxy = proxy_of(settings)
         self._slots = asyncio.Semaphore(_REQUESTS_IN_FLIGHT)
-        self._resume_at = 0.0
+        self._queue = asyncio.Lock()
+        self._pace = Pace(time.monotonic)
+        self._pace_is_news, self._pace_told = False, math.inf
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
@@ -94,24 +103,34 @@ class AiohttpTransport:
             await asyncio.sleep(step.seconds)
             return None
         async with self._slots:
-            await self._wait_out_back_off()
+            sent_at = await self._turn()
             reply = await self._send(step)
         if isinstance(reply, Reply):
-            self._note_back_off(reply)
+            self._note(reply, sent_at)
             return reply
         # Raised outside of the handler, so that no exception of the library, which holds the headers, is chained.
         raise reply
 
-    async def _wait_out_back_off(self) -> None:
-        if (seconds := self._resume_at - asyncio.get_running_loop().time()) > 0:
-            await asyncio.sleep(seconds)
+    async def _turn(self) -> float:
+        """Wait until the pace allows one more request, and return the moment."""
+        async with self._queue:
+            while (seconds := self._pace.seconds_to_wait()) > 0:  # noqa: ASYNC110 - a time is waited for, no event
+                await asyncio.sleep(seconds)
+            if self._pace_is_news:
+                self._tell_pace()
+            return self._pace.sent()
 
-    def _note_back_off(self, reply: Reply) -> None:
-        if reply.status != 429:
-            return
-        asked = retry_after_seconds(reply.header(contract.RETRY_AFTER_HEADER))
-        seconds = min(_BACK_OFF_SECONDS if asked is None else asked, _LONGEST_BACK_OFF_SECONDS)
-        self._resume_at = max(self._resume_at, asyncio.get_running_loop().time() + seconds)
+    def _note(self, reply: Reply, sent_at: float) -> None:
+        if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
+            asked = retry_after_seconds(reply.header(contract.RETRY_AFTER_HEADER))
+            self._pace_is_news |= self._pace.refused(sent_at, asked)
+
+    def _tell_pace(self) -> None:
+        pace = self._pace.per_second or math.inf
+        if abs(pace - self._pace_told) > _WORTH_TELLING * pace:
+            log.info("APIMart asked to slow down: at most %.1f requests a second from now on", pace)
+            self._pace_told = pace
+        self._pace_is_news = False
 
     async def _send(self, request: Request) -> Reply | ApimartError:
         if self._session is None:

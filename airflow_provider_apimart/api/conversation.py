@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from airflow_provider_apimart.api.message import Reply, Request
 from airflow_provider_apimart.api.retrying import Failures, RetryPolicy
-from airflow_provider_apimart.exceptions import ApimartError
+from airflow_provider_apimart.exceptions import ApimartError, ApimartRateLimitError
 
 log = logging.getLogger(__name__)
 
@@ -69,5 +69,7 @@ def retrying(
             if seconds is None:
                 raise
             failures = failures.after_pause(error, seconds)
-            log.warning("%s. It is tried again in %.1f s", error, seconds)
+            # Thousands may be asked to slow down at once; whoever paces them tells it once.
+            level = logging.DEBUG if isinstance(error, ApimartRateLimitError) else logging.WARNING
+            log.log(level, "%s. It is tried again in %.1f s", error, seconds)
         yield Pause(seconds)

@@ -3,7 +3,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import io
+import logging
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
 from airflow_provider_apimart.api.balance import balance
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.conversation import retrying
+from airflow_provider_apimart.api.pace import Pace
 from airflow_provider_apimart.api.retrying import RetryPolicy
 from airflow_provider_apimart.api.submission import submit
 from airflow_provider_apimart.api.upload import ImageFile, upload
@@ -161,14 +164,19 @@ async def test_a_post_on_a_connection_that_is_cut_is_sent_once(
 async def test_one_429_holds_all_conversations(
     sandbox: Sandbox, hook: ApimartHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slept: list[float] = []
-    really = asyncio.sleep
+    """Nothing is sent until the pause is over, and then one after another."""
+    now, sent = [1000.0], []
 
-    async def sleep(seconds: float, *rest: Any) -> None:
-        slept.append(seconds)
-        await really(0)
+    async def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    class SentPace(Pace):
+        def sent(self) -> float:
+            sent.append(super().sent())
+            return sent[-1]
 
     transport = await opened(hook)
+    transport._pace = SentPace(lambda: now[0])
     try:
         sandbox.inject(Fault("rate_limited", on="balance", retry_after=30))
         with pytest.raises(errors.ApimartRateLimitError):
@@ -178,7 +186,23 @@ async def test_one_429_holds_all_conversations(
             assert left.remaining == Decimal(100)
     finally:
         await transport.close()
-    assert len([seconds for seconds in slept if 25.0 < seconds <= 30.0]) == 5
+    refused, *later = sent
+    assert later[0] >= refused + 30.0
+    assert all(after > before for before, after in pairwise(later))
+
+
+async def test_a_new_pace_is_told_once(sandbox: Sandbox, hook: ApimartHook, caplog: pytest.LogCaptureFixture) -> None:
+    """A refusal of one of thousands isn't: they would flood the log."""
+    sandbox.inject(Fault("rate_limited", on="balance", times=5, retry_after=0))
+    transport = await opened(hook)
+    with caplog.at_level(logging.INFO):
+        try:
+            await asyncio.gather(*(transport.hold(retrying(balance, QUICK)) for _ in range(20)))
+        finally:
+            await transport.close()
+    told = [record.getMessage() for record in caplog.records if record.name.startswith("airflow_provider_apimart")]
+    assert len(told) == 1
+    assert "requests a second" in told[0]
 
 
 async def test_many_conversations_share_one_session_and_a_limit(sandbox: Sandbox, hook: ApimartHook) -> None:
