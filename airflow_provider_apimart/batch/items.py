@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -57,12 +57,15 @@ class Shared:
     :param account: The connection's id.
     :param arguments: Fields of the request, ``None`` for those that aren't shared.
     :param parameters: Whatever else the models take.
+    :param request: Makes a request of account, modality and payload where references may name files: it reads them.
+        ``None`` where they are URLs.
     """
 
     account: str
     modality: Modality
     arguments: Mapping[str, Any]
     parameters: Mapping[str, Any] | None = None
+    request: Callable[[str, Modality, Mapping[str, Any]], PaidRequest] | None = None
 
 
 def read_items(written: Iterable[object], shared: Shared) -> list[BatchItem]:
@@ -129,7 +132,8 @@ def _item(written: object, position: int, shared: Shared) -> BatchItem:
     modality = _modality(fields.pop("modality", None), shared)
     parameters = _parameters(fields.pop("parameters", None), fields, shared)
     arguments = {name: value for name, value in shared.arguments.items() if name not in parameters} | fields
-    return BatchItem(name, position, PaidRequest(shared.account, modality, build_payload(arguments, parameters)))
+    payload = build_payload(arguments, parameters, with_files=shared.request is not None)
+    return BatchItem(name, position, (shared.request or PaidRequest)(shared.account, modality, payload))
 
 
 def _id(value: object, position: int) -> str:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from airflow_provider_apimart.api.retrying import RetryPolicy
 from airflow_provider_apimart.api.schedule import PollSchedule
 from airflow_provider_apimart.api.submission import SUBMIT_POLICY
+from airflow_provider_apimart.api.upload import UPLOAD_POLICY
 from airflow_provider_apimart.api.waiting import LOOK_POLICY
 from airflow_provider_apimart.batch.items import BatchItem
 from airflow_provider_apimart.durable.decision import OnUnknownOutcome
@@ -43,6 +44,7 @@ class BatchPlan:
     started_at: float = 0.0
     submit_policy: RetryPolicy = SUBMIT_POLICY
     look_policy: RetryPolicy = LOOK_POLICY
+    upload_policy: RetryPolicy = UPLOAD_POLICY
 
     def identity(self, item: BatchItem) -> TaskIdentity:
         """Return what names an item across the tries of the task."""

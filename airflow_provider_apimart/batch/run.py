@@ -23,6 +23,7 @@ from airflow_provider_apimart.batch.ledger import ItemStatus, Ledger, Todo
 from airflow_provider_apimart.batch.outcome import tally
 from airflow_provider_apimart.batch.plan import BatchPlan
 from airflow_provider_apimart.batch.progress import BatchProgress
+from airflow_provider_apimart.batch.uploads import BatchUploads
 from airflow_provider_apimart.durable.paid_once import PaidOnce
 from airflow_provider_apimart.durable.store import RecordStore
 
@@ -59,6 +60,7 @@ class BatchRun:
         self._transport = transport
         self._save = save
         self._experience = Experience()
+        self._uploads = BatchUploads(transport, plan.upload_policy, ledger.entries)
         self._budget = Budget(plan.max_cost)
         self._kinds = {item.id: price_kind(item.request) for item in plan.items} if plan.max_cost is not None else {}
         self._in_flight: set[str] = set()
@@ -96,7 +98,8 @@ class BatchRun:
                 task.cancel()
             await asyncio.gather(telling, *self._active, return_exceptions=True)
             self._pool.shutdown(wait=False, cancel_futures=True)
-        await self._journal.flush()
+            # Also when it is interrupted: what was submitted a moment ago is known by its id then.
+            await self._journal.flush()
 
     async def _tell_progress(self) -> None:
         while True:
@@ -198,6 +201,8 @@ class BatchRun:
             if todo is Todo.SAVE:
                 generation: Generation | None = self._ledger[item.id].generation()
             else:
+                if todo is Todo.SUBMIT:
+                    await self._uploads.make(item)
                 generation = await self._generation(item)
             if generation is not None:
                 self._settle(item)
@@ -230,6 +235,8 @@ class BatchRun:
             routes=self._experience.routes,
             submit_policy=self._plan.submit_policy,
             look_policy=self._plan.look_policy,
+            upload_policy=self._plan.upload_policy,
+            uploads=self._uploads.registry,
         )
 
     def _wait(self, item: BatchItem) -> Wait:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
     from airflow_provider_apimart.batch.attempt import BatchEnd
+    from airflow_provider_apimart.batch.interruption import Interruption
     from airflow_provider_apimart.batch.items import BatchItem
     from airflow_provider_apimart.batch.plan import BatchPlan
     from airflow_provider_apimart.batch.run import Save
@@ -57,6 +58,9 @@ class ApimartBatchGenerationOperator(BaseOperator):
     :param n: How many pictures an item, for items that don't say. (templated)
     :param duration: Seconds of a clip, for items that don't say. (templated)
     :param parameters: Whatever else the models take, for items that don't say. (templated)
+    :param upload_references: Whether references may name files, as for
+        :class:`~airflow_provider_apimart.operators.generation.ApimartImageGenerationOperator`: each distinct file is
+        uploaded once, not once for every item.
     :param destination: Directory on this machine, or any URI of Airflow's object storage, in which each item's outputs
         are saved as soon as they are ready. ``None`` leaves it at their temporary URLs. (templated)
     :param filename: Template of the files' names without their ending, which follows from the content; ``{id}`` is
@@ -113,6 +117,7 @@ class ApimartBatchGenerationOperator(BaseOperator):
         n: int | str | None = None,
         duration: float | str | None = None,
         parameters: Mapping[str, Any] | None = None,
+        upload_references: bool = False,
         destination: str | ObjectStoragePath | None = None,
         filename: str = "{id}_{generation_id}_{index}",
         allow_private_hosts: bool = False,
@@ -138,6 +143,7 @@ class ApimartBatchGenerationOperator(BaseOperator):
         self.n = n
         self.duration = duration
         self.parameters = parameters
+        self.upload_references = upload_references
         self.destination = destination
         self.filename = filename
         self.allow_private_hosts = allow_private_hosts
@@ -172,6 +178,12 @@ class ApimartBatchGenerationOperator(BaseOperator):
 
         return ApimartHook(self.apimart_conn_id)
 
+    @cached_property
+    def _interruption(self) -> Interruption:
+        from airflow_provider_apimart.batch.interruption import Interruption
+
+        return Interruption()
+
     def execute(self, context: Context) -> dict[str, Any]:
         """
         Make all items and return the manifest.
@@ -198,7 +210,8 @@ class ApimartBatchGenerationOperator(BaseOperator):
         return self._attempt(context, started_at=said.get("started_at") or time.time(), finished=finished)
 
     def on_kill(self) -> None:
-        """Say what stays when the task is killed: APIMart can't cancel a generation."""
+        """Submit nothing more, and say what stays when the task is killed: APIMart can't cancel a generation."""
+        self._interruption.interrupt()
         self.log.warning(
             "The batch's generations go on and bill, although their task was killed; a retry takes them up"
         )
@@ -209,7 +222,7 @@ class ApimartBatchGenerationOperator(BaseOperator):
 
         plan = self._plan(context, started_at, finished)
         self.log.info("The batch has %d items", len(plan.items))
-        end = attempt(plan, self.hook.settings, self._folder, self._save(context))
+        end = attempt(plan, self.hook.settings, self._folder, self._save(context), self._interruption)
         if end.parked:
             self._defer(end, started_at)
         context["ti"].xcom_push(key="manifest", value=end.manifest)
@@ -236,16 +249,24 @@ class ApimartBatchGenerationOperator(BaseOperator):
             finished=finished,
             submit_policy=self.hook.submit_policy,
             look_policy=self.hook.look_policy,
+            upload_policy=self.hook.upload_policy,
         )
 
     def _items(self) -> list[BatchItem]:
         from airflow_provider_apimart.api.contract import Modality
         from airflow_provider_apimart.batch.items import Shared, read_items
+        from airflow_provider_apimart.hooks.reference_files import ReferenceFiles
 
         arguments = {name: getattr(self, name) for name in self.shared_fields}
         if isinstance(self.image_urls, str):
             arguments["image_urls"] = [self.image_urls]
-        shared = Shared(self.apimart_conn_id, Modality(self.modality), arguments, self.parameters)
+        shared = Shared(
+            self.apimart_conn_id,
+            Modality(self.modality),
+            arguments,
+            self.parameters,
+            ReferenceFiles().request if self.upload_references else None,
+        )
         return read_items(self._written_items(), shared)
 
     def _written_items(self) -> Iterable[object]:

@@ -1,0 +1,56 @@
+"""The uploads of a batch: each distinct file once, however many items and tries refer to it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+
+from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
+from airflow_provider_apimart.api.contract import UPLOAD_LIFETIME
+from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.batch.items import BatchItem
+from airflow_provider_apimart.batch.ledger import LedgerEntry
+from airflow_provider_apimart.durable.record import record_from_json
+from airflow_provider_apimart.durable.uploads import KeptUpload, StoredUploads, upload_unless_kept
+
+# A record is written right after the uploads that it names; this much earlier they may have been made.
+_BEFORE_RECORD = 3600.0
+
+
+class BatchUploads:
+    """
+    Uploads the files of items, those that several items refer to once.
+
+    :param entries: What earlier tries have written: their records tell what was uploaded.
+    """
+
+    def __init__(self, transport: AiohttpTransport, policy: RetryPolicy, entries: Iterable[LedgerEntry]) -> None:
+        self.registry = StoredUploads(None)
+        self._transport = transport
+        self._policy = policy
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        for entry in entries:
+            self._know(entry)
+
+    async def make(self, item: BatchItem) -> None:
+        """
+        Upload what an item refers to and isn't uploaded yet.
+
+        :raises ApimartError: If it couldn't be uploaded. Nothing was charged.
+        """
+        for file in item.request.files.values():
+            async with self._locks[file.sha256]:
+                await self._transport.hold(upload_unless_kept(file, self.registry, self._policy, time.time))
+
+    def _know(self, entry: LedgerEntry) -> None:
+        record = record_from_json(entry.submission)
+        if record is None:
+            return
+        expires_at = record.recorded_at - _BEFORE_RECORD + UPLOAD_LIFETIME.total_seconds()
+        for name, url in record.uploads.items():
+            sha256 = name.removeprefix("sha256:")
+            known = self.registry.get(sha256)
+            if known is None or (known.url == url and known.expires_at > expires_at):
+                self.registry.put(sha256, KeptUpload(url, expires_at))
