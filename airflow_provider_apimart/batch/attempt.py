@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import logging
 import re
 from collections.abc import Sequence
@@ -16,6 +18,7 @@ from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
 from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.api.waiting import Wait
 from airflow_provider_apimart.batch.gallery import gallery
+from airflow_provider_apimart.batch.interruption import Interruption
 from airflow_provider_apimart.batch.journal import Journal
 from airflow_provider_apimart.batch.ledger import Ledger, LedgerEntry
 from airflow_provider_apimart.batch.outcome import Tally, describe, tally
@@ -47,18 +50,25 @@ class BatchEnd:
     manifest: dict[str, Any]
 
 
-def attempt(plan: BatchPlan, settings: ClientSettings, folder: str | ObjectStoragePath, save: Save | None) -> BatchEnd:
+def attempt(
+    plan: BatchPlan,
+    settings: ClientSettings,
+    folder: str | ObjectStoragePath,
+    save: Save | None,
+    interruption: Interruption | None = None,
+) -> BatchEnd:
     """
     Do what there is to do for a batch.
 
     :param folder: Where its ledger and gallery lie.
     :param save: Saves an item's outputs, ``None`` where URLs are enough.
+    :param interruption: Ends it from outside, ``None`` if nobody will.
     :raises ApimartDestinationError: If the ledger can't be kept.
     """
     if not plan.items:
         return _empty(save)
     journal = Journal(ObjectStoragePath(folder), ledger_name(plan.task))
-    run, ledger = asyncio.run(_run(plan, settings, journal, save))
+    run, ledger = (interruption or Interruption()).run(_run(plan, settings, journal, save))
     counts = tally(ledger.entries, saves=save is not None)
     parked = run.parked if plan.parks else []
     log.info("%s", describe(counts))
@@ -69,39 +79,21 @@ def attempt(plan: BatchPlan, settings: ClientSettings, folder: str | ObjectStora
 
 def ledger_name(task: TaskIdentity) -> str:
     """Return what names the files of a task instance's batch, the same in all its tries."""
-    index = [] if task.map_index < 0 else [str(task.map_index)]
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", ".".join([task.dag_id, task.task_id, task.run_id, *index]))[:200]
+    names = [task.dag_id, task.task_id, task.run_id, *([] if task.map_index < 0 else [str(task.map_index)])]
+    # What is left of the names once a file can be called so need not be unique.
+    digest = hashlib.sha256(json.dumps(names).encode()).hexdigest()[:8]
+    return f"{re.sub(r'[^A-Za-z0-9_.-]', '_', '.'.join(names))[:180]}.{digest}"
 
 
 async def _run(
     plan: BatchPlan, settings: ClientSettings, journal: Journal, save: Save | None
 ) -> tuple[BatchRun, Ledger]:
-    _raise_interruptions()
     earlier = await asyncio.to_thread(journal.load)
     ledger = Ledger(plan.items, earlier, journal.note, plan.task.clear_marker)
     async with AiohttpTransport(settings) as transport:
         run = BatchRun(plan, ledger, journal, transport, save)
         await run.run()
     return run, ledger
-
-
-def _raise_interruptions() -> None:
-    """
-    Let a task's time-out end the event loop.
-
-    Airflow raises it from a signal handler, wherever the process just is; in a callback of the loop it would be
-    logged and forgotten.
-    """
-    loop, main = asyncio.get_running_loop(), asyncio.current_task()
-
-    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        error = context.get("exception")
-        if main is not None and error is not None and not isinstance(error, Exception):
-            main.cancel(str(error))
-        else:
-            loop.default_exception_handler(context)
-
-    loop.set_exception_handler(handle)
 
 
 def _write_results(plan: BatchPlan, journal: Journal, ledger: Ledger, counts: Tally) -> str | None:

@@ -1,0 +1,63 @@
+"""Ending an event loop from a signal handler."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import Future, wait
+from contextlib import suppress
+from contextvars import copy_context
+from threading import Thread
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Interruption:
+    """
+    Runs a coroutine so that a task's time-out and its killing end it, with its clean-up.
+
+    Airflow's time-out raises from a signal handler, wherever the main thread just is. Inside of an event loop that
+    may be a callback or somebody else's task, which would swallow it. So the loop runs in a thread of its own, and
+    the main thread does nothing but wait.
+    """
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[Any] | None = None
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """
+        Run a coroutine to its end and return its result.
+
+        :raises asyncio.CancelledError: If it was interrupted.
+        """
+        self._loop = asyncio.new_event_loop()
+        self._task = self._loop.create_task(work)
+        done: Future[T] = Future()
+        thread = Thread(target=copy_context().run, args=(_complete, self._loop, self._task, done), name="apimart-batch")
+        try:
+            thread.start()
+            return done.result()
+        except BaseException:
+            self.interrupt()
+            if thread.is_alive():
+                wait([done])
+            raise
+
+    def interrupt(self) -> None:
+        """Cancel what runs, if anything does. It may be called from a signal handler."""
+        if self._loop and self._task:
+            with suppress(RuntimeError):  # It has just ended, and its loop is closed.
+                self._loop.call_soon_threadsafe(self._task.cancel)
+
+
+def _complete(loop: asyncio.AbstractEventLoop, task: asyncio.Task[T], done: Future[T]) -> None:
+    try:
+        # Leaving it ends what is left in the loop.
+        with asyncio.Runner(loop_factory=lambda: loop):
+            result = loop.run_until_complete(task)
+    except BaseException as error:
+        done.set_exception(error)
+    else:
+        done.set_result(result)
