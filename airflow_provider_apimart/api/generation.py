@@ -91,6 +91,7 @@ class Generation:
     :param status_word: The service's own word for the status, lower-cased.
     :param progress: Percent done. It may jump from 0 to 100.
     :param estimated_seconds: How long the service thinks it takes; a coarse guess.
+    :param prompt_sha256: Hexadecimal digits of the prompt's SHA-256, as its submitter knows it.
     :param cost: US dollars as charged.
     :param credits_cost: The same in the service's credits, ten for a dollar.
     :param result: What a completed result holds beside its media, such as a text or found objects.
@@ -102,6 +103,7 @@ class Generation:
     status_word: str
     modality: Modality | None = None
     model: str | None = None
+    prompt_sha256: str | None = None
     progress: float | None = None
     estimated_seconds: float | None = None
     outputs: tuple[Output, ...] = ()
@@ -128,9 +130,16 @@ class Generation:
         """The URL of the first output."""
         return self.outputs[0].url if self.outputs else None
 
-    def known_as(self, *, modality: Modality | None, model: str | None) -> Generation:
+    def known_as(
+        self, *, modality: Modality | None = None, model: str | None = None, prompt_sha256: str | None = None
+    ) -> Generation:
         """Return the generation with what the submitter knows and a status reply doesn't tell."""
-        return replace(self, modality=self.modality or modality, model=self.model or model)
+        return replace(
+            self,
+            modality=self.modality or modality,
+            model=self.model or model,
+            prompt_sha256=self.prompt_sha256 or prompt_sha256,
+        )
 
     def to_xcom(self) -> dict[str, Any]:
         """Return the generation as it travels through XCom: plain JSON, ``None`` where APIMart said nothing."""
@@ -138,6 +147,7 @@ class Generation:
             "generation_id": self.generation_id,
             "modality": self.modality and self.modality.value,
             "model": self.model,
+            "prompt_sha256": self.prompt_sha256,
             "status": self.status.value if self.status.is_final else self.status_word,
             "url": self.url,
             "urls": self.urls,
@@ -169,6 +179,7 @@ def generation_from_xcom(value: Mapping[str, Any]) -> Generation:
         status_word=word.lower(),
         modality=Modality(modality) if modality in set(Modality) else None,
         model=text(value.get("model")),
+        prompt_sha256=text(value.get("prompt_sha256")),
         outputs=tuple(_outputs_from_xcom(value)),
         cost=money(value.get("cost")),
         credits_cost=money(value.get("credits_cost")),

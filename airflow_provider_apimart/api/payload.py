@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -36,6 +37,11 @@ def build_payload(
     _check_prompt(payload)
     check_references(payload, with_files=with_files)
     return payload
+
+
+def prompt_sha256(prompt: object) -> str | None:
+    """Return the hexadecimal digits of a prompt's SHA-256: what it is known by where it must not be told."""
+    return hashlib.sha256(prompt.encode("utf-8", "replace")).hexdigest() if isinstance(prompt, str) else None
 
 
 def _checked_parameters(parameters: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
+from airflow_provider_apimart.lineage.emitter import EmitsLineage
 from airflow_provider_apimart.links.generation import ApimartGenerationLink, LinksGeneration
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _DEFAULT_TIMEOUT = timedelta(hours=1)
 
 
-class ApimartGenerationOperator(LinksGeneration, BaseOperator):
+class ApimartGenerationOperator(LinksGeneration, EmitsLineage, BaseOperator):
     """
     Submit one generation and, by default, wait for it. Base of the operators for pictures and clips.
 
@@ -35,7 +36,8 @@ class ApimartGenerationOperator(LinksGeneration, BaseOperator):
     succeeded makes a new one. See :doc:`/durable-execution` for what that does and does not promise, in particular
     below Airflow 3.3.
 
-    The generation's id is in XCom under ``generation_id`` and in the log before the wait begins.
+    The generation's id is in XCom under ``generation_id`` and in the log before the wait begins. The events of assets
+    among the task's ``outlets`` tell of the generation: see :doc:`/assets`.
 
     :param model: APIMart's id of the model. (templated)
     :param prompt: What to make. (templated)
@@ -249,14 +251,19 @@ class ApimartGenerationOperator(LinksGeneration, BaseOperator):
         )
 
     def _deliver(self, context: Context, generation: Generation) -> dict[str, Any]:
+        from airflow_provider_apimart.api.payload import prompt_sha256
         from airflow_provider_apimart.durable.store import record_store
+        from airflow_provider_apimart.lineage.facts import unsaved
 
+        prompt = self.prompt or (self.parameters or {}).get("prompt")
+        generation = generation.known_as(prompt_sha256=prompt_sha256(prompt))
         if generation.status.is_final:
             self.log.info("Generation %s is done%s", generation.generation_id, _price(generation))
             if not generation.outputs and not generation.result:
                 self.log.warning("Generation %s is completed but tells of no result", generation.generation_id)
             self.link(context, generation, self.hook)
         record_store(context).mark_delivered(context["ti"].max_tries)
+        self.emit_lineage(context, [unsaved(generation)])
         return generation.to_xcom()
 
 

@@ -26,6 +26,7 @@ from airflow_provider_apimart.exceptions import (
     ApimartWaitTimeoutError,
     ApimartWatchedGenerationFailedError,
 )
+from airflow_provider_apimart.lineage.emitter import EmitsLineage
 from airflow_provider_apimart.links.generation import ApimartGenerationLink, LinksGeneration
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 _SHORTEST_RESCHEDULE = 10.0
 
 
-class ApimartGenerationSensor(LinksGeneration, BaseSensorOperator):
+class ApimartGenerationSensor(LinksGeneration, EmitsLineage, BaseSensorOperator):
     """
     Wait until a generation is finished and return it, in every mode the same.
 
@@ -188,8 +189,12 @@ class ApimartGenerationSensor(LinksGeneration, BaseSensorOperator):
             raise AirflowSensorTimeout(str(error)) from error
 
     def _deliver(self, context: Context, generation: Generation) -> dict[str, Any]:
+        from airflow_provider_apimart.lineage.facts import unsaved
+
+        generation = generation.known_as(prompt_sha256=self._named.prompt_sha256)
         link = self.link(context, generation, self.hook)
         self.log.info("Generation %s is finished: %s", generation.generation_id, link)
+        self.emit_lineage(context, [unsaved(generation)])
         return generation.to_xcom()
 
     @contextmanager

@@ -16,6 +16,7 @@ GENERATION_KEYS = {
     "generation_id",
     "modality",
     "model",
+    "prompt_sha256",
     "status",
     "url",
     "urls",

@@ -1,0 +1,50 @@
+"""Asset events: what a task made reaches the DAGs that are scheduled on its outlets."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_apimart.lineage.storage_uri import StorageUri
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import AssetAlias, Context
+
+    from airflow_provider_apimart.lineage.facts import TaskFacts
+
+log = logging.getLogger(__name__)
+
+
+def describe_outlets(context: Context, facts: TaskFacts) -> None:
+    """
+    Give the event of every asset among the task's outlets what the task has made.
+
+    An asset alias stands for what is known only now: the directory into which the task has saved. Nothing happens
+    without outlets.
+    """
+    from airflow.providers.common.compat.sdk import AssetAlias
+
+    for outlet in context["task"].outlets or ():
+        if isinstance(outlet, AssetAlias):
+            _describe_alias(context, outlet, facts)
+        else:
+            _describe_asset(context, outlet, facts)
+
+
+def _describe_asset(context: Context, outlet: Any, facts: TaskFacts) -> None:
+    try:
+        event = context["outlet_events"][outlet]
+    except TypeError:
+        # An outlet that is no asset; Airflow's word for it differs between the versions, its error doesn't.
+        return
+    event.extra.update(facts.to_json())
+
+
+def _describe_alias(context: Context, alias: AssetAlias, facts: TaskFacts) -> None:
+    from airflow.providers.common.compat.sdk import Asset
+
+    if facts.destination is None:
+        log.info("The asset alias %s gets no event: this task has saved nothing that it could stand for", alias.name)
+        return
+    asset = Asset(uri=StorageUri.of(facts.destination).public)
+    context["outlet_events"][alias].add(asset, extra=facts.to_json())

@@ -1,0 +1,43 @@
+"""The parts of a URI of Airflow's object storage, by which the world outside of Airflow knows a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class StorageUri:
+    """
+    A place in some storage.
+
+    :param scheme: Such as ``s3``; ``file`` for a path of this machine.
+    :param bucket: The bucket or container; empty for a file.
+    :param path: The path within, beginning with a slash.
+    """
+
+    scheme: str
+    bucket: str
+    path: str
+
+    @classmethod
+    def of(cls, uri: str) -> StorageUri:
+        """
+        Return the place that a URI or an absolute path names.
+
+        :param uri: As tasks write it. The id of the Airflow connection in it names nothing outside of Airflow.
+        """
+        scheme, is_uri, rest = uri.partition("://")
+        if not is_uri:
+            scheme, rest = "file", uri
+        authority, _, path = rest.partition("/")
+        return cls(scheme.lower(), authority.rpartition("@")[2], f"/{path}")
+
+    @property
+    def public(self) -> str:
+        """The URI without the connection, and without the slash behind a directory."""
+        return f"{self.scheme}://{self.bucket}{self.path}".rstrip("/")
+
+    @property
+    def dataset(self) -> tuple[str, str]:
+        """Namespace and name after OpenLineage's rules."""
+        return (f"{self.scheme}://{self.bucket}", self.path.lstrip("/")) if self.bucket else (self.scheme, self.path)
