@@ -167,6 +167,10 @@ class ApimartDownloadError(ApimartError):
     """A result couldn't be fetched from its temporary URL. A retry fetches it again."""
 
 
+class ApimartResultRefusedError(ApimartDownloadError, AirflowFailException):
+    """A result may not be fetched: it is larger than a cap allows, or lies at an address that isn't public."""
+
+
 class ApimartResultExpiredError(ApimartError, AirflowFailException):
     """The temporary URL of a result is over, and APIMart has no other."""
 

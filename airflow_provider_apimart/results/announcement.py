@@ -1,0 +1,97 @@
+"""What the head of a reply announces, and whether its body goes on where a download broke off. No I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from airflow_provider_apimart.api.retrying import retry_after_seconds
+from airflow_provider_apimart.exceptions import ApimartDownloadError, ApimartError, ApimartRateLimitError
+from airflow_provider_apimart.results.session import InterruptedDownloadError
+
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_PASSING = (408, 425, 500, 502, 503, 504)
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """
+    What a reply says of the file.
+
+    :param offset: The byte of the file with which the body begins.
+    :param total: How many bytes the file has, ``None`` if it doesn't say.
+    :param validator: What tells this version of the file from another one, ``None`` if nothing does.
+    :param media_type: What the file is said to be, or nothing.
+    :param encoding: How the body is packed, or nothing.
+    """
+
+    offset: int = 0
+    total: int | None = None
+    validator: str | None = None
+    media_type: str = ""
+    encoding: str = ""
+
+    def range_headers(self, position: int) -> dict[str, str]:
+        """
+        Return the headers that ask for the rest of the file, or none if only the whole of it can be asked for.
+
+        :param position: How many bytes of it are there.
+        """
+        # Without a validator, the rest might be of another file; of a packed body, bytes of the file tell nothing.
+        if not position or not self.validator or self.encoding:
+            return {}
+        return {"Range": f"bytes={position}-", "If-Range": self.validator}
+
+    def continues(self, before: Announcement, position: int) -> bool:
+        """Whether a body that doesn't begin at the start is the rest of what another reply announced."""
+        same_size = self.total is None or before.total is None or self.total == before.total
+        same_file = self.validator is None or self.validator == before.validator
+        return self.offset == position and same_size and same_file
+
+
+def announcement(status: int, headers: Mapping[str, str]) -> Announcement:
+    """
+    Return what the head of a reply announces.
+
+    :raises ApimartDownloadError: If the file isn't there. The status tells more.
+    :raises ApimartTransientError: If it may well be there in a moment.
+    """
+    if status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+        raise _failure(status, headers)
+    encoding = headers.get("Content-Encoding", "").strip().lower()
+    offset, total = _extent(status, headers)
+    return Announcement(
+        offset,
+        None if encoding not in ("", "identity") else total,
+        _validator(headers),
+        headers.get("Content-Type", "").partition(";")[0].strip().lower(),
+        "" if encoding == "identity" else encoding,
+    )
+
+
+def _extent(status: int, headers: Mapping[str, str]) -> tuple[int, int | None]:
+    length = headers.get("Content-Length", "")
+    if status == HTTPStatus.OK:
+        return 0, int(length) if length.isdecimal() and "Transfer-Encoding" not in headers else None
+    found = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
+    if not found:
+        raise InterruptedDownloadError("its host sent a part of it and didn't say which")
+    return int(found[1]), None if found[3] == "*" else int(found[3])
+
+
+def _validator(headers: Mapping[str, str]) -> str | None:
+    tag = headers.get("ETag", "").strip()
+    if tag.startswith('"'):
+        return tag
+    return headers.get("Last-Modified") or None
+
+
+def _failure(status: int, headers: Mapping[str, str]) -> ApimartError:
+    after = retry_after_seconds(headers.get("Retry-After"))
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return ApimartRateLimitError("its host asks to be called less often", status=status, retry_after=after)
+    if status in _PASSING or status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        return InterruptedDownloadError("its host couldn't answer", status=status, retry_after=after)
+    return ApimartDownloadError("its host didn't give it", status=status)

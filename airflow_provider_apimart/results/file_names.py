@@ -1,0 +1,131 @@
+"""
+File names by the user's template, safe whatever a server says.
+
+A value of a field can't leave its place in the name: what means something to a file system, a shell's pattern or a
+terminal is replaced, and a digest of the value is added then, so that two values never become one name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from string import Formatter
+
+from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
+
+FIELDS = (
+    "generation_id", "index", "id", "kind", "model", "modality",
+    "ds", "run_id", "dag_id", "task_id", "map_index",
+)  # fmt: skip
+DEFAULT_TEMPLATE = "{generation_id}_{index}"
+
+_VALUE_BYTES = 120
+# A file system allows 255; the ending is still to come.
+_NAME_BYTES = 230
+_DIGEST_LETTERS = 8
+_PLAIN = " _-+=@,.()"
+_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)", re.IGNORECASE)
+
+
+class FileNames:
+    """
+    Names files by a template.
+
+    :param template: Text with fields in braces, such as ``{ds}/{generation_id}_{index:03d}``. A ``/`` of its own makes
+        folders. The file's ending is not part of it.
+    :raises ApimartInvalidRequestError: If it can't name files.
+    """
+
+    def __init__(self, template: str = DEFAULT_TEMPLATE) -> None:
+        self._template = template
+        self._parts = _parsed(template)
+        if unknown := [field for _, field, _ in self._parts if field is not None and field not in FIELDS]:
+            raise _bad(template, f"{{{unknown[0]}}} is no field; there are {', '.join(FIELDS)}")
+        _check_folders(template, "".join(text + ("x" if field else "") for text, field, _ in self._parts))
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields that it uses."""
+        return frozenset(field for _, field, _ in self._parts if field)
+
+    def stem(self, values: Mapping[str, object]) -> str:
+        """
+        Return the name of a file without its ending, relative to the destination.
+
+        :param values: By field; ``None`` for what isn't known.
+        :raises ApimartInvalidRequestError: If a value can't be written as the template wants.
+        """
+        written = "".join(text + self._written(field, form, values) for text, field, form in self._parts)
+        return "/".join(map(_safe_part, written.split("/")))
+
+    def _written(self, field: str | None, form: str, values: Mapping[str, object]) -> str:
+        if field is None:
+            return ""
+        value = values.get(field)
+        try:
+            return safe_value("unknown" if value is None else format(value, form))
+        except ValueError as error:
+            raise _bad(self._template, f"{{{field}:{form}}} can't be written: {error}") from error
+
+
+def check_distinct(stems: Iterable[str], template: str) -> None:
+    """
+    Check that no two files of one task would get the same name.
+
+    :raises ApimartInvalidRequestError: If they would, with the name.
+    """
+    seen: set[str] = set()
+    for stem in stems:
+        if stem in seen:
+            raise ApimartInvalidRequestError(
+                f"Two files would be called {stem!r} by the template {template!r}, and one of them would be lost. "
+                "Nothing was fetched; add {generation_id} and {index} to the template, or give each generation once"
+            )
+        seen.add(stem)
+
+
+def safe_value(value: str) -> str:
+    """Return a text that is a harmless piece of a file's name: itself, if it is that already."""
+    normal = unicodedata.normalize("NFKC", value)
+    harmless = "".join(letter if _is_harmless(letter) else "_" for letter in normal).lstrip(".").strip()
+    short = _cut(harmless, _VALUE_BYTES)
+    return short if short == value else f"{short}-{hashlib.sha256(value.encode('utf-8', 'replace')).hexdigest()[:8]}"
+
+
+def _is_harmless(letter: str) -> bool:
+    # Letters, their marks, numbers: what people write names with.
+    return letter in _PLAIN or unicodedata.category(letter)[0] in "LMN"
+
+
+def _safe_part(part: str) -> str:
+    """Return a folder's or file's name of which the values are harmless already."""
+    name = _cut(part, _NAME_BYTES).strip().lstrip(".").rstrip(". ")
+    return f"_{name}" if not name or _RESERVED.match(name) else name
+
+
+def _cut(text: str, size: int) -> str:
+    return text.encode("utf-8", "ignore")[:size].decode("utf-8", "ignore")
+
+
+def _parsed(template: str) -> list[tuple[str, str | None, str]]:
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError as error:
+        raise _bad(template, str(error)) from error
+    if any(conversion or "{" in (form or "") for _, _, form, conversion in parts):
+        raise _bad(template, "only {field} and {field:format} are understood")
+    return [(text, field, form or "") for text, field, form, _ in parts]
+
+
+def _check_folders(template: str, example: str) -> None:
+    for part in example.split("/"):
+        if part.startswith(".") or not part.strip():
+            raise _bad(template, f"{part!r} is no name of a folder or file" if part else "a folder or file has no name")
+    if unicodedata.normalize("NFC", example) != example or re.search(r'[\\\x00-\x1f\x7f*?<>|":]', example):
+        raise _bad(template, "it holds letters that not every storage takes")
+
+
+def _bad(template: str, why: str) -> ApimartInvalidRequestError:
+    return ApimartInvalidRequestError(f"The filename {template!r} can't be used: {why}. Nothing was fetched")
