@@ -80,10 +80,11 @@ class Outcome:
 
     def __str__(self) -> str:
         scenario = self.scenario
+        counts = f"{scenario.tasks:>6}{self.billed:>8}{self.delivered:>11}{self.uploaded:>10}"
         return (
             f"{scenario.point:<32}{'deferred' if scenario.deferrable else 'waiting':<10}"
             f"{_kind(scenario):<8}{'yes' if self.killed else 'NO':<8}"
-            f"{scenario.tasks:>6}{self.billed:>8}{self.delivered:>11}{self.uploaded:>10}   {'holds' if self.holds else 'BROKEN'}"
+            f"{counts}   {'holds' if self.holds else 'BROKEN'}"
         )
 
 
@@ -93,7 +94,9 @@ def _kind(scenario: Scenario) -> str:
     return "mapped" if scenario.mapped else "single"
 
 
-HEADER = f"{'killed at':<32}{'mode':<10}{'kind':<8}{'killed':<8}{'tasks':>6}{'billed':>8}{'delivered':>11}{'uploaded':>10}"
+HEADER = (
+    f"{'killed at':<32}{'mode':<10}{'kind':<8}{'killed':<8}{'tasks':>6}{'billed':>8}{'delivered':>11}{'uploaded':>10}"
+)
 
 
 def all_scenarios() -> Iterator[Scenario]:

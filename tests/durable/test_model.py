@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,7 +29,10 @@ from airflow_provider_apimart.api.waiting import Wait, look_patiently
 from airflow_provider_apimart.durable.identity import PaidRequest, TaskIdentity, key_scope
 from airflow_provider_apimart.durable.paid_once import PaidOnce
 from airflow_provider_apimart.durable.store import RECORD_KEY, RecordStore
+from airflow_provider_apimart.durable.uploads import StoredUploads
+from airflow_provider_apimart.hooks.reference_files import ReferenceFiles
 from airflow_provider_apimart.sandbox import Fault, Sandbox, SandboxSettings
+from tests.lab.references import write_references
 
 QUICK = RetryPolicy(tries=3, unknown_tries=2, first=0.0, longest=0.0)
 FAULTS = (
@@ -116,7 +120,9 @@ class PaidGenerations(RuleBasedStateMachine):
     """
 
     sandbox: Sandbox
+    folder: Path
     store_is_there = True
+    bodies_differ = False
     faults_on: tuple[str, ...] = ("submit", "status")
 
     def __init__(self) -> None:
@@ -132,16 +138,22 @@ class PaidGenerations(RuleBasedStateMachine):
         self.delivered: list[str] = []
         self.ended: str | None = None
 
-    def _paid_once(self, process: Process) -> PaidOnce:
+    def _request(self) -> PaidRequest:
         payload: Mapping[str, Any] = {"model": "gemini-2.5-flash-image-preview", "prompt": self.prompt}
+        return PaidRequest("apimart_default", Modality.IMAGE, payload)
+
+    def _paid_once(self, process: Process) -> PaidOnce:
+        store = Store(self.rows, process) if self.store_is_there else None
         return PaidOnce(
             task=TaskIdentity("dag", "run", "task", -1, self.marker),
-            request=PaidRequest("apimart_default", Modality.IMAGE, payload),
-            store=RecordStore(Store(self.rows, process) if self.store_is_there else None),
+            request=self._request(),
+            store=RecordStore(store),
+            uploads=StoredUploads(store),
             key_scope=key_scope(self.sandbox.base_url, self.sandbox.api_key),
             routes=self.routes,
             submit_policy=QUICK,
             look_policy=QUICK,
+            upload_policy=QUICK,
         )
 
     def _try(self, process: Process, patient: bool) -> str:
@@ -245,7 +257,11 @@ class PaidGenerations(RuleBasedStateMachine):
         assert self.sandbox.billed <= self.permitted
         if self.ended == "delivered":
             self._nothing_is_out_of_reach()
+        assert self.bodies_differ or not self._a_key_came_with_another_body()
         self.transport.session.close()
+
+    def _a_key_came_with_another_body(self) -> bool:
+        return any((seen.status, seen.fault) == (409, None) for seen in self.sandbox.requests)
 
     def _nothing_is_out_of_reach(self) -> None:
         kept = [generation for generation in self.sandbox.generations if not generation.refunded]
@@ -259,6 +275,28 @@ class PaidGenerationsWithoutStore(PaidGenerations):
     """The same below Airflow 3.3, where every clear may pay anew, also that of a running task."""
 
     store_is_there = False
+
+
+class PaidGenerationsWithFiles(PaidGenerations):
+    """The same with files as references: each upload has another URL, and nothing of that may cost anything."""
+
+    faults_on = ("submit", "status", "upload")
+
+    def _request(self) -> PaidRequest:
+        references = write_references(self.folder)
+        payload = {
+            "model": "gemini-2.5-flash-image-preview",
+            "prompt": self.prompt,
+            "image_urls": [references["reference"], {"url": references["other"]}],
+        }
+        return ReferenceFiles().request("apimart_default", Modality.IMAGE, payload)
+
+
+class PaidGenerationsWithFilesWithoutStore(PaidGenerationsWithFiles):
+    """The same below Airflow 3.3, where a retry after a submit stops, and a clear after that is a decision to pay."""
+
+    store_is_there = False
+    bodies_differ = True
 
 
 class PaidGenerationsWithoutKey(PaidGenerations):
@@ -276,8 +314,17 @@ class PaidGenerationsWithoutKey(PaidGenerations):
             self.permitted += 1
 
 
-@pytest.mark.parametrize("machine", [PaidGenerations, PaidGenerationsWithoutStore, PaidGenerationsWithoutKey])
-def test_billed_never_exceeds_what_people_asked_for(machine: type[PaidGenerations]) -> None:
+@pytest.mark.parametrize(
+    "machine",
+    [
+        PaidGenerations,
+        PaidGenerationsWithoutStore,
+        PaidGenerationsWithFiles,
+        PaidGenerationsWithFilesWithoutStore,
+        PaidGenerationsWithoutKey,
+    ],
+)
+def test_billed_never_exceeds_what_people_asked_for(machine: type[PaidGenerations], tmp_path: Path) -> None:
     long = os.environ.get("APIMART_SWEEP") == "1"
     effort = settings(
         max_examples=600 if long else 60,
@@ -288,6 +335,7 @@ def test_billed_never_exceeds_what_people_asked_for(machine: type[PaidGeneration
     )
     with Sandbox(SandboxSettings(seconds=FOREVER, jitter=0, kept_requests=100, balance=None)) as sandbox:
         machine.sandbox = sandbox
+        machine.folder = tmp_path
         machine.TestCase.settings = effort
         result = machine.TestCase("runTest").run()
     assert result is not None

@@ -1,0 +1,303 @@
+"""Files as references, over real HTTP: each content is uploaded once, and no upload makes the same work another."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
+from airflow_provider_apimart.api.contract import IDEMPOTENCY_KEY_LIFETIME, UPLOAD_LIFETIME, Modality
+from airflow_provider_apimart.api.requests_transport import RequestsTransport
+from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.api.settings import ClientSettings
+from airflow_provider_apimart.durable.identity import PaidRequest, TaskIdentity, key_scope
+from airflow_provider_apimart.durable.paid_once import PaidOnce
+from airflow_provider_apimart.durable.record import record_from_json
+from airflow_provider_apimart.durable.store import RECORD_KEY, RecordStore
+from airflow_provider_apimart.durable.uploads import (
+    UPLOADS_KEY,
+    KeptUpload,
+    StoredUploads,
+    UploadRegistry,
+    upload_unless_kept,
+)
+from airflow_provider_apimart.hooks.reference_files import ReferenceFiles
+from airflow_provider_apimart.sandbox import Fault, Sandbox
+from tests.lab.references import PNG, write_references
+
+HOUR = 3600.0
+ONCE = RetryPolicy(tries=1, unknown_tries=1, first=0.0, longest=0.0)
+
+
+class Store:
+    """Airflow's state store: values are JSON."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, str] = {}
+
+    def get(self, key: str) -> Any:
+        return json.loads(self.rows[key]) if key in self.rows else None
+
+    def set(self, key: str, value: Any) -> None:
+        self.rows[key] = json.dumps(value)
+
+
+class Task:
+    """
+    A task instance that pays for one generation with two references.
+
+    :param store: What survives its tries, ``None`` for nothing.
+    """
+
+    def __init__(self, sandbox: Sandbox, folder: Path, store: Store | None, item: str | None = None) -> None:
+        self.sandbox = sandbox
+        self.references = write_references(folder)
+        self.store = store
+        self.item = item
+        self.marker = 3
+        self.transport = RequestsTransport(ClientSettings(sandbox.api_key, sandbox.base_url))
+
+    def request(self) -> PaidRequest:
+        references = [self.references["reference"], self.references["same"], {"url": self.references["other"]}]
+        payload = {"model": "gemini-2.5-flash-image-preview", "prompt": "a cat", "image_urls": references}
+        return ReferenceFiles().request("apimart_default", Modality.IMAGE, payload)
+
+    def paid_once(self, uploads: UploadRegistry | None = None, request: PaidRequest | None = None) -> PaidOnce:
+        ahead: Callable[[], float] = self.sandbox.server.clock.now
+        return PaidOnce(
+            task=TaskIdentity("dag", "run", "task", -1, self.marker, self.item),
+            request=request or self.request(),
+            store=RecordStore(self.store),
+            uploads=uploads or StoredUploads(self.store),
+            key_scope=key_scope(self.sandbox.base_url, self.sandbox.api_key),
+            submit_policy=ONCE,
+            look_policy=ONCE,
+            upload_policy=ONCE,
+            clock=ahead,
+        )
+
+    def run(self, uploads: UploadRegistry | None = None, request: PaidRequest | None = None) -> str | None:
+        """Let one try run, as a process of its own does."""
+        return self.transport.hold(self.paid_once(uploads, request).obtain()).generation_id
+
+    def clear(self) -> None:
+        self.marker += 4
+
+    @property
+    def bodies(self) -> list[Any]:
+        return [request.payload for request in self.sandbox.requests if request.route == "submit"]
+
+
+@pytest.fixture
+def task(sandbox: Sandbox, tmp_path: Path) -> Iterator[Task]:
+    task = Task(sandbox, tmp_path, Store())
+    yield task
+    task.transport.session.close()
+
+
+@pytest.fixture
+def forgetful(sandbox: Sandbox, tmp_path: Path) -> Iterator[Task]:
+    """Provide a task instance as Airflow below 3.3 has it."""
+    task = Task(sandbox, tmp_path, None)
+    yield task
+    task.transport.session.close()
+
+
+def test_each_content_is_uploaded_once_and_its_url_sent(sandbox: Sandbox, task: Task) -> None:
+    task.run()
+    first, same, other = task.bodies[0]["image_urls"]
+    assert first == same != other["url"]
+    assert sandbox.uploaded == 2
+    sandbox.complete_all()
+    assert sandbox.generations[0].status == "completed"
+
+
+def test_a_lost_answer_is_followed_by_the_identical_body(sandbox: Sandbox, task: Task) -> None:
+    sandbox.inject(Fault("lost_answer"))
+    with pytest.raises(errors.ApimartUnknownOutcomeError):
+        task.run()
+    task.run()
+    first, second = task.bodies
+    assert first == second
+    assert (sandbox.billed, sandbox.uploaded) == (1, 2)
+
+
+def test_a_repetition_is_identical_whatever_the_registry_has_by_then(sandbox: Sandbox, task: Task) -> None:
+    """The URLs that were sent stand in the record; a registry that others write to may have newer ones."""
+    sandbox.inject(Fault("lost_answer"))
+    with pytest.raises(errors.ApimartUnknownOutcomeError):
+        task.run()
+    others = StoredUploads(None)
+    for file in task.request().files.values():
+        others.put(file.sha256, KeptUpload("https://elsewhere.example/1.png", 1e12))
+    task.run(others)
+    task.run(StoredUploads(None))
+    assert task.bodies[0] == task.bodies[1]
+    assert (sandbox.billed, sandbox.uploaded) == (1, 2)
+
+
+def test_a_repetition_on_the_last_minute_of_its_key_finds_its_uploads_alive(sandbox: Sandbox, task: Task) -> None:
+    """The upload is as old as one may be that serves a submit, and that submit never arrived."""
+    uploads = StoredUploads(task.store)
+    sandbox.inject(Fault("bad_gateway", when="before"))
+    for file in task.request().files.values():
+        task.transport.hold(upload_unless_kept(file, uploads, ONCE, sandbox.server.clock.now))
+    sandbox.advance(47 * HOUR - 60)
+    with pytest.raises(errors.ApimartUnknownOutcomeError):
+        task.run()
+    sandbox.advance(24 * HOUR - 60)
+    task.run()
+    sandbox.complete_all()
+    assert task.bodies[0] == task.bodies[1]
+    assert sandbox.generations[0].status == "completed"
+    assert (sandbox.billed, sandbox.uploaded) == (1, 2)
+
+
+def test_an_upload_serves_a_submit_only_if_it_outlives_the_key() -> None:
+    made = 1_000_000.0
+    upload = KeptUpload("https://u/1", made + UPLOAD_LIFETIME.total_seconds())
+    assert upload.serves_a_submit(made + 47 * HOUR)
+    assert not upload.serves_a_submit(made + 47 * HOUR + 1)
+    assert made + 47 * HOUR + IDEMPOTENCY_KEY_LIFETIME.total_seconds() < upload.expires_at
+
+
+@pytest.mark.parametrize(("hours", "uploaded"), [(46.9, 2), (47.1, 4), (72.1, 4)])
+def test_an_upload_that_is_nearly_over_is_repeated_for_a_new_submit(
+    sandbox: Sandbox, task: Task, hours: float, uploaded: int
+) -> None:
+    sandbox.configure(task_retention=100 * HOUR)
+    sandbox.fail(str(task.run()))
+    sandbox.advance(hours * HOUR)
+    task.run()
+    sandbox.complete_all()
+    assert [generation.status for generation in sandbox.generations] == ["failed", "completed"]
+    assert (sandbox.billed, sandbox.uploaded) == (1, uploaded)
+
+
+def test_a_generation_that_exists_is_taken_up_without_an_upload(sandbox: Sandbox, task: Task) -> None:
+    made = task.run()
+    sandbox.advance(71 * HOUR)
+    assert task.run() == made
+    assert (sandbox.billed, sandbox.uploaded) == (1, 2)
+
+
+def test_a_generation_that_failed_is_made_anew_with_the_same_uploads(sandbox: Sandbox, task: Task) -> None:
+    sandbox.fail(str(task.run()))
+    task.run()
+    assert task.bodies[0] == task.bodies[1]
+    assert (sandbox.accepted, sandbox.billed, sandbox.uploaded) == (2, 1, 2)
+
+
+def test_a_changed_content_is_another_input(sandbox: Sandbox, task: Task, caplog: pytest.LogCaptureFixture) -> None:
+    left_behind = task.run()
+    Path(task.references["other"]).write_bytes(PNG + b"a dog")
+    assert task.run() != left_behind
+    assert sandbox.uploaded == 3
+    assert f"Generation {left_behind} is left behind" in caplog.text
+
+
+def test_a_content_that_changes_while_the_task_runs_is_never_paid_for(sandbox: Sandbox, task: Task) -> None:
+    request = task.request()
+    Path(task.references["other"]).write_bytes(PNG + b"a pig")
+    with pytest.raises(errors.ApimartError, match="was changed while the task ran") as raised:
+        task.run(request=request)
+    assert not isinstance(raised.value, errors.AirflowFailException)
+    assert sandbox.accepted == 0
+    task.run()
+    assert sandbox.billed == 1
+
+
+@pytest.mark.parametrize("trouble", ["server_error", "rate_limited", "lost_answer"])
+def test_an_upload_that_failed_is_tried_again(sandbox: Sandbox, task: Task, trouble: str) -> None:
+    sandbox.inject(Fault(trouble, on="upload", retry_after=0.0))
+    paid = replace(task.paid_once(), upload_policy=RetryPolicy(tries=3, first=0.0, longest=0.0))
+    task.transport.hold(paid.obtain())
+    assert sandbox.billed == 1
+
+
+def test_an_upload_that_was_given_up_costs_nothing(sandbox: Sandbox, task: Task) -> None:
+    sandbox.inject(Fault("server_error", on="upload"))
+    with pytest.raises(errors.ApimartServerError):
+        task.run()
+    assert sandbox.accepted == 0
+    task.run()
+    assert sandbox.billed == 1
+
+
+def test_without_a_store_a_retry_after_a_submit_stops_and_a_person_decides(sandbox: Sandbox, forgetful: Task) -> None:
+    forgetful.run()
+    with pytest.raises(errors.ApimartIndeterminateOutcomeError) as raised:
+        forgetful.run()
+    assert "other uploads of the same files" in str(raised.value)
+    assert "ApimartUploadImageOperator" in str(raised.value)
+    assert isinstance(raised.value, errors.AirflowFailException)
+    assert sandbox.billed == 1
+    forgetful.clear()
+    forgetful.run()
+    assert sandbox.billed == 2
+
+
+def test_without_a_store_a_retry_of_a_submit_that_never_arrived_delivers(sandbox: Sandbox, forgetful: Task) -> None:
+    sandbox.inject(Fault("closed_before_reading"))
+    with pytest.raises(errors.ApimartUnknownOutcomeError):
+        forgetful.run()
+    forgetful.run()
+    assert sandbox.billed == 1
+
+
+def test_tries_that_live_at_once_are_billed_once(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The first was thought dead. Both may have uploaded; one of them may be refused, and none pays again."""
+    store = Store()
+    tasks = [Task(sandbox, tmp_path, store) for _ in range(2)]
+
+    def outcome(task: Task) -> str | None:
+        try:
+            return task.run()
+        except errors.ApimartIndeterminateOutcomeError:
+            return None
+
+    with ThreadPoolExecutor(2) as pool:
+        ids = set(pool.map(outcome, tasks))
+    assert sandbox.billed == 1
+    assert sandbox.generations[0].generation_id in ids
+
+
+def test_many_items_share_a_registry_in_one_event_loop(sandbox: Sandbox, tmp_path: Path) -> None:
+    tasks = [Task(sandbox, tmp_path, Store(), item=str(number)) for number in range(20)]
+    uploads = StoredUploads(None)
+
+    async def run() -> None:
+        async with AiohttpTransport(ClientSettings(sandbox.api_key, sandbox.base_url)) as transport:
+            for file in tasks[0].request().files.values():
+                await transport.hold(upload_unless_kept(file, uploads, ONCE, sandbox.server.clock.now))
+            await asyncio.gather(*(transport.hold(task.paid_once(uploads).obtain()) for task in tasks))
+
+    asyncio.run(run())
+    assert (sandbox.billed, sandbox.uploaded) == (20, 2)
+
+
+def test_what_is_kept_is_small_plain_json(task: Task) -> None:
+    assert task.store is not None
+    task.run()
+    digests = {file.sha256 for file in task.request().files.values()}
+    kept = task.store.get(UPLOADS_KEY)
+    assert kept.keys() == digests
+    assert all(each.keys() == {"url", "expires_at"} for each in kept.values())
+    assert task.store.get(RECORD_KEY)["uploads"].keys() == {f"sha256:{digest}" for digest in digests}
+
+
+def test_a_record_of_before_files_could_be_named_is_read(task: Task) -> None:
+    assert task.store is not None
+    task.run()
+    older = {name: value for name, value in task.store.get(RECORD_KEY).items() if name != "uploads"}
+    record = record_from_json(older)
+    assert record is not None
+    assert record.uploads == {}
