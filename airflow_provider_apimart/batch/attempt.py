@@ -89,7 +89,7 @@ async def _run(
     plan: BatchPlan, settings: ClientSettings, journal: Journal, save: Save | None
 ) -> tuple[BatchRun, Ledger]:
     earlier = await asyncio.to_thread(journal.load)
-    ledger = Ledger(plan.items, earlier, journal.note, plan.task.clear_marker)
+    ledger = Ledger(plan.items, earlier, journal.note, plan.task.clear_marker, plan.started_at)
     async with AiohttpTransport(settings) as transport:
         run = BatchRun(plan, ledger, journal, transport, save)
         await run.run()

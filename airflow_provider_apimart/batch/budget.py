@@ -38,13 +38,13 @@ class Budget:
         self.spent = Decimal(0)
         self._prices: dict[Hashable, Decimal] = {}
         self._in_flight: dict[str, tuple[Hashable, Decimal]] = {}
-        self._priceless = False
+        self._untold = False
 
     def admits(self, kind: Hashable) -> Admission:
         """Return whether an item of some kind may be submitted now."""
         if self.limit is None:
             return Admission.GO
-        if self._priceless or self.spent >= self.limit:
+        if self.is_blind or self.spent >= self.limit:
             return Admission.STOP
         if kind not in self._prices and any(other not in self._prices for other, _ in self._in_flight.values()):
             return Admission.WAIT
@@ -76,24 +76,31 @@ class Budget:
         """
         reserved = self._in_flight.pop(item_id, (kind, self._price(kind)))[1]
         if cost is None:
-            # A limit can't be kept where nothing is ever said of prices.
-            self._priceless = not self._prices
+            self._untold = True
             self.spent += reserved
             return
         self.spent += cost
         self._prices[kind] = max(cost, self._prices.get(kind, cost))
 
-    def spend(self, cost: Decimal) -> None:
-        """Note what was spent before."""
-        self.spent += cost
+    def spend(self, cost: Decimal | None) -> None:
+        """
+        Note what was spent before, on what isn't asked for any more.
+
+        :param cost: US dollars; ``None`` where that isn't known, which counts as the highest price.
+        """
+        self.spent += self._highest_price if cost is None else cost
 
     @property
     def is_blind(self) -> bool:
         """Whether APIMart tells no prices, so that the limit can't be kept."""
-        return self._priceless
+        return self._untold and not self._prices
+
+    @property
+    def _highest_price(self) -> Decimal:
+        return max(self._prices.values(), default=Decimal(0))
 
     def _price(self, kind: Hashable) -> Decimal:
-        return self._prices.get(kind, max(self._prices.values(), default=Decimal(0)))
+        return self._prices.get(kind, self._highest_price)
 
 
 # What a request says in these doesn't change its price.

@@ -11,6 +11,9 @@ from airflow_provider_apimart.api.json_values import plain
 from airflow_provider_apimart.batch.ledger import ItemStatus, LedgerEntry
 from airflow_provider_apimart.batch.outcome import Tally, describe
 
+# URLs that a browser would run rather than show.
+_EXECUTABLE = frozenset({"javascript", "vbscript", "data"})
+
 _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.4 system-ui, sans-serif; }
 body { margin: 2rem; }
@@ -73,6 +76,8 @@ def _relative(uri: str, folder: str) -> str:
 
 
 def _element(kind: str, source: str) -> str:
+    if source.partition(":")[0].lower().strip() in _EXECUTABLE:
+        return ""
     source = escape(source)
     if kind.startswith("video"):
         return f'<video src="{source}" controls preload="none"></video>'

@@ -94,7 +94,8 @@ def read_items(written: Iterable[object], shared: Shared) -> list[BatchItem]:
 
 def parse_lines(text: str) -> Iterator[object]:
     """Return what the lines of a JSON Lines text hold; empty lines hold nothing."""
-    for number, line in enumerate(text.splitlines(), 1):
+    # Not splitlines(): it splits at characters that may stand inside of a JSON string.
+    for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
                 yield json.loads(line)
@@ -128,12 +129,30 @@ def _item(written: object, position: int, shared: Shared) -> BatchItem:
     if not isinstance(written, Mapping):
         raise _WrongItemError(f"is {type(written).__name__}, not an object with a prompt or other fields")
     fields = dict(written)
+    _check_names(fields)
     name = _id(fields.pop("id", None), position)
     modality = _modality(fields.pop("modality", None), shared)
     parameters = _parameters(fields.pop("parameters", None), fields, shared)
     arguments = {name: value for name, value in shared.arguments.items() if name not in parameters} | fields
+    if isinstance(arguments.get("image_urls"), str):
+        arguments["image_urls"] = [arguments["image_urls"]]
     payload = build_payload(arguments, parameters, with_files=shared.request is not None)
-    return BatchItem(name, position, (shared.request or PaidRequest)(shared.account, modality, payload))
+    request = (shared.request or PaidRequest)(shared.account, modality, payload)
+    _check_text(request.payload)
+    return BatchItem(name, position, request)
+
+
+def _check_names(names: Iterable[object]) -> None:
+    if wrong := [name for name in names if not isinstance(name, str)]:
+        raise _WrongItemError(f"has the field name {wrong[0]!r}, which is {type(wrong[0]).__name__} and no text")
+
+
+def _check_text(payload: Mapping[str, Any]) -> None:
+    try:
+        json.dumps(payload, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = error.object[error.start]
+        raise _WrongItemError(f"holds {half!r}, half a character that can't be written in UTF-8") from error
 
 
 def _id(value: object, position: int) -> str:
@@ -148,9 +167,9 @@ def _id(value: object, position: int) -> str:
 def _modality(value: object, shared: Shared) -> Modality:
     if value is None:
         return shared.modality
-    if value not in set(Modality):
+    if not isinstance(value, str) or value not in set(Modality):
         raise _WrongItemError(f"has the modality {value!r}; it is one of {', '.join(Modality)}")
-    return Modality(str(value))
+    return Modality(value)
 
 
 def _parameters(value: object, fields: Mapping[str, Any], shared: Shared) -> dict[str, Any]:

@@ -142,9 +142,9 @@ class Journal:
 
     def _earlier(self) -> Iterator[LedgerEntry]:
         if self.ledger.exists():
-            yield from read_lines(self.ledger.read_text())
+            yield from read_lines(self.ledger.read_text(encoding="utf-8"))
         for name in self._names:
-            yield from read_lines((self._segments / name).read_text())
+            yield from read_lines((self._segments / name).read_text(encoding="utf-8"))
 
 
 def read_lines(text: str) -> Iterator[LedgerEntry]:
@@ -153,7 +153,8 @@ def read_lines(text: str) -> Iterator[LedgerEntry]:
 
     :raises ValueError: If a line but the last can't be read; the last may have been cut off by a crash.
     """
-    lines = text.splitlines()
+    # Not splitlines(): it splits at characters that may stand inside of a JSON string.
+    lines = text.removesuffix("\n").split("\n") if text else []
     for number, line in enumerate(lines, 1):
         try:
             yield entry_from_json(json.loads(line))

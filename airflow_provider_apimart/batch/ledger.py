@@ -60,6 +60,7 @@ class LedgerEntry:
     :param completed: When APIMart finished it.
     :param saved: When its files lay in the destination.
     :param clear_marker: ``ti.max_tries`` when it got its status.
+    :param tried_at: When the try began in which it got into trouble, Unix time. That try leaves it alone.
     :param earlier: Generations of this item's id that another input has replaced, with their cost and files.
     :param submission: The record of its submit; see :class:`~airflow_provider_apimart.durable.record.SubmissionRecord`.
     :param revision: Which of two lines of one item is the newer.
@@ -80,6 +81,7 @@ class LedgerEntry:
     completed: str | None = None
     saved: str | None = None
     clear_marker: int | None = None
+    tried_at: float | None = None
     earlier: JsonObjects = ()
     submission: Mapping[str, Any] | None = field(default=None, repr=False)
     revision: int = 0
@@ -90,10 +92,19 @@ class LedgerEntry:
         return len(self.files) >= len(self.outputs)
 
     @property
+    def is_paid(self) -> bool:
+        """Whether its generation was or may have been charged, as far as is known."""
+        return self.status in (ItemStatus.UNKNOWN, ItemStatus.RUNNING, ItemStatus.COMPLETED)
+
+    @property
+    def earlier_costs(self) -> list[Decimal | None]:
+        """US dollars for each generation that another input has replaced, ``None`` where that isn't known."""
+        return [money(each.get("cost")) for each in self.earlier]
+
+    @property
     def total_cost(self) -> Decimal:
-        """US dollars that were paid under this id, earlier generations included."""
-        before = (money(each.get("cost")) or Decimal(0) for each in self.earlier)
-        return sum(before, self.cost or Decimal(0))
+        """US dollars that are known to be paid under this id, earlier generations included."""
+        return sum((cost for cost in self.earlier_costs if cost), self.cost or Decimal(0))
 
     def generation(self) -> Generation:
         """Return the generation as far as the line tells."""
@@ -139,6 +150,7 @@ class Ledger:
     :param earlier: What earlier tries have written, perhaps about items that aren't asked for any more.
     :param on_change: Called with every new line.
     :param clear_marker: ``ti.max_tries`` of this try.
+    :param started_at: Unix time at which this try began. It survives the waits in the triggerer.
     """
 
     def __init__(
@@ -147,9 +159,11 @@ class Ledger:
         earlier: Mapping[str, LedgerEntry],
         on_change: Callable[[LedgerEntry], None],
         clear_marker: int,
+        started_at: float,
     ) -> None:
         self._on_change = on_change
         self._clear_marker = clear_marker
+        self._started_at = started_at
         self._entries = {item.id: _taken_over(item, earlier.get(item.id)) for item in items}
         self.left_behind = [entry for name, entry in earlier.items() if name not in self._entries]
         for name, entry in self._entries.items():
@@ -182,6 +196,10 @@ class Ledger:
                 return Todo.SAVE if saves and not entry.is_saved else Todo.NOTHING
             case ItemStatus.MODERATED if entry.clear_marker == self._clear_marker:
                 return Todo.NOTHING
+            case ItemStatus.NOT_SUBMITTED:
+                return Todo.SUBMIT
+            case _ if entry.tried_at == self._started_at:
+                return Todo.NOTHING
             case ItemStatus.RUNNING | ItemStatus.UNKNOWN:
                 return Todo.TAKE_UP
         return Todo.SUBMIT
@@ -196,14 +214,16 @@ class Ledger:
             generation_id=generation.generation_id,
             reason=None,
             outputs=told["outputs"],
-            cost=generation.cost,
+            # What is told of a running one is reserved, and given back should it fail.
+            cost=generation.cost if completed else None,
             completed=told["completed"] or (_now() if completed else None),
             clear_marker=self._clear_marker,
+            tried_at=None,
         )
 
     def note_trouble(self, item_id: str, status: ItemStatus, reason: str) -> None:
         """Write why an item isn't completed, or isn't saved."""
-        self.change(item_id, status=status, reason=reason, clear_marker=self._clear_marker)
+        self.change(item_id, status=status, reason=reason, clear_marker=self._clear_marker, tried_at=self._started_at)
 
     def note_files(self, item_id: str, files: JsonObjects) -> None:
         """Write where an item's outputs lie."""
@@ -237,6 +257,7 @@ class LedgerSlot:
             submission=value,
             status=_STATUS_OF_RECORD[RecordState(value["state"])],
             generation_id=generation.get("generation_id"),
+            tried_at=None,
             submitted=datetime.fromtimestamp(value["recorded_at"], UTC).isoformat(timespec="seconds"),
         )
 
@@ -261,11 +282,20 @@ def _taken_over(item: BatchItem, entry: LedgerEntry | None) -> LedgerEntry:
     )
     if entry is None:
         return fresh
+    revision = entry.revision + 1
     if (entry.submission or {}).get("fingerprint") in (None, item.request.fingerprint):
-        return entry if entry.position == item.position else replace(entry, position=item.position)
+        asked = {name: getattr(fresh, name) for name in ("position", "modality", "model", "prompt")}
+        is_same = all(getattr(entry, name) == value for name, value in asked.items())
+        return entry if is_same else replace(entry, **asked, revision=revision)
     # The record stays, so that the protocol tells what is left behind.
-    replaced = {"generation_id": entry.generation_id, "cost": plain(entry.cost), "files": entry.files}
-    return replace(fresh, earlier=(*entry.earlier, replaced), submission=entry.submission, revision=entry.revision)
+    return replace(fresh, earlier=_with_replaced(entry), submission=entry.submission, revision=revision)
+
+
+def _with_replaced(entry: LedgerEntry) -> JsonObjects:
+    if not entry.is_paid:
+        return entry.earlier
+    told = {"generation_id": entry.generation_id, "status": entry.status.value, "cost": plain(entry.cost)}
+    return (*entry.earlier, {**told, "files": list(entry.files)})
 
 
 def _now() -> str:

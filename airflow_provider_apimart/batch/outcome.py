@@ -102,7 +102,7 @@ class MaxFailures:
 
 
 # What a retry of the task may mend.
-_PASSING = (ItemStatus.UNKNOWN, ItemStatus.RUNNING, ItemStatus.FAILED)
+_PASSING = (ItemStatus.UNKNOWN, ItemStatus.RUNNING, ItemStatus.FAILED, ItemStatus.NOT_SUBMITTED)
 
 
 def conclude(

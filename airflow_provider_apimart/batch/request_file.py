@@ -19,7 +19,7 @@ def read_request_file(uri: str | ObjectStoragePath) -> Iterator[object]:
     :raises ApimartInvalidRequestError: If it can't be read. Nothing was sent.
     """
     try:
-        text = ObjectStoragePath(uri).read_text(encoding="utf-8")
+        text = ObjectStoragePath(uri).read_text(encoding="utf-8-sig")
     except Exception as error:
         # Any error: the storage libraries raise what they like.
         raise ApimartInvalidRequestError(

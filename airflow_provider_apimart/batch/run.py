@@ -7,15 +7,15 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
 from airflow_provider_apimart.api.experience import Experience
 from airflow_provider_apimart.api.generation import Generation
 from airflow_provider_apimart.api.json_values import JsonObject
-from airflow_provider_apimart.api.waiting import Wait, conclude, wait_until_final
+from airflow_provider_apimart.api.waiting import Decision, Verdict, Wait, conclude, look_patiently, wait_until_final
 from airflow_provider_apimart.batch.budget import Admission, Budget, price_kind
 from airflow_provider_apimart.batch.items import BatchItem
 from airflow_provider_apimart.batch.journal import Journal
@@ -114,24 +114,25 @@ class BatchRun:
                 yield item, todo
 
     def _account_for_earlier_tries(self) -> None:
-        self._budget.spend(sum((entry.total_cost for entry in self._ledger.left_behind), Decimal(0)))
-        for item in self._plan.items:
-            entry = self._ledger[item.id]
+        entries = [self._ledger[item.id] for item in self._plan.items]
+        for item, entry in zip(self._plan.items, entries, strict=True):
             if entry.status is ItemStatus.COMPLETED:
-                self._budget.spend(entry.total_cost - (entry.cost or 0))
                 self._budget.settle(item.id, self._kind(item), entry.cost)
-            else:
-                self._budget.spend(entry.total_cost)
-        for item, todo in self._todos():
-            if todo is Todo.TAKE_UP:
+        # Prices are known from here on, as far as they will be: what hasn't told its own counts with the highest.
+        for item, entry in zip(self._plan.items, entries, strict=True):
+            if entry.is_paid and entry.status is not ItemStatus.COMPLETED:
                 self._budget.reserve(item.id, self._kind(item))
+        replaced = [cost for entry in (*entries, *self._ledger.left_behind) for cost in entry.earlier_costs]
+        dropped = [entry.cost for entry in self._ledger.left_behind if entry.is_paid]
+        for cost in (*replaced, *dropped):
+            self._budget.spend(cost)
 
     def _kind(self, item: BatchItem) -> object:
         return self._kinds.get(item.id)
 
     async def _may_start(self, item: BatchItem, todo: Todo) -> bool:
         """Wait until an item may be begun, and return whether it may."""
-        if todo is Todo.TAKE_UP and self._stays_parked(item):
+        if self._is_parked(item) and self._ledger[item.id].generation_id not in (self._plan.finished or ()):
             self._in_flight.add(item.id)
             return False
         while True:
@@ -145,9 +146,9 @@ class BatchRun:
                 return False
             await self._something_settles()
 
-    def _stays_parked(self, item: BatchItem) -> bool:
-        finished = self._plan.finished
-        return finished is not None and self._ledger[item.id].generation_id not in finished
+    def _is_parked(self, item: BatchItem) -> bool:
+        """Whether the triggerer has waited for an item."""
+        return self._plan.finished is not None and self._ledger[item.id].status is ItemStatus.RUNNING
 
     def _admission(self, item: BatchItem, todo: Todo) -> Admission:
         if todo is Todo.SAVE:
@@ -212,6 +213,8 @@ class BatchRun:
 
     async def _generation(self, item: BatchItem) -> Generation | None:
         """Return an item's finished generation, or ``None`` if it is left to the triggerer."""
+        if self._is_parked(item):
+            return await self._parked_generation(item)
         generation = await self._transport.hold(self._paid(item).obtain(), before_post=self._journal.flush)
         self._ledger.note_generation(item.id, generation)
         if generation.status.is_final:
@@ -220,8 +223,18 @@ class BatchRun:
         if self._plan.parks and not wait.is_over(time.time()):
             return None
         conversation = wait_until_final(wait, self._experience, policy=self._plan.look_policy)
-        decision = await self._transport.hold(conversation)
-        generation = conclude(decision.to_event(), generation.generation_id)
+        return self._concluded(item, await self._transport.hold(conversation))
+
+    async def _parked_generation(self, item: BatchItem) -> Generation | None:
+        """Do as :meth:`_generation` where this try has submitted: a failure is this try's, and isn't made up for."""
+        wait = self._wait(item)
+        policy = replace(self._plan.look_policy, tolerates_missing=True)
+        seen = await self._transport.hold(look_patiently(wait, self._experience.routes, policy))
+        decision = wait.decide(seen, time.time())
+        return None if decision.verdict is Verdict.LOOK_AGAIN else self._concluded(item, decision)
+
+    def _concluded(self, item: BatchItem, decision: Decision) -> Generation:
+        generation = conclude(decision.to_event(), self._ledger[item.id].generation_id)
         self._ledger.note_generation(item.id, generation)
         return generation
 
@@ -275,14 +288,15 @@ class BatchRun:
 
     def _status_after(self, item: BatchItem, error: errors.ApimartError) -> ItemStatus:
         entry = self._ledger[item.id]
-        if entry.status is ItemStatus.COMPLETED:
-            return ItemStatus.COMPLETED
+        if entry.status in (ItemStatus.COMPLETED, ItemStatus.UNKNOWN):
+            # An unknown outcome stays one whatever kept its repetition from being sent.
+            return entry.status
         match error:
             case errors.ApimartModerationError():
                 return ItemStatus.MODERATED
             case errors.ApimartGenerationFailedError():
                 return ItemStatus.FAILED
-            case errors.ApimartUnknownOutcomeError() | errors.ApimartGenerationNotFoundError():
+            case errors.ApimartGenerationNotFoundError():
                 return ItemStatus.UNKNOWN
         if entry.generation_id is not None:
             return ItemStatus.RUNNING

@@ -258,8 +258,6 @@ class ApimartBatchGenerationOperator(BaseOperator):
         from airflow_provider_apimart.hooks.reference_files import ReferenceFiles
 
         arguments = {name: getattr(self, name) for name in self.shared_fields}
-        if isinstance(self.image_urls, str):
-            arguments["image_urls"] = [self.image_urls]
         shared = Shared(
             self.apimart_conn_id,
             Modality(self.modality),
