@@ -21,11 +21,13 @@ EXAMPLES = {
     "example_apimart_mapped_prompts": 3,
     "example_apimart_hook_in_task": 1,
     "example_apimart_retry_policy": 1,
+    "example_apimart_local_references": 1,
 }
 ENDINGS = {
     "example_apimart_image_to_image": [".png"],
     "example_apimart_text_to_video": [".mp4"],
     "example_apimart_mapped_prompts": [".png"] * 3,
+    "example_apimart_local_references": [".png"],
 }
 
 
