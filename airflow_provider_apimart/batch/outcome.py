@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.json_values import plain
+from airflow_provider_apimart.api.payload import prompt_sha256
 from airflow_provider_apimart.batch.ledger import ItemStatus, LedgerEntry
+from airflow_provider_apimart.lineage.facts import FileFacts, GenerationFacts, unsaved
 
 _MOST_REASONS = 5
 
@@ -99,6 +101,15 @@ class MaxFailures:
     def of(self, items: int) -> int:
         """Return the count for a batch of some size."""
         return int(self.allowed * items) if isinstance(self.allowed, float) else self.allowed
+
+
+def made(entries: Iterable[LedgerEntry]) -> Iterator[GenerationFacts]:
+    """Return what lineage tells of each completed item."""
+    for entry in entries:
+        if entry.status is ItemStatus.COMPLETED:
+            generation = entry.generation().known_as(prompt_sha256=prompt_sha256(entry.prompt))
+            files = tuple(FileFacts(file["uri"], file["sha256"], file["bytes"]) for file in entry.files)
+            yield GenerationFacts(generation, files) if files else unsaved(generation)
 
 
 # What a retry of the task may mend.

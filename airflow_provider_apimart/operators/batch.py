@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError, error_from_json
+from airflow_provider_apimart.lineage.emitter import EmitsLineage
+from airflow_provider_apimart.results.limits import MAX_FILE_BYTES, MAX_TOTAL_BYTES
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from airflow_provider_apimart.hooks.apimart import ApimartHook
 
 
-class ApimartBatchGenerationOperator(BaseOperator):
+class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
     """
     Make thousands of pictures or clips in one task instance, each paid for once.
 
@@ -68,6 +71,8 @@ class ApimartBatchGenerationOperator(BaseOperator):
         :class:`~airflow_provider_apimart.transfers.apimart_to_object_storage.ApimartToObjectStorageOperator`.
     :param allow_private_hosts: Whether results may be fetched from private addresses; the connection's own host may
         serve them anyway.
+    :param max_file_bytes: Size of one file, ``None`` for no cap.
+    :param max_total_bytes: Size of all files that one try saves, ``None`` for no cap.
     :param max_in_flight: How many generations run at most at once. APIMart's 429 slows all of them down.
     :param max_failures: How many items may be missing for the task to succeed all the same: a count, or as a float a
         share of the items. What moderation refused isn't counted.
@@ -121,6 +126,8 @@ class ApimartBatchGenerationOperator(BaseOperator):
         destination: str | ObjectStoragePath | None = None,
         filename: str = "{id}_{generation_id}_{index}",
         allow_private_hosts: bool = False,
+        max_file_bytes: int | None = MAX_FILE_BYTES,
+        max_total_bytes: int | None = MAX_TOTAL_BYTES,
         max_in_flight: int = 100,
         max_failures: int | float = 0,
         max_cost: float | str | Decimal | None = None,
@@ -147,6 +154,8 @@ class ApimartBatchGenerationOperator(BaseOperator):
         self.destination = destination
         self.filename = filename
         self.allow_private_hosts = allow_private_hosts
+        self.max_file_bytes = max_file_bytes
+        self.max_total_bytes = max_total_bytes
         self.max_in_flight = max_in_flight
         self.max_failures = max_failures
         self.max_cost = max_cost
@@ -218,15 +227,18 @@ class ApimartBatchGenerationOperator(BaseOperator):
 
     def _attempt(self, context: Context, started_at: float, finished: frozenset[str] | None) -> dict[str, Any]:
         from airflow_provider_apimart.batch.attempt import attempt
-        from airflow_provider_apimart.batch.outcome import MaxFailures, conclude
+        from airflow_provider_apimart.batch.outcome import MaxFailures, conclude, made
 
         plan = self._plan(context, started_at, finished)
         self.log.info("The batch has %d items", len(plan.items))
-        end = attempt(plan, self.hook.settings, self._folder, self._save(context), self._interruption)
+        with self._saving(context) as save:
+            end = attempt(plan, self.hook.settings, self._folder, save, self._interruption)
         if end.parked:
             self._defer(end, started_at)
         context["ti"].xcom_push(key="manifest", value=end.manifest)
         conclude(end.counts, end.entries, MaxFailures(self.max_failures), end.stopped_by)
+        destination = None if self.destination is None else self._folder
+        self.emit_lineage(context, made(end.entries), destination=destination, ledger=end.manifest["ledger"])
         return end.manifest
 
     def _plan(self, context: Context, started_at: float, finished: frozenset[str] | None) -> BatchPlan:
@@ -300,10 +312,20 @@ class ApimartBatchGenerationOperator(BaseOperator):
             )
         return destination
 
-    def _save(self, context: Context) -> Save | None:
+    @contextmanager
+    def _saving(self, context: Context) -> Iterator[Save | None]:
         if self.destination is None:
-            return None
-        raise NotImplementedError
+            yield None
+            return
+        from airflow_provider_apimart.batch.saving import BatchSaver
+        from airflow_provider_apimart.results.limits import Limits
+        from airflow_provider_apimart.results.saver import ResultSaver
+        from airflow_provider_apimart.results.session import network_of
+
+        network = network_of(self.hook.settings, allow_private_hosts=self.allow_private_hosts)
+        limits = Limits(max_file_bytes=self.max_file_bytes, max_total_bytes=self.max_total_bytes)
+        with ResultSaver(self._folder, network=network, limits=limits) as saver:
+            yield BatchSaver(saver, self.hook, self.filename, _facts(context))
 
     def _defer(self, end: BatchEnd, started_at: float) -> NoReturn:
         from airflow_provider_apimart.triggers.batch import trigger_for
@@ -319,6 +341,14 @@ class ApimartBatchGenerationOperator(BaseOperator):
             ),
             method_name="execute_complete",
         )
+
+
+def _facts(context: Context) -> dict[str, object]:
+    """Return what names the task instance in the names of its files."""
+    ti = context["ti"]
+    facts = {name: getattr(ti, name) for name in ("dag_id", "task_id", "run_id", "map_index")}
+    # A run that was started by hand has no day of its own.
+    return {**facts, "ds": context.get("ds")}
 
 
 def _seconds(timeout: float | timedelta | None) -> float | None:
