@@ -1,0 +1,111 @@
+"""
+A batch against a service that lets so many requests a second through, and doesn't say how many.
+
+``python -m benchmarks.rate_limit [--short]``
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from decimal import Decimal
+from http import HTTPStatus
+
+from airflow_provider_apimart.sandbox import Sandbox, SandboxSettings
+
+# Until then, the pace is being learnt.
+FIRST_SECONDS = 10.0
+RUN_SECONDS = 2.0
+
+_BATCH = """
+import sys
+from types import SimpleNamespace
+from airflow_provider_apimart.operators.batch import ApimartBatchGenerationOperator
+items = [{"prompt": f"Cat {number}"} for number in range(int(sys.argv[1]))]
+ti = SimpleNamespace(
+    dag_id="bench", run_id="bench", task_id="generate", map_index=-1, max_tries=0, xcom_push=lambda key, value: None
+)
+operator = ApimartBatchGenerationOperator(
+    task_id="generate", model="gemini-2.5-flash-image-preview", requests=items, max_in_flight=int(sys.argv[2])
+)
+operator.execute({"ti": ti, "task": operator})
+"""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """
+    What a limited service has seen.
+
+    :param through: Requests a second that it let through after the first seconds, as a share of its limit.
+    :param refused: Refused requests after the first seconds, as a share of all.
+    :param refused_first: Refused requests in the first seconds.
+    """
+
+    through: float
+    refused: float
+    refused_first: int
+
+
+def measure(limit: float, seconds: float) -> Figures:
+    """
+    Run a batch that has always more to send than the service lets through.
+
+    :param limit: Requests a second.
+    :param seconds: How long it should take about.
+    """
+    # A generation takes a submit and some looks; as many items at once as would ask for three times the limit.
+    items, in_flight = int(limit * seconds / 3.5), max(20, int(limit * 2))
+    settings = SandboxSettings(seconds=RUN_SECONDS, balance=Decimal(1_000_000), rate_limit=limit)
+    with Sandbox(settings) as sandbox, tempfile.TemporaryDirectory() as home:
+        environment = os.environ | {
+            "AIRFLOW_HOME": home,
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW_CONN_APIMART_DEFAULT": sandbox.connection_json(),
+        }
+        command = [sys.executable, "-c", _BATCH, str(items), str(in_flight)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(done.stderr[-4000:])
+        assert sandbox.billed == items, "429s must not change what is billed"
+        seen = [(request.time, request.route, request.status) for request in sandbox.requests]
+    began = seen[0][0]
+    # With the last submits, the demand falls below the limit.
+    ended = max(time for time, route, _ in seen if route == "submit")
+    late = [status for time, _, status in seen if began + FIRST_SECONDS <= time <= ended]
+    refused = sum(status == HTTPStatus.TOO_MANY_REQUESTS for status in late)
+    return Figures(
+        through=(len(late) - refused) / (ended - began - FIRST_SECONDS) / limit,
+        refused=refused / len(late),
+        refused_first=sum(
+            status == HTTPStatus.TOO_MANY_REQUESTS for time, _, status in seen if time < began + FIRST_SECONDS
+        ),
+    )
+
+
+def main() -> None:
+    """Print the table."""
+    described = argparse.ArgumentParser()
+    described.add_argument("--short", action="store_true", help="one round of two limits")
+    short = described.parse_args().short
+    limits, rounds, seconds = ((20, 50), 1, 40.0) if short else ((5, 20, 50, 100), 3, 60.0)
+    print(
+        f"A batch, generations of {RUN_SECONDS:g} s; after the first {FIRST_SECONDS:g} s; medians of {rounds} rounds\n"
+    )
+    print(f"{'limit a second':>14}{'let through':>14}{'of the limit':>14}{'refused':>10}{'refused at first':>19}")
+    for limit in limits:
+        figures = [measure(limit, seconds) for _ in range(rounds)]
+        through, refused = (
+            statistics.median(getattr(each, name) for each in figures) for name in ("through", "refused")
+        )
+        first = statistics.median(each.refused_first for each in figures)
+        print(f"{limit:>14}{through * limit:>14.1f}{through:>14.1%}{refused:>10.1%}{first:>19}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
