@@ -45,6 +45,7 @@ def test_the_control_plane_reads(client: Client, sandbox: Sandbox) -> None:
     state = control(sandbox, "state", method="GET")
 
     assert (state["accepted"], state["billed"], state["dollars"], state["balance"]) == (1, 1, "0.05", "99.95")
+    assert state["uploaded"] == sandbox.uploaded == 1
     assert state["requests"] == {"submit": 2, "status": 1, "upload": 1}
     assert (state["refused"], state["file_requests"]) == ({"400": 1}, {"file": 1})
     assert control(sandbox, "generations", method="GET")[0]["status"] == "completed"
