@@ -12,13 +12,17 @@ from typing import Any
 from uuid import UUID
 
 from airflow import settings
+from airflow.jobs.job import Job
+from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+from airflow.models.asset import AssetEvent
+from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance, clear_task_instances
 from airflow.models.trigger import Trigger
 from airflow.sdk.execution_time import supervisor
 from airflow.triggers.base import TriggerEvent
 from airflow.utils.session import create_session
-from airflow.utils.state import DagRunState, TaskInstanceState
+from airflow.utils.state import DagRunState, State, TaskInstanceState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from sqlalchemy import inspect, select, text
 
@@ -94,7 +98,7 @@ def create(dag_id: str, run_id: str, conf: Mapping[str, Any], number: int) -> No
 
 
 def drive(dag_id: str, run_id: str, crash: str | None, without_store: bool, policy: Mapping[str, Any]) -> None:
-    """Be scheduler, worker and triggerer of one DAG run until it has ended."""
+    """Be scheduler, worker and triggerer of one DAG run until it has ended, or waits for a person."""
     install(crash)
     _hurry(policy)
     if without_store:
@@ -121,7 +125,7 @@ def _take_the_store_away() -> None:
 
 
 def _round(dag_id: str, run_id: str) -> bool:
-    """Do what can be done now; return whether the run goes on."""
+    """Do what can be done now; return whether the run goes on by itself."""
     with create_session() as session:
         run = _run(dag_id, run_id, session)
         run.dag = _scheduler_dag(dag_id)
@@ -132,6 +136,8 @@ def _round(dag_id: str, run_id: str) -> bool:
             _schedule(ti)
         session.commit()
         ready = [(ti.id, ti.state) for ti in run.get_task_instances(session=session)]
+    if {state for _, state in ready} - State.finished - {None} == {TaskInstanceState.AWAITING_INPUT}:
+        return False
     for ti_id, state in ready:
         if state == TaskInstanceState.SCHEDULED:
             _work(dag_id, ti_id)
@@ -229,6 +235,53 @@ def clear(dag_id: str, run_id: str, task_ids: Sequence[str]) -> None:
         clear_task_instances(tis, session)
         session.flush()
         run.state = DagRunState.RUNNING
+
+
+def trigger_by_assets(dag_id: str, run_id: str) -> list[str]:
+    """Start the runs that asset events ask for, as the scheduler's loop does, and return those of one DAG."""
+    scheduler = _scheduler()
+    with create_session() as session:
+        needing, triggered = DagModel.dags_needing_dagruns(session)
+        models = [model for model in needing if model.dag_id in triggered]
+        scheduler._create_dag_runs_asset_triggered(dag_models=models, session=session)
+        session.flush()
+        scheduler._start_queued_dagruns(session)
+        runs = select(DagRun.run_id).where(DagRun.dag_id == dag_id, DagRun.run_type == DagRunType.ASSET_TRIGGERED)
+        return list(session.scalars(runs.order_by(DagRun.id)))
+
+
+def _scheduler() -> SchedulerJobRunner:
+    return SchedulerJobRunner(Job())
+
+
+def asset_events(dag_id: str, run_id: str) -> list[dict[str, Any]]:
+    """Describe the asset events that a run has emitted, in their order."""
+    with create_session() as session:
+        events = select(AssetEvent).where(AssetEvent.source_dag_id == dag_id, AssetEvent.source_run_id == run_id)
+        return [{"uri": event.uri, "extra": event.extra} for event in session.scalars(events.order_by(AssetEvent.id))]
+
+
+def answer(dag_id: str, run_id: str, task_id: str, option: str) -> None:
+    """Answer a task that waits for a person, with the function behind the page's button."""
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+    from airflow.api_fastapi.core_api.datamodels.hitl import UpdateHITLDetailPayload
+    from airflow.api_fastapi.core_api.routes.public.hitl import update_hitl_detail
+
+    payload = UpdateHITLDetailPayload(chosen_options=[option])
+    user = SimpleAuthManagerUser(username="lab", role="admin")
+    with create_session() as session:
+        update_hitl_detail(dag_id, run_id, task_id, payload, user, session)
+
+
+def leave_unanswered(dag_id: str, run_id: str, task_id: str) -> None:
+    """Let the time for an answer be over, and do what the scheduler then does."""
+    with create_session() as session:
+        waiting = next(
+            ti for ti in _run(dag_id, run_id, session).get_task_instances(session=session) if ti.task_id == task_id
+        )
+        assert waiting.trigger_timeout is not None
+        waiting.trigger_timeout = datetime.now(UTC) - timedelta(seconds=1)
+    _scheduler().check_awaiting_input_timeouts()
 
 
 def view(dag_id: str, run_id: str) -> list[dict[str, Any]]:

@@ -61,14 +61,14 @@ class Run:
         **environment: str,
     ) -> bool:
         """
-        Run tasks, retries and triggers until the run has ended, or the process was killed.
+        Run tasks, retries and triggers until the run has ended, waits for a person, or the process was killed.
 
         :param connection: The connection to APIMart as JSON.
         :param crash: Name of the crash point at which the process kills itself; see :mod:`tests.lab.crash_points`.
         :param without_store: Whether tasks find no state store, as on Airflow below 3.3.
         :param policy: Changes to the retry policies, so that pauses are short.
         :param environment: Variables of the process, for the DAGs of the lab to read.
-        :return: Whether the run ended; ``False`` if the process was killed.
+        :return: Whether there is nothing left to run; ``False`` if the process was killed.
         """
         environment = environment | {"AIRFLOW_CONN_APIMART_DEFAULT": connection}
         arguments = {"crash": crash, "without_store": without_store, "policy": dict(policy)}
@@ -84,6 +84,18 @@ class Run:
     def clear(self, *task_ids: str) -> None:
         """Clear tasks as a person does in the web interface."""
         self._result("clear", task_ids=task_ids)
+
+    def answer(self, task_id: str, option: str) -> None:
+        """Answer a task that waits for a person, as the page of the task does."""
+        self._result("answer", task_id=task_id, option=option)
+
+    def leave_unanswered(self, task_id: str) -> None:
+        """Let the time be over in which a person may answer a task."""
+        self._result("leave_unanswered", task_id=task_id)
+
+    def asset_events(self) -> list[dict[str, Any]]:
+        """Return the URI and the extra of every asset event that the run has emitted, in their order."""
+        return list(self._result("asset_events"))
 
     def view(self, task_id: str, map_index: int = -1) -> TaskView:
         """Return a task instance as it is now."""
@@ -153,6 +165,13 @@ class AirflowLab:
             raise AssertionError(f"the lab couldn't create the run:\n{self.log_file.read_text()[-6000:]}")
         return run
 
+    def triggered_runs(self, dag_id: str) -> list[Run]:
+        """Let the scheduler start the runs that asset events ask for, and return all such runs of a DAG, in order."""
+        reply = self.ask("trigger_by_assets", Run(self, dag_id, ""), {})
+        if reply["status"]:
+            raise AssertionError(f"the lab couldn't start runs:\n{self.log_file.read_text()[-6000:]}")
+        return [Run(self, dag_id, run_id) for run_id in reply["result"]]
+
     def ask(self, action: str, run: Run, environment: Mapping[str, str], **arguments: Any) -> dict[str, Any]:
         """Let a fresh process of the lab do something, and return its exit status and result."""
         assert self._template is not None
@@ -180,5 +199,6 @@ class AirflowLab:
             "AIRFLOW_HOME": str(self.home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.home / "dags"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}",
         }

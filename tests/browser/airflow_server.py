@@ -1,0 +1,159 @@
+"""A whole Airflow (api-server, scheduler, DAG processor, triggerer), as ``airflow standalone`` starts it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.lab.airflow_lab import PROJECT
+
+_LONGEST_START = 180.0
+_LONGEST_WAIT = 180.0
+_LONGEST_STOP = 30.0
+
+
+class AirflowServer:
+    """
+    An Airflow of its own, everyone in it an administrator, with the example DAGs.
+
+    :param home: An empty directory for its database and logs.
+    :param connection: The connection to APIMart as JSON.
+    """
+
+    def __init__(self, home: Path, connection: str) -> None:
+        self.home = home
+        self.log_file = home / "standalone.log"
+        self._connection = connection
+        self._port = free_port()
+        self.base_url = f"http://127.0.0.1:{self._port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        with self.log_file.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "airflow", "standalone"],
+                env=self._environment(),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            self._until(self._is_healthy, _LONGEST_START)
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def trigger(self, dag_id: str) -> str:
+        """Start a run of a DAG, as soon as Airflow has read it, and return the run's id."""
+        self._until(lambda: self._exists(f"/api/v2/dags/{dag_id}"), _LONGEST_WAIT)
+        return str(self._ask(f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": None})["dag_run_id"])
+
+    def states(self, dag_id: str, run_id: str) -> dict[str, str | None]:
+        """Return the state of every task of a run."""
+        instances = self._ask(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
+        return {instance["task_id"]: instance["state"] for instance in instances}
+
+    def wait_for(self, dag_id: str, run_id: str, **states: str) -> dict[str, str | None]:
+        """
+        Wait until the named tasks of a run are in the given states, and return the states of all.
+
+        :raises AssertionError: If that takes too long.
+        """
+        self._until(lambda: states.items() <= self.states(dag_id, run_id).items(), _LONGEST_WAIT)
+        return self.states(dag_id, run_id)
+
+    def _environment(self) -> Mapping[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+        # `airflow standalone` starts its parts by the command's name.
+        return kept | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "example_dags"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.base_url}/execution/",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}",
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": str(self._port),
+            "AIRFLOW__API__BASE_URL": self.base_url,
+            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(64),
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
+            "AIRFLOW_CONN_APIMART_DEFAULT": self._connection,
+        }
+
+    def _is_healthy(self) -> bool:
+        try:
+            parts = self._ask("/api/v2/monitor/health")
+        except (OSError, ValueError):
+            return False
+        return all(parts[part]["status"] == "healthy" for part in ("scheduler", "triggerer", "dag_processor"))
+
+    def _exists(self, path: str) -> bool:
+        try:
+            self._ask(path)
+        except urllib.error.HTTPError:
+            return False
+        return True
+
+    def _ask(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        headers = {"Content-Type": "application/json"}
+        if path.startswith("/api/v2/dags"):
+            headers["Authorization"] = f"Bearer {self._token()}"
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.base_url + path.replace("+", "%2B"), data, headers)
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            return json.load(reply)
+
+    def _token(self) -> str:
+        with urllib.request.urlopen(f"{self.base_url}/auth/token", timeout=30) as reply:
+            return str(json.load(reply)["access_token"])
+
+    def _until(self, is_so: Callable[[], bool], longest: float) -> None:
+        give_up_at = time.monotonic() + longest
+        while not is_so():
+            assert self._process is not None
+            if self._process.poll() is not None or time.monotonic() > give_up_at:
+                raise AssertionError(f"Airflow didn't get there:\n{self.log_file.read_text(errors='replace')[-6000:]}")
+            time.sleep(0.5)
+
+    def _stop(self) -> None:
+        assert self._process is not None
+        self._signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_LONGEST_STOP)
+        # Whatever part outlived the command that started it.
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,43 @@
+"""A person in the loop: what their answer, or none, costs. What they see is tested in :mod:`tests.browser`."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_apimart.sandbox import Sandbox
+from tests.lab import AirflowLab, Run
+
+DAG_ID = "example_apimart_approval"
+
+
+@pytest.fixture
+def run(lab: AirflowLab, sandbox: Sandbox) -> Run:
+    """Run the example until it waits for a person."""
+    run = lab.start_run(DAG_ID, {"prompt": "a paper boat"})
+    assert run.drive(sandbox.connection_json())
+    assert run.view("approve").state == "awaiting_input"
+    assert (sandbox.accepted, sandbox.billed) == (1, 1)
+    return run
+
+
+def test_an_approved_picture_becomes_a_clip(lab: AirflowLab, sandbox: Sandbox, run: Run) -> None:
+    run.answer("approve", "Approve")
+    assert run.drive(sandbox.connection_json())
+    drawn, filmed = sandbox.generations
+    assert run.view("film").returned["generation_id"] == filmed.generation_id
+    assert filmed.payload["image_urls"] == list(drawn.urls)
+    assert (sandbox.accepted, sandbox.billed) == (2, 2)
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_rejected_picture_and_one_that_nobody_answers_for_cost_nothing_more(
+    lab: AirflowLab, sandbox: Sandbox, run: Run, answered: bool
+) -> None:
+    if answered:
+        run.answer("approve", "Reject")
+    else:
+        run.leave_unanswered("approve")
+    assert run.drive(sandbox.connection_json())
+    assert run.view("approve").state == "success"
+    assert run.view("film").state == "skipped"
+    assert (sandbox.accepted, sandbox.billed) == (1, 1)

@@ -1,0 +1,93 @@
+"""Asset events in a real Airflow: what they tell, and that a DAG scheduled on the asset starts and reads it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_apimart.sandbox import Sandbox
+from airflow_provider_apimart.sandbox.generations import GenerationView
+from tests.lab import AirflowLab, Run
+
+
+def produced(lab: AirflowLab, sandbox: Sandbox, dag_id: str, **conf: Any) -> Run:
+    """Run a DAG that has outlets."""
+    run = lab.start_run(dag_id, conf)
+    assert run.drive(sandbox.connection_json())
+    assert {view.state for view in run.views()} == {"success"}
+    return run
+
+
+def consumed(lab: AirflowLab, sandbox: Sandbox, dag_id: str) -> list[dict[str, Any]]:
+    """Let the scheduler start the DAG that is scheduled on the asset, run it, and return what it was told."""
+    (run,) = lab.triggered_runs(dag_id)
+    assert run.drive(sandbox.connection_json())
+    told: list[dict[str, Any]] = run.view("told").returned
+    return told
+
+
+def extra(made: GenerationView) -> dict[str, Any]:
+    """Return what an event is to tell of one generation that isn't saved, but for the hour when its URLs die."""
+    generation = {
+        "generation_id": made.generation_id,
+        "modality": "image",
+        "model": made.model,
+        "status": "completed",
+        "prompt_sha256": hashlib.sha256(made.payload["prompt"].encode()).hexdigest(),
+        "cost": float(made.cost),
+        "files": [{"uri": url, "sha256": None, "bytes": None} for url in made.urls],
+    }
+    totals = {"generation_count": 1, "file_count": len(made.urls), "cost": float(made.cost)}
+    return {**totals, "destination": None, "ledger": None, "generations": [generation]}
+
+
+def without_hours(told: dict[str, Any]) -> dict[str, Any]:
+    for generation in told["generations"]:
+        for file in generation["files"]:
+            assert file.pop("expires_at")
+    return told
+
+
+@pytest.mark.parametrize("kind", ["waiting", "deferred", "sensor"])
+def test_a_dag_scheduled_on_the_asset_starts_and_is_told_of_the_generation(
+    lab: AirflowLab, sandbox: Sandbox, kind: str
+) -> None:
+    run = produced(lab, sandbox, f"lab_asset_{kind}")
+    (made,) = sandbox.generations
+    (event,) = run.asset_events()
+    assert event["uri"] == f"lab_{kind}"
+    assert without_hours(event["extra"]) == extra(made)
+    assert [without_hours(told) for told in consumed(lab, sandbox, f"lab_asset_{kind}_consumer")] == [extra(made)]
+    assert sandbox.billed == 1
+
+
+def test_every_task_of_a_map_emits_an_event_of_its_own(lab: AirflowLab, sandbox: Sandbox) -> None:
+    """Which of them the started run is told of is Airflow's to say: it takes those that came before it was queued."""
+    run = produced(lab, sandbox, "lab_asset_mapped")
+    made = {generation.generation_id: extra(generation) for generation in sandbox.generations}
+    events = [without_hours(event["extra"]) for event in run.asset_events()]
+    assert {event["generations"][0]["generation_id"]: event for event in events} == made
+    assert len(events) == 2
+    for told in consumed(lab, sandbox, "lab_asset_mapped_consumer"):
+        assert without_hours(told) in made.values()
+
+
+def test_an_alias_stands_for_nothing_where_nothing_is_saved(lab: AirflowLab, sandbox: Sandbox) -> None:
+    run = produced(lab, sandbox, "lab_asset_alias_alone")
+    assert run.asset_events() == []
+    assert "The asset alias lab_nothing gets no event" in run.log
+
+
+def test_the_example_tells_its_consumer_where_the_picture_lies(
+    lab: AirflowLab, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    produced(lab, sandbox, "example_apimart_assets", destination=tmp_path.as_uri())
+    (file,) = tmp_path.glob("*.png")
+    (run,) = lab.triggered_runs("example_apimart_assets_consumer")
+    assert run.drive(sandbox.connection_json())
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    line = f"{file.as_uri()} was made by {sandbox.generations[0].model}; its SHA-256 is {digest}"
+    assert run.view("report").returned == [line]
