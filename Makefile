@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := airflow_provider_apimart example_dags tests benchmarks demo
 
-.PHONY: help demo test check faults sweep bench wheel clean
+.PHONY: help demo test browser check faults sweep bench wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -27,6 +27,18 @@ demo: .venv/runtime ## make a picture from a reference in a real Airflow, at no 
 test: .venv/development ## run all tests
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
+.venv/browser: .venv/development
+	@echo "Installing what drives a browser into .venv (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[browser]'
+	@touch $@
+
+# Chromium comes from Debian's packages; where it can't be had, the tests are skipped and say so.
+browser: .venv/browser ## look at Airflow's pages in a real Chromium; screenshots land in .browser
+	@command -v chromium > /dev/null || command -v google-chrome > /dev/null \
+		|| { echo "Installing Chromium (apt-get) ..." && apt-get install --yes --quiet chromium > /dev/null; } \
+		|| echo "Chromium can't be installed here."
+	@$(BIN)/python -m pytest tests/browser
+
 check: .venv/development ## lint, formatting and types
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
@@ -48,4 +60,4 @@ wheel: .venv/development ## build the wheel and install it into an empty environ
 	@$(BIN)/python -m tests.packaging.clean_install dist/*.whl
 
 clean: ## remove everything that the other targets made
-	rm -rf .venv .demo dist build
+	rm -rf .venv .demo .browser dist build
