@@ -203,7 +203,7 @@ def named_generation(value: object) -> Generation:
             "A list names no generation. What a mapped task returned is mapped on: .partial(...).expand(generation=...)"
         )
     if isinstance(value, str):
-        rendered = _rendered_mapping(value.strip())
+        rendered = rendered_value(value)
         value = {"generation_id": value} if rendered is None else rendered
     named = generation_from_xcom(value) if isinstance(value, Mapping) else None
     nameless = named is None or (named.generation_id is None and named.status is not GenerationStatus.COMPLETED)
@@ -218,12 +218,14 @@ def named_generation(value: object) -> Generation:
 _RENDERED_NOTHING = ("None", "null")
 
 
-def _rendered_mapping(written: str) -> Mapping[str, Any] | None:
-    if not written.startswith("{"):
+def rendered_value(written: str) -> Mapping[str, Any] | Sequence[Any] | None:
+    """Return the mapping or the list that a template rendered as text, ``None`` if the text is neither."""
+    if not written.lstrip().startswith(("{", "[")):
         return None
     for read in (json.loads, ast.literal_eval):
         with contextlib.suppress(ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-            return mapping(read(written))
+            value = read(written.strip())
+            return value if isinstance(value, Mapping | list) else {}
     return None
 
 
@@ -237,7 +239,7 @@ def _outputs_from_xcom(value: Mapping[str, Any]) -> Iterator[Output]:
 
 
 def read_generation(
-    body: object, generation_id: str | None = None, modality: Modality | None = None
+    body: object, generation_id: str | None = None, modality: Modality | None = None, model: str | None = None
 ) -> Generation | None:
     """
     Return the generation that the body of a status reply tells of, or ``None`` if it tells of none.
@@ -245,6 +247,7 @@ def read_generation(
     :param body: The parsed body, with or without the ``code``/``data`` envelope.
     :param generation_id: The id that was asked for; the reply need not repeat it.
     :param modality: What was asked for, where it is known; the reply doesn't tell.
+    :param model: The model that was asked for, where it is known; the reply need not tell.
     """
     record = task_record(body)
     word = text(record.get("status")) if isinstance(record.get("status"), str) else None
@@ -252,7 +255,7 @@ def read_generation(
         word = word or GenerationStatus.COMPLETED.value
     if word is None:
         return None
-    return _generation(record, word.lower(), generation_id, modality)
+    return _generation(record, word.lower(), generation_id, modality, model)
 
 
 def task_record(body: object) -> JsonObject:
@@ -262,7 +265,9 @@ def task_record(body: object) -> JsonObject:
     return next((mapping(candidate) for candidate in candidates if mapping(candidate)), {})
 
 
-def _generation(record: JsonObject, word: str, generation_id: str | None, modality: Modality | None) -> Generation:
+def _generation(
+    record: JsonObject, word: str, generation_id: str | None, modality: Modality | None, model: str | None
+) -> Generation:
     status = GenerationStatus.of(word)
     completed, created = moment(record.get("completed")), moment(record.get("created"))
     finished = status is GenerationStatus.COMPLETED
@@ -272,7 +277,7 @@ def _generation(record: JsonObject, word: str, generation_id: str | None, modali
         status=status,
         status_word=word,
         modality=modality,
-        model=text(record.get("model")),
+        model=text(record.get("model")) or model,
         progress=number(record.get("progress")),
         estimated_seconds=number(record.get("estimated_time")),
         outputs=outputs,

@@ -27,6 +27,7 @@ from airflow_provider_apimart.api.upload import UPLOAD_POLICY, Upload, upload
 from airflow_provider_apimart.api.waiting import LOOK_POLICY, Wait, conclude, look_patiently, wait_until_final
 from airflow_provider_apimart.durable.identity import key_scope
 from airflow_provider_apimart.hooks.connection import settings_from_connection
+from airflow_provider_apimart.results.limits import DOWNLOAD_POLICY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,6 +56,7 @@ class ApimartHook(BaseHook):
     submit_policy: RetryPolicy = SUBMIT_POLICY
     look_policy: RetryPolicy = LOOK_POLICY
     upload_policy: RetryPolicy = UPLOAD_POLICY
+    download_policy: RetryPolicy = DOWNLOAD_POLICY
     connection_test_policy: RetryPolicy = RetryPolicy(tries=1, rate_limited_seconds=0.0)
 
     def __init__(self, apimart_conn_id: str = default_conn_name) -> None:
@@ -178,6 +180,21 @@ class ApimartHook(BaseHook):
         """
         wait = _wait(generation_id, modality, timeout=timeout, poll_interval=poll_interval)
         return self.finish(wait, at_once=True, on_look=on_look)
+
+    def get_unsaved_generations(self, ledger: str) -> list[dict[str, Any]]:
+        """
+        Return the generations of a batch that were paid for and of which files are missing. It asks nothing of APIMart.
+
+        They are in XCom form: completed ones with the URLs as the batch saw them, and those that it didn't see
+        finished. Give them to
+        :class:`~airflow_provider_apimart.transfers.apimart_to_object_storage.ApimartToObjectStorageOperator`.
+
+        :param ledger: URI of the batch's ledger.
+        :raises ApimartInvalidRequestError: If there is none or it can't be read.
+        """
+        from airflow_provider_apimart.results.owed import completed_or_running
+
+        return completed_or_running(ledger)
 
     def finish(
         self, wait: Wait, *, at_once: bool = False, on_look: Callable[[Generation], None] = lambda _: None

@@ -25,7 +25,7 @@ def warning(output: Output, now: datetime) -> str | None:
     minutes = round((output.expires_at - now) / timedelta(minutes=1))
     if minutes > 0:
         return f"{output.url} expires at {_hour(output.expires_at)}, in {minutes} minutes"
-    return f"{output.url} expired at {_hour(output.expires_at)}, {-minutes} minutes ago"
+    return f"{output.url} expired at {_hour(output.expires_at)}; APIMart is asked for a newer one"
 
 
 def gone_error(output: Output, error: ApimartDownloadError, now: datetime) -> ApimartError:

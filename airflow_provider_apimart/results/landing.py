@@ -47,7 +47,10 @@ def told_of(destination: str) -> Iterator[None]:
     except ApimartError:
         raise
     except Exception as error:
-        raise ApimartDestinationError(f"{destination} can't be written: {root_reason(error)}") from error
+        raise ApimartDestinationError(
+            f"{destination} can't be written ({root_reason(error)}). Mend it and clear the task, which costs nothing "
+            "while the URLs live"
+        ) from error
 
 
 class Landing(ABC):

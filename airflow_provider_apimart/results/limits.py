@@ -10,7 +10,7 @@ from airflow_provider_apimart.exceptions import ApimartResultRefusedError
 
 MAX_FILE_BYTES = 5 * 1024**3
 MAX_TOTAL_BYTES = 100 * 1024**3
-_POLICY = RetryPolicy(tries=5, seconds=300.0, rate_limited_seconds=300.0, longest=20.0)
+DOWNLOAD_POLICY = RetryPolicy(tries=5, seconds=300.0, rate_limited_seconds=300.0, longest=20.0)
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Limits:
     pace_bytes: int = 64 * 1024
     redirects: int = 5
     tries: int = 40
-    policy: RetryPolicy = _POLICY
+    policy: RetryPolicy = DOWNLOAD_POLICY
 
     def check_file(self, size: int) -> None:
         """

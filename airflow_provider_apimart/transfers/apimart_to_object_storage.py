@@ -1,16 +1,19 @@
-"""Results of a generation into any object storage that Airflow knows."""
+"""Results of generations into any object storage that Airflow knows."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow.providers.common.compat.sdk import BaseOperator
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
 from airflow_provider_apimart.exceptions import (
     ApimartDestinationError,
+    ApimartError,
     ApimartInvalidRequestError,
     ApimartWatchedGenerationFailedError,
 )
@@ -18,41 +21,76 @@ from airflow_provider_apimart.exceptions import (
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
-    from airflow_provider_apimart.api.generation import Generation
+    from airflow_provider_apimart.api.generation import Generation, Output
     from airflow_provider_apimart.hooks.apimart import ApimartHook
+    from airflow_provider_apimart.results.file_names import FileNames
+    from airflow_provider_apimart.results.saver import ResultSaver
+    from airflow_provider_apimart.results.wanted import Wanted, WantedFile
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+FILES_KEY = "files"
+_MOST_TOLD = 100
 
 
 class ApimartToObjectStorageOperator(BaseOperator):
     """
-    Save the outputs of a finished generation and return the URIs of the saved files.
+    Save the outputs of finished generations and return the URIs of the saved files.
 
-    Result URLs die about a day after the generation, and can't be renewed: save what you paid for. A retry fetches
-    everything again and replaces what it finds under the same name. A file appears under its final name only when it
-    is whole.
+    Result URLs die about a day after the generation, and can't be renewed: save what you paid for. A file appears
+    under its final name only when it is whole. A retry fetches what is missing and nothing else; that costs nothing.
+    What can't be saved keeps nothing else from being saved.
 
-    The result's hosts are public and foreign: they are sent neither the API key nor anything else of the connection.
+    The hosts of results are public and foreign. They are sent neither the API key nor anything else of the connection,
+    are asked at public addresses only, and what is no picture, clip or sound by its content is refused.
 
-    :param generation: What a generation operator or sensor returned, or the id of a finished generation, whose
-        outputs are then asked for. (templated)
+    In XCom, ``files`` holds the details: a list of ``{"uri", "bytes", "sha256", "media_type", "generation_id",
+    "index"}``. It is there too when the task fails because of other files.
+
+    .. seealso:: :doc:`/results`
+
+    :param generation: What a generation operator or a sensor returned; the id of a finished generation, whose outputs
+        are then asked for; the manifest that a batch returned, or the URI of its ledger (``....jsonl``), of which all
+        that is completed and not saved is taken; or a list of any of these. (templated)
     :param destination: Directory on this machine, or any URI of Airflow's object storage, such as
-        ``s3://aws_default@bucket/pictures/{{ ds }}/``. Files are named ``<generation id>_<index>.<type>``. (templated)
+        ``s3://aws_default@bucket/pictures/{{ ds }}/``. (templated)
+    :param filename: Template of the files' names without their ending, which follows from the content. Its fields are
+        ``{generation_id}``, ``{index}`` (of the output, from zero), ``{id}`` (of a batch's item, otherwise the
+        generation's), ``{kind}``, ``{model}``, ``{modality}``, ``{ds}``, ``{run_id}``, ``{dag_id}``, ``{task_id}`` and
+        ``{map_index}``; a ``/`` makes folders. What a value must not hold in a name is replaced. (templated)
+    :param concurrency: How many files to save at once.
+    :param allow_private_hosts: Whether results may be fetched from addresses that aren't public. The connection's own
+        host and port may serve them in any case.
+    :param max_file_bytes: Size of one file, ``None`` for no cap.
+    :param max_total_bytes: Size of all files of the task together, ``None`` for no cap.
     :param apimart_conn_id: The :ref:`connection <howto/connection:apimart>` to ask for outputs. (templated)
     """
 
-    template_fields: Sequence[str] = ("generation", "destination", "apimart_conn_id")
+    template_fields: Sequence[str] = ("generation", "destination", "filename", "apimart_conn_id")
     ui_color = "#fde9d3"
 
     def __init__(
         self,
         *,
-        generation: str | Mapping[str, Any],
+        generation: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]],
         destination: str | ObjectStoragePath,
+        filename: str = "{generation_id}_{index}",
+        concurrency: int = 8,
+        allow_private_hosts: bool = False,
+        max_file_bytes: int | None = 5 * 1024**3,
+        max_total_bytes: int | None = 100 * 1024**3,
         apimart_conn_id: str = "apimart_default",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.generation = generation
         self.destination = destination
+        self.filename = filename
+        self.concurrency = concurrency
+        self.allow_private_hosts = allow_private_hosts
+        self.max_file_bytes = max_file_bytes
+        self.max_total_bytes = max_total_bytes
         self.apimart_conn_id = apimart_conn_id
 
     @cached_property
@@ -64,67 +102,94 @@ class ApimartToObjectStorageOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[str]:
         """
-        Save every output and return where, in the order of the generation's ``urls``.
+        Save every output and return where, in the order in which they were given.
+
+        When files fail in several ways, the error is of a kind that a retry may mend, if one of them is.
 
         :raises ApimartWatchedGenerationFailedError: If the generation failed. Not retried.
-        :raises ApimartInvalidRequestError: If it isn't finished yet or made no files. Not retried.
-        :raises ApimartResultExpiredError: If its URLs are over. Not retried.
-        :raises ApimartDownloadError: If a file couldn't be fetched whole.
+        :raises ApimartInvalidRequestError: If the arguments can't be right, or a generation isn't finished yet or made
+            no files. Not retried.
+        :raises ApimartResultExpiredError: If the URLs are over, and APIMart has no newer ones. Not retried.
+        :raises ApimartResultRefusedError: If a file may not be fetched or is too large. Not retried.
+        :raises ApimartDownloadError: If a file couldn't be fetched whole, or is no picture, clip or sound.
         :raises ApimartDestinationError: If it couldn't be written to the destination.
         """
+        from airflow_provider_apimart.results.file_names import FileNames
+        from airflow_provider_apimart.results.wanted import wanted_generations
+
         _check_destination(str(self.destination))
-        generation = self._finished()
+        names = FileNames(self.filename)
+        wanted = list(wanted_generations(self.generation))
+        # Left from the right to the left: what still runs must be stopped before it is waited for.
+        with ThreadPoolExecutor(self.concurrency, "apimart-save") as pool, self._saver(wanted) as saver:
+            found, unfinished = _sorted_out(pool.map(_caught(self._finished), wanted))
+            files = [file for each in found for file in each.files()]
+            stems = self._stems(files, names, context)
+            saved, unsaved = _sorted_out(pool.map(_caught(partial(self._save, saver)), files, stems))
+        context["ti"].xcom_push(key=FILES_KEY, value=saved)
+        self.log.info("Saved %d of %d files to %s", len(saved), len(files), self.destination)
+        for failure in (failures := [*unfinished, *unsaved]):
+            self.log.error("%s", failure)
+        _raise_for(failures, len(saved))
+        return [file["uri"] for file in saved]
+
+    def _saver(self, wanted: Sequence[Wanted]) -> ResultSaver:
+        from airflow_provider_apimart.results.limits import Limits
+        from airflow_provider_apimart.results.saver import ResultSaver
+        from airflow_provider_apimart.results.session import network_of
+
         try:
-            saved = self._saved(generation)
-        except (OSError, ValueError, ImportError, AttributeError) as error:
-            raise _unwritable(generation, str(self.destination), error) from error
-        for uri in saved:
-            self.log.info("Saved %s", uri)
-        return saved
-
-    def _saved(self, generation: Generation) -> list[str]:
-        from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-        from airflow_provider_apimart.transfers.download import ResultDownloader
-
-        downloader = ResultDownloader(ObjectStoragePath(self.destination))
-        return [
-            downloader.save(output, f"{generation.generation_id or _digest(output.url)}_{index}")
-            for index, output in enumerate(generation.outputs)
-        ]
-
-    def _finished(self) -> Generation:
-        from airflow_provider_apimart.api.generation import named_generation
-
-        generation = named_generation(self.generation)
-        if not generation.outputs:
-            generation = self._asked_for(generation)
-        if not generation.status.is_final and not generation.outputs:
-            raise ApimartInvalidRequestError(
-                f"There is nothing to save yet: the generation is {generation.status_word}. Put an "
-                "ApimartGenerationSensor before this task, or let the operator wait for completion",
-                generation_id=generation.generation_id,
+            return ResultSaver(
+                self.destination,
+                network=network_of(self.hook.settings, allow_private_hosts=self.allow_private_hosts),
+                limits=Limits(
+                    max_file_bytes=self.max_file_bytes,
+                    max_total_bytes=self.max_total_bytes,
+                    policy=self.hook.download_policy,
+                ),
+                threads=self.concurrency,
             )
-        if not generation.outputs:
-            raise ApimartInvalidRequestError(
-                "There is nothing to save: the generation is completed and tells of no files",
-                generation_id=generation.generation_id,
-            )
-        return generation
+        except ApimartDestinationError as error:
+            error.generation_id = next((each.generation.generation_id for each in wanted), None)
+            raise
 
-    def _asked_for(self, named: Generation) -> Generation:
-        from airflow_provider_apimart.api.generation import GenerationStatus
+    def _finished(self, wanted: Wanted) -> Wanted:
+        """Return a generation with its outputs, which are asked for where they aren't known."""
+        generation = wanted.generation
+        if not generation.outputs and generation.generation_id is not None:
+            generation = self.hook.get_generation(generation.generation_id, generation.modality)
+        _check_finished(generation)
+        return replace(wanted, generation=generation)
 
-        if named.generation_id is None:
-            return named
-        generation = self.hook.get_generation(named.generation_id, named.modality)
-        if generation.status is GenerationStatus.FAILED:
-            reason = generation.failure.message if generation.failure else "no reason given"
-            raise ApimartWatchedGenerationFailedError(
-                f"There is nothing to save, because the generation failed: {reason}",
-                generation_id=generation.generation_id,
-            )
-        return generation
+    def _stems(self, files: Iterable[WantedFile], names: FileNames, context: Context) -> list[str]:
+        from airflow_provider_apimart.results.file_names import check_distinct
+
+        run = _run_values(names.fields, context)
+        stems = [names.stem(file.name_values() | run) for file in files]
+        check_distinct(stems, self.filename)
+        return stems
+
+    def _save(self, saver: ResultSaver, file: WantedFile, stem: str) -> dict[str, Any]:
+        generation = file.of.generation
+        saved = saver.save(
+            file.output,
+            stem,
+            generation_id=generation.generation_id,
+            owner=file.owner,
+            ask_again=partial(self._asked_again, file),
+        )
+        self.log.info("Saved %s", saved.uri)
+        return {**saved.to_json(), "generation_id": generation.generation_id, "index": file.index}
+
+    def _asked_again(self, file: WantedFile) -> Output | None:
+        """Return an output as APIMart tells of it now: its record may hold a newer URL."""
+        generation = file.of.generation
+        if generation.generation_id is None:
+            return None
+        with suppress(ApimartError):
+            outputs = self.hook.get_generation(generation.generation_id, generation.modality).outputs
+            return outputs[file.index] if file.index < len(outputs) else None
+        return None
 
 
 def _check_destination(destination: str) -> None:
@@ -135,17 +200,74 @@ def _check_destination(destination: str) -> None:
         )
 
 
-def _unwritable(generation: Generation, destination: str, error: Exception) -> ApimartDestinationError:
-    from airflow_provider_apimart.api.problem import root_reason
+def _check_finished(generation: Generation) -> None:
+    from airflow_provider_apimart.api.generation import GenerationStatus
 
-    # The storage libraries raise what they like: the innermost reason tells the most.
-    return ApimartDestinationError(
-        f"The generation is paid for, but couldn't be saved to {destination} ({root_reason(error)}). Its URLs live "
-        f"until {generation.expires_at}: mend the destination and clear this task, which costs nothing",
-        generation_id=generation.generation_id,
-    )
+    if generation.outputs:
+        return
+    if generation.status is GenerationStatus.FAILED:
+        reason = generation.failure.message if generation.failure else "no reason given"
+        raise ApimartWatchedGenerationFailedError(
+            f"There is nothing to save, because the generation failed: {reason}",
+            generation_id=generation.generation_id,
+        )
+    told = "There is nothing to save: the generation is completed and tells of no files"
+    if generation.status is GenerationStatus.RUNNING:
+        told = (
+            f"There is nothing to save yet: the generation is {generation.status_word}. Put an ApimartGenerationSensor "
+            "before this task, or let the operator wait for completion"
+        )
+    raise ApimartInvalidRequestError(told, generation_id=generation.generation_id)
 
 
-def _digest(url: str) -> str:
-    """Return a name for what has no id: two results must not overwrite each other."""
-    return hashlib.sha256(url.encode()).hexdigest()[:16]
+def _run_values(fields: Iterable[str], context: Context) -> dict[str, object]:
+    """Return what is known of the run for those fields of a file's name that the template uses."""
+    readers: dict[str, Callable[[], object]] = {
+        "ds": lambda: context.get("ds") or f"{context['dag_run'].run_after:%Y-%m-%d}",
+        "run_id": lambda: context["run_id"],
+        "dag_id": lambda: context["ti"].dag_id,
+        "task_id": lambda: context["ti"].task_id,
+        "map_index": lambda: context["ti"].map_index,
+    }
+    return {field: read() for field, read in readers.items() if field in fields}
+
+
+def _caught(act: Callable[..., R]) -> Callable[..., R | ApimartError]:
+    """Return a function that returns what went wrong instead of raising it, so that the others go on."""
+
+    def caught(*arguments: Any) -> R | ApimartError:
+        try:
+            return act(*arguments)
+        except ApimartError as error:
+            return error
+
+    return caught
+
+
+def _sorted_out(outcomes: Iterable[T | ApimartError]) -> tuple[list[T], list[ApimartError]]:
+    done: list[T] = []
+    failures: list[ApimartError] = []
+    for outcome in outcomes:
+        if isinstance(outcome, ApimartError):
+            failures.append(outcome)
+        else:
+            done.append(outcome)
+    return done, failures
+
+
+def _raise_for(failures: Sequence[ApimartError], saved: int) -> None:
+    """Raise one error for all failures: of a kind that a retry may mend, if one of them is."""
+    if not failures:
+        return
+    first = min(failures, key=lambda error: isinstance(error, AirflowFailException))
+    if len(failures) == 1 and not saved:
+        raise first
+    told = "\n".join(f"- {error}" for error in failures[:_MOST_TOLD])
+    if len(failures) > _MOST_TOLD:
+        told += f"\n- and {len(failures) - _MOST_TOLD} more, see the log"
+    raise type(first)(
+        f"{len(failures)} of {len(failures) + saved} files or generations couldn't be saved; the others lie there, and "
+        f"a retry leaves them alone:\n{told}",
+        status=first.status,
+        generation_id=first.generation_id,
+    ) from first

@@ -97,7 +97,9 @@ OTHERS = {
     "application/json": b'{"a": 1}',
     "audio/wav": b"RIFF\x00\x00\x00\x00WAVEfmt ",
     "image/tiff": b"II*\x00",
-    None: b"hello",
+    "text/plain": b"hello",
+    "application/xml": b"<Error>",
+    None: b"\x01\x02hello",
 }
 
 
