@@ -67,7 +67,7 @@ def attempt(
     """
     if not plan.items:
         return _empty(save)
-    journal = Journal(ObjectStoragePath(folder), ledger_name(plan.task))
+    journal = Journal(folder, ledger_name(plan.task))
     run, ledger = (interruption or Interruption()).run(_run(plan, settings, journal, save))
     counts = tally(ledger.entries, saves=save is not None)
     parked = run.parked if plan.parks else []

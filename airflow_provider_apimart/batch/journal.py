@@ -37,11 +37,13 @@ class Journal:
 
     :param folder: Where the ledger lies.
     :param name: Names the ledger's files; the same in every try of the task.
+    :raises ApimartDestinationError: If there can be no such folder.
     """
 
-    def __init__(self, folder: ObjectStoragePath, name: str) -> None:
-        self.ledger = folder / f"{name}.ledger.jsonl"
-        self._segments = folder / ".apimart" / name
+    def __init__(self, folder: str | ObjectStoragePath, name: str) -> None:
+        path = _path(folder)
+        self.ledger = path / f"{name}.ledger.jsonl"
+        self._segments = path / ".apimart" / name
         self._names: list[str] = []
         self._number = 0
         # Another process of the same task, thought dead and alive after all, must not write over this one's files.
@@ -59,17 +61,14 @@ class Journal:
         :raises ApimartDestinationError: If the folder can't be read or written. Nothing was submitted.
         """
         try:
-            self._segments.mkdir(parents=True, exist_ok=True)
             self._write_segment([])
             self._names = sorted(path.name for path in self._segments.iterdir() if path.name.endswith(".jsonl"))
             self._number = max((int(name.partition("-")[0]) for name in self._names), default=0)
             self._lines = newest(self._earlier())
             return dict(self._lines)
-        except (OSError, ValueError, ImportError, AttributeError) as error:
-            raise ApimartDestinationError(
-                f"The batch's ledger can't be kept at {self.ledger} ({root_reason(error)}). Nothing was submitted and "
-                "nothing charged in this try; mend the destination"
-            ) from error
+        except Exception as error:
+            # Any error: the storage libraries raise what they like.
+            raise _unusable(self.ledger, error) from error
 
     def note(self, entry: LedgerEntry) -> None:
         """Take a line, to be written soon."""
@@ -145,6 +144,23 @@ class Journal:
             yield from read_lines(self.ledger.read_text(encoding="utf-8"))
         for name in self._names:
             yield from read_lines((self._segments / name).read_text(encoding="utf-8"))
+
+
+def _path(folder: str | ObjectStoragePath) -> ObjectStoragePath:
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    try:
+        return ObjectStoragePath(folder)
+    except Exception as error:
+        # Any error: the protocol may be unknown, and its library not installed.
+        raise _unusable(folder, error) from error
+
+
+def _unusable(place: str | ObjectStoragePath, error: Exception) -> ApimartDestinationError:
+    return ApimartDestinationError(
+        f"The batch's ledger can't be kept at {place} ({root_reason(error)}). Nothing was submitted and nothing "
+        "charged in this try; mend the destination"
+    )
 
 
 def read_lines(text: str) -> Iterator[LedgerEntry]:

@@ -16,7 +16,7 @@ class BatchProgress:
     """
     Decides when the log hears of a batch again, and what.
 
-    The lines come the more sparsely the longer the batch runs: some forty in a night.
+    The lines come the more sparsely the longer the batch runs: some hundred in a night.
     """
 
     def __init__(self) -> None:

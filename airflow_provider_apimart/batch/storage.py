@@ -14,7 +14,7 @@ _LOCAL = ("", "file", "local")
 
 def write_whole(path: ObjectStoragePath, content: bytes) -> None:
     """
-    Write a file that appears under its name only when it is whole, and stays.
+    Write a file, in a directory that need not exist, that appears under its name only when it is whole, and stays.
 
     :raises OSError: If it can't be written; other storages raise what they like.
     """
@@ -23,6 +23,7 @@ def write_whole(path: ObjectStoragePath, content: bytes) -> None:
         path.write_bytes(content)
         return
     final = Path(path.path)
+    final.parent.mkdir(parents=True, exist_ok=True)
     partial = final.with_name(f".{final.name}.part")
     with partial.open("wb") as file:
         file.write(content)

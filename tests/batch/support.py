@@ -1,0 +1,127 @@
+"""Batches against the sandbox, without Airflow around them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_apimart.api.contract import Modality
+from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.api.schedule import PollSchedule
+from airflow_provider_apimart.api.settings import ClientSettings
+from airflow_provider_apimart.batch.attempt import BatchEnd, attempt, ledger_name
+from airflow_provider_apimart.batch.items import BatchItem, Shared, read_items
+from airflow_provider_apimart.batch.journal import read_lines
+from airflow_provider_apimart.batch.ledger import LedgerEntry, newest
+from airflow_provider_apimart.batch.plan import BatchPlan
+from airflow_provider_apimart.batch.run import Save
+from airflow_provider_apimart.durable.identity import TaskIdentity
+from airflow_provider_apimart.sandbox import Sandbox
+from airflow_provider_apimart.triggers.batch import trigger_for
+
+MODEL = "gemini-2.5-flash-image-preview"
+QUICK = RetryPolicy(tries=4, unknown_tries=2, seconds=5.0, rate_limited_seconds=30.0, first=0.01, longest=0.2)
+TASK = TaskIdentity("dag", "run", "task", -1, clear_marker=3)
+
+_tries = itertools.count(1)
+
+
+def as_items(written: Iterable[object], **shared: Any) -> list[BatchItem]:
+    """Return items as the operator reads them; a text is a prompt."""
+    requests = [{"prompt": each} if isinstance(each, str) else each for each in written]
+    return read_items(requests, Shared("apimart_default", Modality.IMAGE, {"model": MODEL, **shared}))
+
+
+def as_plan(written: Iterable[object], **changes: Any) -> BatchPlan:
+    """Return a plan whose pauses are short; each is another try of the same task."""
+    plan = BatchPlan(
+        as_items(written),
+        TASK,
+        key_scope="scope",
+        schedule=PollSchedule(0.05),
+        submit_policy=QUICK,
+        look_policy=QUICK,
+        started_at=time.time() + next(_tries) / 1000,
+    )
+    return replace(plan, **changes)
+
+
+def settings(sandbox: Sandbox, api_key: str | None = None) -> ClientSettings:
+    """Return what a connection to the sandbox says."""
+    return ClientSettings(api_key or sandbox.api_key, sandbox.base_url)
+
+
+def make(
+    sandbox: Sandbox, folder: Path, written: Iterable[object] | BatchPlan, *, save: Save | None = None, **changes: Any
+) -> BatchEnd:
+    """Do one try of a batch that waits in the worker."""
+    plan = written if isinstance(written, BatchPlan) else as_plan(written, **changes)
+    return attempt(plan, settings(sandbox), str(folder), save)
+
+
+def make_deferred(
+    sandbox: Sandbox, folder: Path, plan: BatchPlan, *, save: Save | None = None, most_legs: int = 60
+) -> tuple[BatchEnd, int]:
+    """
+    Do one try of a batch that waits in the triggerer, whose connection must be in the environment.
+
+    :return: How it ended, and how often it came back to the worker.
+    """
+    plan = replace(plan, parks=True)
+    for legs in range(1, most_legs + 1):
+        end = attempt(plan, settings(sandbox), str(folder), save)
+        if not end.parked:
+            return end, legs
+        event = triggered(end, plan)
+        plan = replace(plan, finished=frozenset(event["finished"]), started_at=event["started_at"])
+    raise AssertionError(f"still waiting after {most_legs} legs: {end.manifest}")
+
+
+def triggered(end: BatchEnd, plan: BatchPlan) -> Mapping[str, Any]:
+    """Wait as the triggerer does, and return the event after its journey through the database."""
+    trigger = trigger_for(
+        end.parked,
+        enough=len(end.parked) if end.is_submitted else max(1, len(end.parked) // 2),
+        started_at=plan.started_at,
+        deadline=max((wait.deadline for wait in end.parked if wait.deadline), default=None),
+        apimart_conn_id="apimart_default",
+    )
+    return run_trigger(trigger)
+
+
+def run_trigger(trigger: Any) -> Mapping[str, Any]:
+    """Make a trigger again from what the database would hold, run it, and return its event."""
+
+    async def event() -> Any:
+        _, arguments = trigger.serialize()
+        events = [each.payload async for each in type(trigger)(**json.loads(json.dumps(arguments))).run()]
+        assert len(events) == 1
+        return events[0]
+
+    payload: Mapping[str, Any] = json.loads(json.dumps(asyncio.run(event())))
+    return payload
+
+
+def entries(folder: Path, task: TaskIdentity = TASK) -> list[LedgerEntry]:
+    """Return what lies on the disk of a batch's ledger, merged or not."""
+    name = ledger_name(task)
+    files = [folder / f"{name}.ledger.jsonl", *sorted((folder / ".apimart" / name).glob("*.jsonl"))]
+    texts = [file.read_text(encoding="utf-8") for file in files if file.exists()]
+    found = newest(entry for text in texts for entry in read_lines(text))
+    return sorted(found.values(), key=lambda entry: entry.position)
+
+
+def statuses(found: Sequence[LedgerEntry]) -> list[str]:
+    """Return the statuses of ledger lines."""
+    return [entry.status.value for entry in found]
+
+
+def posts(sandbox: Sandbox) -> int:
+    """Return how many submits the sandbox has seen."""
+    return sum(request.route == "submit" for request in sandbox.requests)
