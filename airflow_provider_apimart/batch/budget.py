@@ -115,10 +115,10 @@ def price_kind(request: PaidRequest) -> Hashable:
 
 
 def _counted(value: Any) -> Any:
-    """Return a field with every URL replaced: how many there are counts, not which."""
+    """Return a field with every URL and file replaced: how many there are counts, not which."""
     match value:
-        case str() if "://" in value:
-            return "URL"
+        case str() if "://" in value or value.startswith("sha256:"):
+            return "reference"
         case Mapping():
             return {name: _counted(item) for name, item in value.items()}
         case list():

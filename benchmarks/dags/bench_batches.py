@@ -11,7 +11,7 @@ from airflow_provider_apimart.operators.batch import ApimartBatchGenerationOpera
 from airflow_provider_apimart.operators.generation import ApimartImageGenerationOperator
 
 PARAMS = {"items": Param(100, type="integer"), "in_flight": Param(100, type="integer")}
-ARGUMENTS: dict[str, Any] = {"schedule": None, "start_date": datetime(2026, 1, 1), "catchup": False, "params": PARAMS}
+ARGUMENTS: dict[str, Any] = {"start_date": datetime(2026, 1, 1), "catchup": False, "params": PARAMS}
 MODEL = "gemini-2.5-flash-image-preview"
 
 
@@ -26,10 +26,10 @@ class BenchBatchOperator(ApimartBatchGenerationOperator):
         return super().execute(context)
 
 
-with DAG(dag_id="bench_batch", **ARGUMENTS):
+with DAG(dag_id="bench_batch", schedule=None, **ARGUMENTS):
     BenchBatchOperator(task_id="generate", model=MODEL, requests=[])
 
-with DAG(dag_id="bench_mapped", **ARGUMENTS):
+with DAG(dag_id="bench_mapped", schedule=None, **ARGUMENTS):
 
     @task
     def prompts(params: dict[str, Any]) -> list[str]:
