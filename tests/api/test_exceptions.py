@@ -24,6 +24,7 @@ NEVER_AGAIN = {
     errors.ApimartIndeterminateOutcomeError,
     errors.ApimartWatchedGenerationFailedError,
     errors.ApimartResultExpiredError,
+    errors.ApimartResultRefusedError,
 }
 
 
