@@ -258,7 +258,8 @@ class LedgerSlot:
             status=_STATUS_OF_RECORD[RecordState(value["state"])],
             generation_id=generation.get("generation_id"),
             tried_at=None,
-            submitted=datetime.fromtimestamp(value["recorded_at"], UTC).isoformat(timespec="seconds"),
+            # To the millisecond, since the wait for it counts from then.
+            submitted=datetime.fromtimestamp(value["recorded_at"], UTC).isoformat(timespec="milliseconds"),
         )
 
 
