@@ -12,7 +12,7 @@ from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.json_values import plain
 from airflow_provider_apimart.api.payload import prompt_sha256
 from airflow_provider_apimart.batch.ledger import ItemStatus, LedgerEntry
-from airflow_provider_apimart.lineage.facts import FileFacts, GenerationFacts, unsaved
+from airflow_provider_apimart.lineage.facts import GenerationFacts, saved_file, unsaved
 
 _MOST_REASONS = 5
 
@@ -108,7 +108,7 @@ def made(entries: Iterable[LedgerEntry]) -> Iterator[GenerationFacts]:
     for entry in entries:
         if entry.status is ItemStatus.COMPLETED:
             generation = entry.generation().known_as(prompt_sha256=prompt_sha256(entry.prompt))
-            files = tuple(FileFacts(file["uri"], file["sha256"], file["bytes"]) for file in entry.files)
+            files = tuple(map(saved_file, entry.files))
             yield GenerationFacts(generation, files) if files else unsaved(generation)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -34,6 +34,11 @@ class FileFacts:
     def to_json(self) -> dict[str, Any]:
         """Return the facts as plain JSON."""
         return {"uri": self.uri, "sha256": self.sha256, "bytes": self.size, "expires_at": plain(self.expires_at)}
+
+
+def saved_file(told: Mapping[str, Any]) -> FileFacts:
+    """Return the facts of a file that was saved, as XCom and ledgers tell of it."""
+    return FileFacts(told["uri"], told["sha256"], told["bytes"])
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 from airflow_provider_apimart.api import contract
 from airflow_provider_apimart.api.generation import Generation, Output, named_generation, rendered_value
 from airflow_provider_apimart.api.json_values import items, text
+from airflow_provider_apimart.api.payload import prompt_sha256
 from airflow_provider_apimart.results.owed import LEDGER_SUFFIX, completed_and_unsaved
 
 
@@ -98,7 +99,9 @@ def _owed_by(ledger: str) -> Iterator[Wanted]:
 
 def _wanted(value: object) -> Wanted:
     details: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
-    return Wanted(named_generation(value), text(details.get("id")), len(items(details.get("files"))))
+    # The line of a ledger holds the prompt itself.
+    generation = named_generation(value).known_as(prompt_sha256=prompt_sha256(details.get("prompt")))
+    return Wanted(generation, text(details.get("id")), len(items(details.get("files"))))
 
 
 def _with_expiry(output: Output, generation: Generation) -> Output:

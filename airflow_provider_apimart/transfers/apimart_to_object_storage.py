@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
@@ -17,12 +18,14 @@ from airflow_provider_apimart.exceptions import (
     ApimartInvalidRequestError,
     ApimartWatchedGenerationFailedError,
 )
+from airflow_provider_apimart.lineage.emitter import EmitsLineage
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
     from airflow_provider_apimart.api.generation import Generation, Output
     from airflow_provider_apimart.hooks.apimart import ApimartHook
+    from airflow_provider_apimart.lineage.facts import GenerationFacts
     from airflow_provider_apimart.results.file_names import FileNames
     from airflow_provider_apimart.results.saver import ResultSaver
     from airflow_provider_apimart.results.wanted import Wanted, WantedFile
@@ -34,7 +37,7 @@ FILES_KEY = "files"
 _MOST_TOLD = 100
 
 
-class ApimartToObjectStorageOperator(BaseOperator):
+class ApimartToObjectStorageOperator(EmitsLineage, BaseOperator):
     """
     Save the outputs of finished generations and return the URIs of the saved files.
 
@@ -47,6 +50,8 @@ class ApimartToObjectStorageOperator(BaseOperator):
 
     In XCom, ``files`` holds the details: a list of ``{"uri", "bytes", "sha256", "media_type", "generation_id",
     "index"}``. It is there too when the task fails because of other files.
+
+    The events of assets among the task's ``outlets`` tell of the files: see :doc:`/assets`.
 
     .. seealso:: :doc:`/results`
 
@@ -131,6 +136,7 @@ class ApimartToObjectStorageOperator(BaseOperator):
         for failure in (failures := [*unfinished, *unsaved]):
             self.log.error("%s", failure)
         _raise_for(failures, len(saved))
+        self.emit_lineage(context, _landed(found, saved), destination=str(self.destination))
         return [file["uri"] for file in saved]
 
     def _saver(self, wanted: Sequence[Wanted]) -> ResultSaver:
@@ -157,7 +163,8 @@ class ApimartToObjectStorageOperator(BaseOperator):
         """Return a generation with its outputs, which are asked for where they aren't known."""
         generation = wanted.generation
         if not generation.outputs and generation.generation_id is not None:
-            generation = self.hook.get_generation(generation.generation_id, generation.modality)
+            asked = self.hook.get_generation(generation.generation_id, generation.modality)
+            generation = asked.known_as(model=generation.model, prompt_sha256=generation.prompt_sha256)
         _check_finished(generation)
         return replace(wanted, generation=generation)
 
@@ -218,6 +225,15 @@ def _check_finished(generation: Generation) -> None:
             "before this task, or let the operator wait for completion"
         )
     raise ApimartInvalidRequestError(told, generation_id=generation.generation_id)
+
+
+def _landed(found: Iterable[Wanted], saved: Iterable[Mapping[str, Any]]) -> Iterator[GenerationFacts]:
+    """Go through the generations with their saved files, which come in the same order."""
+    from airflow_provider_apimart.lineage.facts import GenerationFacts, saved_file
+
+    files = map(saved_file, saved)
+    for each in found:
+        yield GenerationFacts(each.generation, tuple(islice(files, sum(1 for _ in each.files()))))
 
 
 def _run_values(fields: Iterable[str], context: Context) -> dict[str, object]:

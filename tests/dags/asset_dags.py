@@ -53,9 +53,9 @@ with DAG(dag_id="lab_asset_sensor", schedule=None, **COMMON):
     )
 consumer("lab_asset_sensor_consumer", Asset("lab_sensor"))
 
-# What is saved, as an asset that is known before and as one that isn't.
+# What is saved, as an asset that is known before and as one that isn't: all that a map has made, in one event.
 with DAG(dag_id="lab_asset_saved", schedule=None, params={"destination": "pictures"}, **COMMON):
-    generate = ApimartImageGenerationOperator(task_id="generate", prompt="a cat", **PICTURE)
+    generate = ApimartImageGenerationOperator.partial(task_id="generate", **PICTURE).expand(prompt=["a cat", "a dog"])
     ApimartToObjectStorageOperator(
         task_id="save",
         generation=generate.output,

@@ -44,6 +44,10 @@ def extra(made: GenerationView) -> dict[str, Any]:
     return {**totals, "destination": None, "ledger": None, "generations": [generation]}
 
 
+def without_files(generation: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in generation.items() if key != "files"}
+
+
 def without_hours(told: dict[str, Any]) -> dict[str, Any]:
     for generation in told["generations"]:
         for file in generation["files"]:
@@ -79,6 +83,34 @@ def test_an_alias_stands_for_nothing_where_nothing_is_saved(lab: AirflowLab, san
     run = produced(lab, sandbox, "lab_asset_alias_alone")
     assert run.asset_events() == []
     assert "The asset alias lab_nothing gets no event" in run.log
+
+
+def test_a_map_that_is_saved_by_one_task_is_told_of_in_one_event(
+    lab: AirflowLab, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    produced(lab, sandbox, "lab_asset_saved", destination=f"{tmp_path.as_uri()}/")
+    (told,) = consumed(lab, sandbox, "lab_asset_saved_consumer")
+    assert told["generation_count"] == told["file_count"] == 2
+    assert told["cost"] == float(sum(made.cost for made in sandbox.generations))
+    by_id = {made.generation_id: made for made in sandbox.generations}
+    for generation in told["generations"]:
+        assert without_files(generation) == without_files(extra(by_id[generation["generation_id"]])["generations"][0])
+        (file,) = generation["files"]
+        content = Path(file["uri"].removeprefix("file://")).read_bytes()
+        assert file["sha256"] == hashlib.sha256(content).hexdigest()
+        assert file["bytes"] == len(content)
+        assert file["expires_at"] is None
+
+
+def test_an_alias_stands_for_the_directory_into_which_was_saved(
+    lab: AirflowLab, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    run = produced(lab, sandbox, "lab_asset_saved", destination=f"{tmp_path.as_uri()}/")
+    assert [event["uri"] for event in run.asset_events()] == ["lab_saved", tmp_path.as_uri()]
+    told = lab.triggered_runs("lab_asset_places_consumer")[-1]
+    assert told.drive(sandbox.connection_json())
+    # Airflow lists an event under the alias and under the asset.
+    assert {each["destination"] for each in told.view("told").returned} == {f"{tmp_path.as_uri()}/"}
 
 
 def test_the_example_tells_its_consumer_where_the_picture_lies(
