@@ -12,9 +12,10 @@ from http import HTTPStatus
 from typing import Self, TypeVar
 
 import aiohttp
+from yarl import URL
 
 from airflow_provider_apimart.api import contract
-from airflow_provider_apimart.api.conversation import Conversation, Pause, Step
+from airflow_provider_apimart.api.conversation import Conversation, Pause
 from airflow_provider_apimart.api.environment import authorities_of, proxy_of
 from airflow_provider_apimart.api.message import Content, Reply, Request
 from airflow_provider_apimart.api.pace import Pace
@@ -47,6 +48,9 @@ class AiohttpTransport:
     def __init__(self, settings: ClientSettings) -> None:
         self.settings = settings
         self._proxy = proxy_of(settings)
+        # Made once, since thousands of polls a minute would each make them anew.
+        self._base_url = str(URL(settings.base_url))
+        self._timeouts = {patience: _timeout(seconds) for patience, seconds in settings.seconds.items()}
         self._slots = asyncio.Semaphore(_REQUESTS_IN_FLIGHT)
         self._queue = asyncio.Lock()
         self._pace = Pace(time.monotonic)
@@ -59,6 +63,7 @@ class AiohttpTransport:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=_REQUESTS_IN_FLIGHT, ssl=context),
             cookie_jar=aiohttp.DummyCookieJar(),
+            headers=self.settings.authorised_headers(),
         )
 
     async def close(self) -> None:
@@ -86,30 +91,29 @@ class AiohttpTransport:
         try:
             step = next(conversation)
             while True:
-                if before_post and isinstance(step, Request) and step.method == "POST":
+                if isinstance(step, Pause):
+                    await asyncio.sleep(step.seconds)
+                    step = next(conversation)
+                    continue
+                if before_post and step.method == "POST":
                     await before_post()
-                try:
-                    reply = await self._perform(step)
-                except ApimartError as error:
-                    step = conversation.throw(error)
-                else:
-                    step = conversation.send(reply)
+                answer = await self._exchange(step)
+                step = conversation.send(answer) if isinstance(answer, Reply) else conversation.throw(answer)
+                # Not kept through the next pause: there may be thousands.
+                del answer
         except StopIteration as finished:
             result: T = finished.value
             return result
 
-    async def _perform(self, step: Step) -> Reply | None:
-        if isinstance(step, Pause):
-            await asyncio.sleep(step.seconds)
-            return None
+    async def _exchange(self, request: Request) -> Reply | ApimartError:
+        """Send a request when it is its turn; what goes wrong is returned, so that nothing is chained to it."""
         async with self._slots:
             sent_at = await self._turn()
-            reply = await self._send(step)
-        if isinstance(reply, Reply):
-            self._note(reply, sent_at)
-            return reply
-        # Raised outside of the handler, so that no exception of the library, which holds the headers, is chained.
-        raise reply
+            answer = await self._send(request)
+        if isinstance(answer, Reply) and answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+            asked = retry_after_seconds(answer.header(contract.RETRY_AFTER_HEADER))
+            self._pace_is_news |= self._pace.refused(sent_at, asked)
+        return answer
 
     async def _turn(self) -> float:
         """Wait until the pace allows one more request, and return the moment."""
@@ -119,11 +123,6 @@ class AiohttpTransport:
             if self._pace_is_news:
                 self._tell_pace()
             return self._pace.sent()
-
-    def _note(self, reply: Reply, sent_at: float) -> None:
-        if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
-            asked = retry_after_seconds(reply.header(contract.RETRY_AFTER_HEADER))
-            self._pace_is_news |= self._pace.refused(sent_at, asked)
 
     def _tell_pace(self) -> None:
         pace = self._pace.per_second or math.inf
@@ -136,14 +135,13 @@ class AiohttpTransport:
         if self._session is None:
             raise RuntimeError("the transport isn't open")
         body = _CountedBody(request.content) if request.content else None
-        seconds = self.settings.seconds[request.patience]
         try:
             async with self._session.request(
                 request.method,
-                self.settings.base_url + request.path,
-                headers=self._headers(request),
+                URL(self._base_url + request.path, encoded=True),
+                headers=_headers(request),
                 data=body.blocks() if body else None,
-                timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=min(CONNECT_SECONDS, seconds)),
+                timeout=self._timeouts[request.patience],
                 proxy=self._proxy,
                 allow_redirects=False,
             ) as response:
@@ -152,13 +150,6 @@ class AiohttpTransport:
             sent = body.begun if body else not isinstance(error, _NEVER_CONNECTED)
             return lost_reply_error(request, self.settings.base_url, sent=sent, reason=root_reason(error))
         return self.settings.reply(response.status, response.headers, content)
-
-    def _headers(self, request: Request) -> dict[str, str]:
-        headers = {**request.headers, **self.settings.authorised_headers()}
-        if request.content:
-            headers["Content-Type"] = request.content.content_type
-            headers["Content-Length"] = str(request.content.length)
-        return headers
 
 
 class _CountedBody:
@@ -175,6 +166,18 @@ class _CountedBody:
                 yield block
 
 
+def _headers(request: Request) -> dict[str, str]:
+    """Return the headers of this request alone. Those that authorise it are the session's."""
+    if request.content is None:
+        return dict(request.headers)
+    described = {"Content-Type": request.content.content_type, "Content-Length": str(request.content.length)}
+    return {**request.headers, **described}
+
+
+def _timeout(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=seconds, sock_connect=min(CONNECT_SECONDS, seconds))
+
+
 def _ssl_context(authorities: bool | str) -> ssl.SSLContext:
     if isinstance(authorities, str):
         return ssl.create_default_context(cafile=authorities)
@@ -186,7 +189,7 @@ def _ssl_context(authorities: bool | str) -> ssl.SSLContext:
 
 async def _read_capped(response: aiohttp.ClientResponse) -> bytes:
     received = bytearray()
-    async for block in response.content.iter_chunked(_BLOCK):
+    while block := await response.content.readany():
         received += block
         if len(received) > contract.MAX_REPLY_BYTES:
             raise ValueError(f"the reply is longer than {contract.MAX_REPLY_BYTES:,} bytes")

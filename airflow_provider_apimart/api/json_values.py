@@ -16,6 +16,8 @@ from typing import Any
 
 JsonObject = Mapping[str, Any]
 
+_DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=lambda _: None)
+
 # Later than this many seconds (the year 5138) a time must have been given in milliseconds.
 _LATEST_SECONDS = 1e11
 # Leaves room to add a lifetime to any time that is believed.
@@ -27,7 +29,7 @@ _MONEY_DIGITS = Decimal("1e-9")
 def parse(body: bytes) -> object:
     """Return what a body says as JSON, with fractions as decimals, or ``None`` if it isn't JSON."""
     try:
-        return json.loads(body, parse_float=Decimal, parse_constant=lambda _: None)
+        return _DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
     except (ValueError, ArithmeticError, RecursionError):
         return None
 

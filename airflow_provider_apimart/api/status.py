@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -32,18 +32,23 @@ class StatusRoutes:
         """Remember the route that knew a generation."""
         self._answered = route
 
-    def in_order(self, modality: Modality | None) -> Iterable[str]:
-        """Return the routes worth asking, the likeliest first."""
+    def in_order(self, modality: Modality | None) -> Iterator[str]:
+        """Yield the routes worth asking, the likeliest first."""
         older = [modality] if modality else list(Modality)
         routes = [contract.TASKS_PATH, *(each.path for each in older)]
-        return sorted(routes, key=lambda route: route != self._answered)
+        if self._answered in routes:
+            yield self._answered
+        yield from (route for route in routes if route != self._answered)
 
 
-def look(generation_id: str, modality: Modality | None, routes: StatusRoutes) -> Conversation[Generation]:
+def look(
+    generation_id: str, modality: Modality | None, routes: StatusRoutes, *, model: str | None = None
+) -> Conversation[Generation]:
     """
     Read a generation's status once.
 
     :param modality: What the generation makes, if known: it spares a request where the older dialect is spoken.
+    :param model: The model, if known, should the reply not tell.
     :raises ApimartGenerationNotFoundError: When no route knows the generation.
     :raises ApimartTransientError: When the status couldn't be read this time.
     :raises ApimartError: When the service refused to tell.
@@ -51,7 +56,7 @@ def look(generation_id: str, modality: Modality | None, routes: StatusRoutes) ->
     refusal: Problem | None = None
     for route in routes.in_order(modality):
         reply = yield from ask(_request(route, generation_id))
-        generation = _read(reply, generation_id, modality)
+        generation = _read(reply, generation_id, modality, model)
         if generation is not None:
             routes.answered(route)
             return generation
@@ -63,9 +68,9 @@ def _request(route: str, generation_id: str) -> Request:
     return Request("GET", f"{route}/{quote(generation_id, safe='')}?language=en")
 
 
-def _read(reply: Reply, generation_id: str, modality: Modality | None) -> Generation | None:
+def _read(reply: Reply, generation_id: str, modality: Modality | None, model: str | None) -> Generation | None:
     """Return the generation, or ``None`` where this route doesn't know it."""
-    generation = read_generation(reply.json, generation_id, modality) if reply.status < 300 else None
+    generation = read_generation(reply.json, generation_id, modality, model) if reply.status < 300 else None
     if generation is not None:
         return generation
     problem = find_problem(reply)

@@ -132,7 +132,7 @@ def look_patiently(wait: Wait, routes: StatusRoutes, policy: RetryPolicy = LOOK_
     :raises ApimartError: At once for what isn't a blip, such as an authentication error or an unknown id.
     """
     try:
-        seen = yield from retrying(lambda: look(wait.generation_id, wait.modality, routes), policy)
+        return (yield from retrying(lambda: look(wait.generation_id, wait.modality, routes, model=wait.model), policy))
     except errors.ApimartTransientError as error:
         raise errors.ApimartStatusUnreadableError(
             "The status of the generation couldn't be read several times in a row. It goes on and bills; a retry "
@@ -142,7 +142,6 @@ def look_patiently(wait: Wait, routes: StatusRoutes, policy: RetryPolicy = LOOK_
             request_id=error.request_id,
             generation_id=wait.generation_id,
         ) from error
-    return seen.known_as(modality=wait.modality, model=wait.model)
 
 
 def wait_until_final(
@@ -163,12 +162,12 @@ def wait_until_final(
     :param clock: The Unix time, so that a wait keeps its deadline across restarts.
     :raises ApimartError: As :func:`look_patiently` does.
     """
-    known, first, ran = not at_once, True, 0.0
+    known, first, ran = replace(policy, tolerates_missing=True), True, 0.0
+    patience = replace(policy, tolerates_missing=False) if at_once else known
     if not at_once:
         yield Pause(wait.pause(None, experience, clock(), random.random(), first=True))
         first = False
     while True:
-        patience = replace(policy, tolerates_missing=known)
         try:
             generation = yield from look_patiently(wait, experience.routes, wait.bounded(patience, clock()))
         except errors.ApimartStatusUnreadableError as error:
@@ -184,8 +183,11 @@ def wait_until_final(
             experience.run_times.note(wait.model, _run_time(generation, ran, age))
         if decision.verdict is not Verdict.LOOK_AGAIN:
             return decision
-        yield Pause(wait.pause(generation, experience, now, random.random(), first=first))
-        known, first, ran = True, False, age
+        pause = Pause(wait.pause(generation, experience, now, random.random(), first=first))
+        patience, first, ran = known, False, age
+        # What was seen isn't kept through the pause: there may be thousands.
+        del generation, decision
+        yield pause
 
 
 def _run_time(generation: Generation, ran: float, done: float) -> float:
