@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, Param, task
@@ -37,5 +37,11 @@ with DAG(dag_id="bench_mapped", schedule=None, **ARGUMENTS):
         return [f"Cat {number}" for number in range(params["items"])]
 
     ApimartImageGenerationOperator.partial(
-        task_id="generate", model=MODEL, deferrable=True, multiple_outputs=False
+        task_id="generate",
+        model=MODEL,
+        deferrable=True,
+        multiple_outputs=False,
+        # A scheduler that is behind takes a task that comes back soon for a failed one; the retry takes it up again.
+        retries=5,
+        retry_delay=timedelta(0),
     ).expand(prompt=prompts())
