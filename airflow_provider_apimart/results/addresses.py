@@ -13,7 +13,9 @@ _EMBEDDING = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"), IPv6Network("::
 # What serves credentials to whoever asks from inside a cloud; some of it has a public number.
 _METADATA = tuple(map(ip_address, ("169.254.169.254", "168.63.129.16", "192.0.0.192", "fd00:ec2::254")))
 # Versions of Python disagree on these.
-_NOT_PUBLIC = tuple(map(ip_network, ("100.64.0.0/10", "192.0.0.0/24", "198.18.0.0/15", "fec0::/10")))
+_NOT_PUBLIC = tuple(
+    map(ip_network, ("100.64.0.0/10", "192.0.0.0/24", "198.18.0.0/15", "64:ff9b:1::/48", "3fff::/20", "fec0::/10"))
+)
 
 
 @dataclass(frozen=True)
@@ -55,17 +57,16 @@ def kind_of_private(address: str) -> str | None:
 
 
 def _meanings(address: IPv4Address | IPv6Address) -> Iterator[IPv4Address | IPv6Address]:
-    """Go through the addresses that an address stands for, from the innermost to itself."""
-    if isinstance(address, IPv4Address):
+    """Go through an address and the addresses that it stands for."""
+    # Of these two, nothing but the other address counts.
+    if isinstance(address, IPv4Address) or (address.ipv4_mapped is None and address not in _EMBEDDING[0]):
         yield address
+    if isinstance(address, IPv4Address):
         return
     embedded = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
     if any(address in network for network in _EMBEDDING):
         embedded.append(IPv4Address(int(address) & 0xFFFFFFFF))
     yield from filter(None, embedded)
-    # A mapped address is nothing but the other one.
-    if address.ipv4_mapped is None and address not in _EMBEDDING[0]:
-        yield address
 
 
 def _kind(address: IPv4Address | IPv6Address) -> str | None:

@@ -20,14 +20,16 @@ class Announcement:
     """
     What a reply says of the file.
 
-    :param offset: The byte of the file with which the body begins.
+    :param offset: The byte of the file with which the body begins, ``None`` if it is a part and doesn't say which.
+    :param is_part: Whether the body is but a part of the file.
     :param total: How many bytes the file has, ``None`` if it doesn't say.
     :param validator: What tells this version of the file from another one, ``None`` if nothing does.
     :param media_type: What the file is said to be, or nothing.
     :param encoding: How the body is packed, or nothing.
     """
 
-    offset: int = 0
+    offset: int | None = 0
+    is_part: bool = False
     total: int | None = None
     validator: str | None = None
     media_type: str = ""
@@ -45,7 +47,11 @@ class Announcement:
         return {"Range": f"bytes={position}-", "If-Range": self.validator}
 
     def continues(self, before: Announcement, position: int) -> bool:
-        """Whether a body that doesn't begin at the start is the rest of what another reply announced."""
+        """
+        Return whether the body is the rest of a file of which another reply brought the beginning.
+
+        :param position: How many bytes of it are there.
+        """
         same_size = self.total is None or before.total is None or self.total == before.total
         same_file = self.validator is None or self.validator == before.validator
         return self.offset == position and same_size and same_file
@@ -58,27 +64,27 @@ def announcement(status: int, headers: Mapping[str, str]) -> Announcement:
     :raises ApimartDownloadError: If the file isn't there. The status tells more.
     :raises ApimartTransientError: If it may well be there in a moment.
     """
-    if status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+    if status in (HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE):
+        return _part(headers)
+    if status != HTTPStatus.OK:
         raise _failure(status, headers)
     encoding = headers.get("Content-Encoding", "").strip().lower()
-    offset, total = _extent(status, headers)
+    length = headers.get("Content-Length", "")
+    tells_size = length.isdecimal() and "Transfer-Encoding" not in headers and encoding in ("", "identity")
     return Announcement(
-        offset,
-        None if encoding not in ("", "identity") else total,
-        _validator(headers),
-        headers.get("Content-Type", "").partition(";")[0].strip().lower(),
-        "" if encoding == "identity" else encoding,
+        total=int(length) if tells_size else None,
+        validator=_validator(headers),
+        media_type=headers.get("Content-Type", "").partition(";")[0].strip().lower(),
+        encoding="" if encoding == "identity" else encoding,
     )
 
 
-def _extent(status: int, headers: Mapping[str, str]) -> tuple[int, int | None]:
-    length = headers.get("Content-Length", "")
-    if status == HTTPStatus.OK:
-        return 0, int(length) if length.isdecimal() and "Transfer-Encoding" not in headers else None
+def _part(headers: Mapping[str, str]) -> Announcement:
     found = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
     if not found:
-        raise InterruptedDownloadError("its host sent a part of it and didn't say which")
-    return int(found[1]), None if found[3] == "*" else int(found[3])
+        return Announcement(offset=None, is_part=True)
+    total = None if found[3] == "*" else int(found[3])
+    return Announcement(offset=int(found[1]), is_part=True, total=total, validator=_validator(headers))
 
 
 def _validator(headers: Mapping[str, str]) -> str | None:
@@ -92,6 +98,6 @@ def _failure(status: int, headers: Mapping[str, str]) -> ApimartError:
     after = retry_after_seconds(headers.get("Retry-After"))
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return ApimartRateLimitError("its host asks to be called less often", status=status, retry_after=after)
-    if status in _PASSING or status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+    if status in _PASSING:
         return InterruptedDownloadError("its host couldn't answer", status=status, retry_after=after)
     return ApimartDownloadError("its host didn't give it", status=status)

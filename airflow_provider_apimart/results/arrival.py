@@ -53,14 +53,18 @@ class Arrival:
         :raises InterruptedDownloadError: If it is neither. Then everything has to be asked for again.
         :raises ApimartResultRefusedError: If it will be too large.
         """
-        if announced.offset and not announced.continues(self._announced, self._received):
+        if announced.is_part:
+            self._check_rest(announced)
+            return
+        self._limits.check_file(announced.total or 0)
+        self.discard()
+        self._announced = announced
+        self._unpacker = Unpacker(announced.encoding) if announced.encoding else None
+
+    def _check_rest(self, announced: Announcement) -> None:
+        if not announced.continues(self._announced, self._received):
             self.discard()
             raise InterruptedDownloadError("its host sent another part of it than was asked for")
-        self._limits.check_file(announced.total or 0)
-        if not announced.offset:
-            self.discard()
-            self._announced = announced
-            self._unpacker = Unpacker(announced.encoding) if announced.encoding else None
 
     def discard(self) -> None:
         """Forget what has arrived."""

@@ -89,9 +89,11 @@ def check_distinct(stems: Iterable[str], template: str) -> None:
 def safe_value(value: str) -> str:
     """Return a text that is a harmless piece of a file's name: itself, if it is that already."""
     normal = unicodedata.normalize("NFKC", value)
-    harmless = "".join(letter if _is_harmless(letter) else "_" for letter in normal).lstrip(".").strip()
-    short = _cut(harmless, _VALUE_BYTES)
-    return short if short == value else f"{short}-{hashlib.sha256(value.encode('utf-8', 'replace')).hexdigest()[:8]}"
+    harmless = "".join(letter if _is_harmless(letter) else "_" for letter in normal)
+    short = _cut(harmless, _VALUE_BYTES).strip(" .")
+    if short and short == value and not _RESERVED.match(value):
+        return value
+    return f"{short}-{hashlib.sha256(value.encode('utf-8', 'backslashreplace')).hexdigest()[:_DIGEST_LETTERS]}"
 
 
 def _is_harmless(letter: str) -> bool:

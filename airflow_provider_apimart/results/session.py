@@ -138,14 +138,13 @@ class ResultSession:
     def __init__(self, network: Network, limits: Limits, connections: int = 8) -> None:
         self._network = network
         self._limits = limits
-        self._pools: dict[str | None, urllib3.PoolManager] = {}
+        self._pools: dict[tuple[str, str | None], urllib3.PoolManager] = {}
         self._lock = Lock()
         self._options: dict[str, Any] = {
             "maxsize": connections,
             "num_pools": 32,
             "retries": False,
             "timeout": Timeout(connect=limits.connect_seconds, read=limits.silent_seconds),
-            "ssl_context": _tls(network.authorities),
         }
         self._closed = Event()
 
@@ -202,7 +201,7 @@ class ResultSession:
             if response.status not in _REDIRECTS or not location:
                 return response
             response.close()
-            url = urljoin(url, location)
+            url = _joined(url, location)
         raise ApimartDownloadError(f"it is redirected more than {self._limits.redirects} times, at last to {url}")
 
     def _response(self, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
@@ -218,26 +217,33 @@ class ResultSession:
             raise InterruptedDownloadError(f"its host didn't answer: {root_reason(error)}") from None
 
     def _pools_for(self, url: str) -> urllib3.PoolManager:
+        scheme = urlsplit(url).scheme.lower()
         proxy = self._network.proxy or select_proxy(url, get_environ_proxies(url))
         if proxy:
             _check_literal(self._network.reach, url)
         with self._lock:
-            if proxy not in self._pools:
-                self._pools[proxy] = self._proxied(proxy) if proxy else self._direct()
-            return self._pools[proxy]
+            if (scheme, proxy) not in self._pools:
+                self._pools[scheme, proxy] = self._new_pools(scheme, proxy)
+            return self._pools[scheme, proxy]
 
-    def _direct(self) -> urllib3.PoolManager:
-        pools = urllib3.PoolManager(**self._options)
-        details = {"reach": self._network.reach, "head_seconds": self._limits.head_seconds}
-        pools.pool_classes_by_scheme = _pool_classes(_CheckedConnection, details)
+    def _new_pools(self, scheme: str, proxy: str | None) -> urllib3.PoolManager:
+        # Made once: reading the authorities costs a good part of what a small file does.
+        tls: dict[str, Any] = {"ssl_context": _tls(self._network.authorities)} if scheme == "https" else {}
+        details: dict[str, Any] = {"head_seconds": self._limits.head_seconds}
+        if proxy:
+            pools: urllib3.PoolManager = _proxied(proxy, self._options | tls)
+            pools.pool_classes_by_scheme = _pool_classes(_PromptConnection, details)
+        else:
+            pools = urllib3.PoolManager(**self._options, **tls)
+            details["reach"] = self._network.reach
+            pools.pool_classes_by_scheme = _pool_classes(_CheckedConnection, details)
         return pools
 
-    def _proxied(self, proxy: str) -> urllib3.PoolManager:
-        user, password = get_auth_from_url(proxy)
-        headers = make_headers(proxy_basic_auth=f"{user}:{password}") if user else None
-        pools = urllib3.ProxyManager(proxy, proxy_headers=headers, **self._options)
-        pools.pool_classes_by_scheme = _pool_classes(_PromptConnection, {"head_seconds": self._limits.head_seconds})
-        return pools
+
+def _proxied(proxy: str, options: Mapping[str, Any]) -> urllib3.ProxyManager:
+    user, password = get_auth_from_url(proxy)
+    headers = make_headers(proxy_basic_auth=f"{user}:{password}") if user else None
+    return urllib3.ProxyManager(proxy, proxy_headers=headers, **options)
 
 
 def _pool_classes(kind: type[_PromptConnection], details: Mapping[str, Any]) -> dict[str, type[HTTPConnectionPool]]:
@@ -250,12 +256,18 @@ def _pool_classes(kind: type[_PromptConnection], details: Mapping[str, Any]) -> 
 
 
 def _tls(authorities: str | bool) -> ssl.SSLContext:
-    # Made once: reading the authorities costs a good part of what a small file does.
     context = ssl.create_default_context(cafile=authorities if isinstance(authorities, str) else None)
     if authorities is False:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise ApimartResultRefusedError(f"it is redirected to what can't be read as a URL: {error}") from None
 
 
 def _check_url(url: str) -> None:

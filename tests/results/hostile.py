@@ -101,13 +101,12 @@ def hostile(
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.create_server((host, 0), family=family, backlog=256)
-    listening.settimeout(0.05)
     server = Hostile(listening.getsockname()[1], f"[{host}]" if ":" in host else host)
     threads: list[threading.Thread] = []
 
     def serve() -> None:
         while not server.over.is_set():
-            with suppress(TimeoutError):
+            with suppress(OSError):
                 connection, _ = listening.accept()
                 server.connections += 1
                 threads.append(threading.Thread(target=converse, args=(connection,), daemon=True))
@@ -129,6 +128,8 @@ def hostile(
         yield server
     finally:
         server.over.set()
+        # Ends the waiting for a connection.
+        listening.shutdown(socket.SHUT_RDWR)
         for thread in (accepting, *threads):
             thread.join()
         listening.close()

@@ -185,9 +185,11 @@ def test_the_ending_comes_from_the_bytes(tmp_path: Path) -> None:
 
 
 def test_an_exotic_type_is_what_its_host_says(tmp_path: Path) -> None:
-    with hostile(whole(b"\x01\x02" * 400, content_type="image/x-exr; q=1")) as server:
-        with saver_to(tmp_path, server.url) as saver:
-            assert saver.save(output(server.url), "x").media_type == "image/x-exr"
+    with (
+        hostile(whole(b"\x01\x02" * 400, content_type="image/x-exr; q=1")) as server,
+        saver_to(tmp_path, server.url) as saver,
+    ):
+        assert saver.save(output(server.url), "x").media_type == "image/x-exr"
     assert files_below(tmp_path) == ["x.exr"]
 
 
@@ -210,9 +212,11 @@ def test_a_gzip_bomb_is_cut_at_the_cap(tmp_path: Path) -> None:
 
 
 def test_what_was_packed_all_the_same_is_unpacked(tmp_path: Path) -> None:
-    with hostile(whole(gzip.compress(PICTURE), content_encoding="gzip")) as server:
-        with saver_to(tmp_path, server.url) as saver:
-            assert saver.save(output(server.url), "x").sha256 == sha256(PICTURE)
+    with (
+        hostile(whole(gzip.compress(PICTURE), content_encoding="gzip")) as server,
+        saver_to(tmp_path, server.url) as saver,
+    ):
+        assert saver.save(output(server.url), "x").sha256 == sha256(PICTURE)
     assert server.asked[0].headers["accept-encoding"] == "identity"
 
 
@@ -247,9 +251,11 @@ def test_no_netrc_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_closing_stops_what_is_being_fetched(tmp_path: Path) -> None:
-    with hostile(lambda asked: [head(content_length=SIZE), PICTURE[:1000], 0.3, PICTURE[1000:]]) as server:
-        with saver_to(tmp_path, server.url) as saver:
-            saver.close()
-            with pytest.raises(errors.ApimartDownloadError, match="stopped"):
-                saver.save(output(server.url), "x")
+    with (
+        hostile(lambda asked: [head(content_length=SIZE), PICTURE[:1000], 0.3, PICTURE[1000:]]) as server,
+        saver_to(tmp_path, server.url) as saver,
+    ):
+        saver.close()
+        with pytest.raises(errors.ApimartDownloadError, match="stopped"):
+            saver.save(output(server.url), "x")
     assert files_below(tmp_path) == []
