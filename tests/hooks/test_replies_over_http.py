@@ -235,3 +235,29 @@ async def test_a_pause_of_one_conversation_leaves_the_others_alone(sandbox: Sand
 async def test_a_transport_that_is_not_open_says_so(hook: ApimartHook) -> None:
     with pytest.raises(RuntimeError, match="open"):
         await AiohttpTransport(await hook.get_async_settings()).hold(balance())
+
+
+async def test_what_has_to_happen_before_a_post_happens_before_every_post(sandbox: Sandbox, hook: ApimartHook) -> None:
+    sandbox.inject(Fault("bad_gateway", on="submit"))
+    sent: list[int] = []
+
+    async def note() -> None:
+        sent.append(len(sandbox.requests))
+
+    async with AiohttpTransport(await hook.get_async_settings()) as transport:
+        await transport.hold(balance(), before_post=note)
+        await transport.hold(submit(Modality.IMAGE, PAYLOAD, "k", QUICK), before_post=note)
+    assert sent == [1, 2]
+    assert [request.method for request in sandbox.requests] == ["GET", "POST", "POST"]
+
+
+async def test_what_fails_before_a_post_keeps_it_from_being_sent(sandbox: Sandbox, hook: ApimartHook) -> None:
+    """The conversation isn't told: it would take the error for the service's and try again."""
+
+    async def fail() -> None:
+        raise errors.ApimartServerError("the ledger can't be written")
+
+    async with AiohttpTransport(await hook.get_async_settings()) as transport:
+        with pytest.raises(errors.ApimartServerError, match="ledger"):
+            await transport.hold(submit(Modality.IMAGE, PAYLOAD, "k", QUICK), before_post=fail)
+    assert not sandbox.requests

@@ -44,6 +44,7 @@ def watch(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
         watching.opened.append(transport)
 
     monkeypatch.setattr(AiohttpTransport, "open", opened)
+    monkeypatch.setattr(module, "_experiences", {})
     yield watching
     assert watching.left_open == 0
     assert not any(module._by_loop.values())
@@ -82,6 +83,40 @@ async def test_thousands_of_cancelled_waits_leave_nothing_behind(watch: Watch) -
     assert all(isinstance(result, asyncio.CancelledError) or result == Verdict.ERROR for result in results)
     await asyncio.sleep(0)
     assert asyncio.all_tasks() == before
+
+
+async def test_thousands_of_waits_go_on_after_a_restart(sandbox: Sandbox, watch: Watch) -> None:
+    """The triggerer stops, and another makes the same triggers again of what was stored."""
+    sandbox.configure(seconds=1000)
+    generation_id = await asyncio.to_thread(submitted)
+    before = asyncio.all_tasks()
+    stored = [trigger(generation_id, deadline=time.time() + 600).serialize()[1] for _ in range(1000)]
+    waits = [asyncio.ensure_future(verdict(ApimartGenerationTrigger(**arguments))) for arguments in stored]
+    while not sandbox.requests[1:]:  # noqa: ASYNC110 - the sandbox lives in a thread and sets no event of this loop
+        await asyncio.sleep(0.01)
+    for wait in waits:
+        wait.cancel()
+    assert {type(result) for result in await asyncio.gather(*waits, return_exceptions=True)} == {asyncio.CancelledError}
+    assert watch.left_open == 0
+    sandbox.complete_all()
+    again = [asyncio.ensure_future(verdict(ApimartGenerationTrigger(**arguments))) for arguments in stored]
+    assert set(await asyncio.gather(*again)) == {Verdict.COMPLETED}
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == before
+    assert len(watch.opened) == 2
+
+
+async def test_what_was_learnt_outlives_the_transport(
+    sandbox: Sandbox, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with shared_transport(CONN_ID) as (first, learnt):
+        learnt.run_times.note("m", 7.0)
+    async with shared_transport(CONN_ID) as (second, known):
+        assert second is not first
+        assert list(known.run_times.of("m")) == [7.0]
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", sandbox.connection_json())
+    async with shared_transport("other") as (_, others):
+        assert not others.run_times.of("m")
 
 
 async def test_a_wait_that_is_cancelled_while_it_opens_leaves_the_others_alone(watch: Watch) -> None:
