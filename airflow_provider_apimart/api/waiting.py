@@ -19,8 +19,9 @@ from airflow_provider_apimart.api.retrying import RetryPolicy
 from airflow_provider_apimart.api.schedule import Outlook, PollSchedule
 from airflow_provider_apimart.api.status import StatusRoutes, look
 
-# A handful of failed looks in a row is survived; being asked to slow down doesn't count as a failure.
-LOOK_POLICY = RetryPolicy(tries=6, seconds=180.0, first=1.0, longest=30.0)
+# A handful of failed looks in a row is survived; being asked to slow down doesn't count as a failure. The time is
+# ample, since behind a rate limit each look of thousands may have to wait for its turn.
+LOOK_POLICY = RetryPolicy(tries=6, seconds=1800.0, first=1.0, longest=30.0)
 
 
 class Verdict(StrEnum):
