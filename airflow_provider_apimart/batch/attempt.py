@@ -26,6 +26,7 @@ from airflow_provider_apimart.batch.plan import BatchPlan
 from airflow_provider_apimart.batch.run import BatchRun, Save
 from airflow_provider_apimart.batch.storage import write_whole
 from airflow_provider_apimart.durable.identity import TaskIdentity
+from airflow_provider_apimart.results.landing import uri_of
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ def attempt(
     parked = run.parked if plan.parks else []
     log.info("%s", describe(counts))
     page = None if parked else _write_results(plan, journal, ledger, counts)
-    manifest = {"ledger": str(journal.ledger), "gallery": page, **counts.to_json()}
+    manifest = {"ledger": uri_of(journal.ledger), "gallery": page, **counts.to_json()}
     return BatchEnd(ledger.entries, counts, parked, run.is_done, run.stopped_by, manifest)
 
 
@@ -107,13 +108,13 @@ def _write_results(plan: BatchPlan, journal: Journal, ledger: Ledger, counts: Ta
     page = folder / f"{ledger_name(plan.task)}.gallery.html"
     title = f"{plan.task.dag_id} · {plan.task.task_id} · {plan.task.run_id}"
     try:
-        write_whole(page, gallery(title, counts, ledger.entries, str(folder)).encode())
+        write_whole(page, gallery(title, counts, ledger.entries, uri_of(folder)).encode())
     except Exception:
         # Any error: the page is for people, and what was paid is in the ledger.
         log.exception("The gallery couldn't be written at %s", page)
         return None
-    log.info("The ledger lies at %s, and %s shows the results", journal.ledger, page)
-    return str(page)
+    log.info("The ledger lies at %s, and %s shows the results", uri_of(journal.ledger), uri_of(page))
+    return uri_of(page)
 
 
 def _empty(save: Save | None) -> BatchEnd:

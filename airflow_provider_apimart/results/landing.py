@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _PARTIAL = "partial"
 # What is written to these appears when it is whole. The argument tells them the media type.
 _CONTENT_TYPE_OF_STORE = {"s3": "ContentType", "s3a": "ContentType", "gs": "content_type", "gcs": "content_type"}
+# Their libraries hold several parts of a large file in memory at once.
+_PART_BYTES = 5 * 1024 * 1024
 _WHOLE_OR_NOTHING = (*_CONTENT_TYPE_OF_STORE, "abfs", "abfss", "adl", "az", "wasb", "wasbs")
 
 
@@ -53,6 +55,12 @@ def told_of(destination: str) -> Iterator[None]:
         ) from error
 
 
+def uri_of(path: ObjectStoragePath) -> str:
+    """Return where something lies as ``ObjectStoragePath`` takes it, with the connection's id on every version."""
+    uri, connection = str(path), f"://{path.conn_id}@"
+    return uri if path.conn_id is None or connection in uri else uri.replace("://", connection, 1)
+
+
 class Landing(ABC):
     """
     Where files come to lie.
@@ -67,8 +75,7 @@ class Landing(ABC):
 
     def uri(self, name: str) -> str:
         """Return where a file lies, as ``ObjectStoragePath`` takes it."""
-        uri = str(self._root / name)
-        return uri.replace("://", f"://{self._root.conn_id}@", 1) if self._root.conn_id else uri
+        return uri_of(self._root / name)
 
     def receipt(self, key: str) -> Receipt | None:
         """Return the receipt under a key, ``None`` if there is none that can be read."""
@@ -191,7 +198,8 @@ class StoreLanding(Landing):
     def _put(self, local: str, name: str, media_type: str) -> None:
         final = self._path(name)
         if self._writes_whole:
-            self._store.put_file(local, final, **({self._content_type: media_type} if self._content_type else {}))
+            told = {self._content_type: media_type, "chunksize": _PART_BYTES} if self._content_type else {}
+            self._store.put_file(local, final, **told)
             return
         partial = self._path(f"{FOLDER}/{_PARTIAL}/{secrets.token_hex(16)}")
         for path in (partial, final):
