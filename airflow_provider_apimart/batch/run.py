@@ -26,6 +26,7 @@ from airflow_provider_apimart.batch.progress import BatchProgress
 from airflow_provider_apimart.batch.uploads import BatchUploads
 from airflow_provider_apimart.durable.paid_once import PaidOnce
 from airflow_provider_apimart.durable.store import RecordStore
+from airflow_provider_apimart.metrics import GenerationMetrics
 
 log = logging.getLogger(__name__)
 
@@ -199,20 +200,26 @@ class BatchRun:
 
     async def _make(self, item: BatchItem, todo: Todo) -> None:
         try:
-            if todo is Todo.SAVE:
-                generation: Generation | None = self._ledger[item.id].generation()
-            else:
-                if todo is Todo.SUBMIT:
-                    await self._uploads.make(item)
-                generation = await self._generation(item)
-            if generation is not None:
-                self._settle(item)
-                await self._save_outputs(item, generation)
+            done = self._ledger[item.id].generation() if todo is Todo.SAVE else await self._made(item, todo)
+            if done is not None:
+                await self._save_outputs(item, done)
         except errors.ApimartError as error:
             self._note_trouble(item, error)
 
+    async def _made(self, item: BatchItem, todo: Todo) -> Generation | None:
+        """Return an item's finished generation after settling what it has cost, ``None`` if the triggerer waits."""
+        if todo is Todo.SUBMIT:
+            await self._uploads.make(item)
+        generation = await self._generation(item)
+        if generation is not None:
+            self._in_flight.discard(item.id)
+            self._settled.set()
+            self._budget.settle(item.id, self._kind(item), generation.cost)
+            self._metrics(item).completed(generation)
+        return generation
+
     async def _generation(self, item: BatchItem) -> Generation | None:
-        """Return an item's finished generation, or ``None`` if it is left to the triggerer."""
+        """Return an item's generation once it is finished, or ``None`` if it is left to the triggerer."""
         if self._is_parked(item):
             return await self._parked_generation(item)
         generation = await self._transport.hold(self._paid(item).obtain(), before_post=self._journal.flush)
@@ -250,6 +257,7 @@ class BatchRun:
             look_policy=self._plan.look_policy,
             upload_policy=self._plan.upload_policy,
             uploads=self._uploads.registry,
+            on_submitted=self._metrics(item).submitted,
         )
 
     def _wait(self, item: BatchItem) -> Wait:
@@ -266,10 +274,8 @@ class BatchRun:
             model=entry.model,
         )
 
-    def _settle(self, item: BatchItem) -> None:
-        self._in_flight.discard(item.id)
-        self._settled.set()
-        self._budget.settle(item.id, self._kind(item), self._ledger[item.id].cost)
+    def _metrics(self, item: BatchItem) -> GenerationMetrics:
+        return GenerationMetrics(item.request.modality, item.request.payload.get("model"))
 
     async def _save_outputs(self, item: BatchItem, generation: Generation) -> None:
         if self._save is None or not generation.outputs:
@@ -278,6 +284,7 @@ class BatchRun:
         self._ledger.note_files(item.id, files)
 
     def _note_trouble(self, item: BatchItem, error: errors.ApimartError) -> None:
+        self._metrics(item).ended(error)
         self._in_flight.discard(item.id)
         if isinstance(error, _STOPPING):
             self._stop(error)

@@ -51,6 +51,7 @@ class PaidOnce:
     :param store: Where its record is kept.
     :param key_scope: Where an idempotency key sent now protects.
     :param uploads: What was uploaded before.
+    :param on_submitted: Called when the service has made a new generation.
     :param clock: The Unix time.
     """
 
@@ -64,6 +65,7 @@ class PaidOnce:
     look_policy: RetryPolicy = LOOK_POLICY
     upload_policy: RetryPolicy = UPLOAD_POLICY
     uploads: UploadRegistry = field(default_factory=lambda: StoredUploads(None))
+    on_submitted: Callable[[], None] = lambda: None
     clock: Callable[[], float] = time.time
 
     def obtain(self) -> Conversation[Generation]:
@@ -194,6 +196,8 @@ class PaidOnce:
         except errors.ApimartUnknownOutcomeError as error:
             raise self._unknown(record, error) from error
         self.store.save_after_paying(record.submitted(submission.generation))
+        if not submission.replayed:
+            self.on_submitted()
         if submission.may_be_paid_twice:
             log.warning(
                 "An earlier submit with idempotency key %s was lost, and its repetition was taken as new (generation "

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from airflow_provider_apimart.api.generation import Generation
     from airflow_provider_apimart.api.waiting import Wait
     from airflow_provider_apimart.hooks.apimart import ApimartHook
+    from airflow_provider_apimart.metrics import GenerationMetrics
 
     Reference = str | PurePath | ObjectStoragePath
 
@@ -40,7 +41,7 @@ class ApimartGenerationOperator(LinksGeneration, EmitsLineage, BaseOperator):
     among the task's ``outlets`` tell of the generation: see :doc:`/assets`.
 
     :param model: APIMart's id of the model. (templated)
-    :param prompt: What to make. (templated)
+    :param prompt: What to make, or the path of a ``.txt`` or ``.md`` file beside the DAG that says it. (templated)
     :param image_urls: Public URLs of reference pictures, such as the output of
         :class:`~airflow_provider_apimart.operators.upload.ApimartUploadImageOperator`, or files with
         ``upload_references``. (templated)
@@ -80,6 +81,8 @@ class ApimartGenerationOperator(LinksGeneration, EmitsLineage, BaseOperator):
         "negative_prompt",
     )
     template_fields: Sequence[str] = (*payload_fields, "parameters", "apimart_conn_id")
+    #: ``prompt="prompts/cat.txt"`` takes the prompt from a file beside the DAG, rendered as a template.
+    template_ext: Sequence[str] = (".txt", ".md")
     template_fields_renderers: ClassVar[dict[str, str]] = {"parameters": "json"}
     operator_extra_links = (ApimartGenerationLink(),)
     ui_color = "#d3e3fd"
@@ -134,6 +137,12 @@ class ApimartGenerationOperator(LinksGeneration, EmitsLineage, BaseOperator):
 
         return ApimartHook(self.apimart_conn_id)
 
+    @cached_property
+    def _metrics(self) -> GenerationMetrics:
+        from airflow_provider_apimart.metrics import GenerationMetrics
+
+        return GenerationMetrics(self.modality, self.model)
+
     def execute(self, context: Context) -> dict[str, Any]:
         """
         Obtain the generation of this task instance and return it in its XCom form.
@@ -144,17 +153,13 @@ class ApimartGenerationOperator(LinksGeneration, EmitsLineage, BaseOperator):
         :raises ApimartGenerationFailedError: If the generation failed. A retry makes a new one.
         :raises ApimartWaitTimeoutError: If the wait ran out. A retry takes the generation up again.
         """
-        from airflow_provider_apimart.api.progress import ProgressLog
-
         self.generation_link = ""
-        generation = self._obtain(context)
-        self._announce(context, generation)
-        if generation.status.is_final or not self.wait_for_completion:
-            return self._deliver(context, generation)
-        wait = self._wait(generation)
-        if self.deferrable:
-            self._defer(wait)
-        return self._deliver(context, self.hook.finish(wait, on_look=ProgressLog(self.log)))
+        with self._metrics.counting():
+            generation = self._obtain(context)
+            self._announce(context, generation)
+            if self.wait_for_completion and not generation.status.is_final:
+                generation = self._finished(generation)
+        return self._deliver(context, generation)
 
     def execute_complete(self, context: Context, event: Any, generation_id: str | None = None) -> dict[str, Any]:
         """
@@ -166,7 +171,9 @@ class ApimartGenerationOperator(LinksGeneration, EmitsLineage, BaseOperator):
         from airflow_provider_apimart.api.waiting import conclude
 
         self._generation_id = generation_id
-        return self._deliver(context, conclude(event, generation_id))
+        with self._metrics.counting():
+            generation = conclude(event, generation_id)
+        return self._deliver(context, generation)
 
     def on_kill(self) -> None:
         """Say what stays when the task is killed: APIMart can't cancel a generation."""
@@ -216,6 +223,7 @@ class ApimartGenerationOperator(LinksGeneration, EmitsLineage, BaseOperator):
             look_policy=self.hook.look_policy,
             upload_policy=self.hook.upload_policy,
             uploads=StoredUploads(task_state_store(context)),
+            on_submitted=self._metrics.submitted,
         )
         return self.hook.hold(paid.obtain())
 
@@ -226,6 +234,15 @@ class ApimartGenerationOperator(LinksGeneration, EmitsLineage, BaseOperator):
         self.log.info(
             "Generation %s of %s is %s: %s", generation.generation_id, self.model, generation.status_word, link
         )
+
+    def _finished(self, generation: Generation) -> Generation:
+        """Return the generation when it is finished, or let the triggerer wait for it."""
+        from airflow_provider_apimart.api.progress import ProgressLog
+
+        wait = self._wait(generation)
+        if self.deferrable:
+            self._defer(wait)
+        return self.hook.finish(wait, on_look=ProgressLog(self.log))
 
     def _wait(self, generation: Generation) -> Wait:
         from airflow_provider_apimart.api.schedule import PollSchedule
@@ -262,6 +279,7 @@ class ApimartGenerationOperator(LinksGeneration, EmitsLineage, BaseOperator):
             if not generation.outputs and not generation.result:
                 self.log.warning("Generation %s is completed but tells of no result", generation.generation_id)
             self.link(context, generation, self.hook)
+            self._metrics.completed(generation)
         record_store(context).mark_delivered(context["ti"].max_tries)
         self.emit_lineage(context, [unsaved(generation)])
         return generation.to_xcom()

@@ -182,11 +182,16 @@ class ApimartGenerationSensor(LinksGeneration, EmitsLineage, BaseSensorOperator)
 
     def _concluded(self, event: Any, generation_id: str | None) -> Generation:
         from airflow_provider_apimart.api.waiting import conclude
+        from airflow_provider_apimart.metrics import GenerationMetrics
 
+        metrics = GenerationMetrics(self._named.modality, self._named.model)
         try:
-            return conclude(event, generation_id, failure=ApimartWatchedGenerationFailedError)
+            with metrics.counting():
+                generation = conclude(event, generation_id, failure=ApimartWatchedGenerationFailedError)
         except ApimartWaitTimeoutError as error:
             raise AirflowSensorTimeout(str(error)) from error
+        metrics.completed(generation)
+        return generation
 
     def _deliver(self, context: Context, generation: Generation) -> dict[str, Any]:
         from airflow_provider_apimart.lineage.facts import unsaved
