@@ -1,0 +1,126 @@
+"""Time-outs and kills end a batch promptly, wherever they strike, and the next try resumes it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from airflow_provider_apimart.batch.attempt import attempt
+from airflow_provider_apimart.batch.interruption import Interruption
+from airflow_provider_apimart.sandbox import Sandbox
+from tests.batch.support import as_plan, entries, make, settings
+
+
+class TaskTimeout(BaseException):
+    """What Airflow raises from a signal handler."""
+
+
+@contextmanager
+def raised_after(seconds: float) -> Iterator[None]:
+    """Raise from a signal handler, as Airflow's ``execution_timeout`` does."""
+
+    def handle(*_: object) -> NoReturn:
+        raise TaskTimeout
+
+    before = signal.signal(signal.SIGALRM, handle)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_time_out_ends_the_batch_wherever_it_strikes(sandbox: Sandbox, tmp_path: Path, seed: int) -> None:
+    written = [f"[sandbox: stuck] {each}" if each % 5 == 0 else f"{each}" for each in range(300)]
+    with raised_after(random.Random(seed).uniform(0.05, 1.0)), pytest.raises(TaskTimeout):
+        make(sandbox, tmp_path, written)
+    assert not [thread for thread in threading.enumerate() if thread.name == "apimart-batch"]
+    known = {entry.generation_id for entry in entries(tmp_path)}
+    sent = {entry.submission["idempotency_key"] for entry in entries(tmp_path) if entry.submission}
+    assert {generation.idempotency_key for generation in sandbox.generations} <= sent
+    # Those whose answer was under way are taken up by their keys.
+    assert sum(generation.generation_id not in known for generation in sandbox.generations) <= 64
+
+
+def test_a_batch_goes_on_after_any_number_of_time_outs(sandbox: Sandbox, tmp_path: Path) -> None:
+    written = [f"{each}" for each in range(250)]
+    rng, interrupted, done = random.Random(1), 0, False
+    while not done:
+        try:
+            with raised_after(rng.uniform(0.1, 0.6)):
+                done = make(sandbox, tmp_path, written, max_in_flight=30).counts.completed == 250
+        except TaskTimeout:
+            interrupted += 1
+    assert interrupted > 2
+    assert sandbox.billed == sandbox.accepted == 250
+
+
+def test_a_kill_submits_nothing_more(sandbox: Sandbox, tmp_path: Path) -> None:
+    """As Airflow's SIGTERM does: ``on_kill`` runs in a signal handler, and raises nothing."""
+    interruption = Interruption()
+
+    def watch() -> None:
+        while sandbox.accepted < 30:
+            pass
+        interruption.interrupt()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    with pytest.raises(asyncio.CancelledError):
+        attempt(
+            as_plan([f"{each}" for each in range(500)], max_in_flight=20),
+            settings(sandbox),
+            str(tmp_path),
+            None,
+            interruption,
+        )
+    thread.join()
+    assert 30 <= sandbox.accepted < 250
+    accepted = sandbox.accepted
+    assert make(sandbox, tmp_path, [f"{each}" for each in range(500)]).counts.completed == 500
+    assert sandbox.billed == 500
+    assert accepted < 500
+
+
+def test_an_interruption_before_and_after_the_run_does_nothing() -> None:
+    async def work() -> int:
+        return os.getpid()
+
+    interruption = Interruption()
+    interruption.interrupt()
+    assert interruption.run(work()) == os.getpid()
+    interruption.interrupt()
+
+
+def test_what_the_work_raises_is_raised() -> None:
+    async def work() -> None:
+        raise KeyError("why")
+
+    with pytest.raises(KeyError, match="why"):
+        Interruption().run(work())
+
+
+def test_the_work_may_clean_up_when_it_is_interrupted() -> None:
+    cleaned: list[bool] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.05)
+            cleaned.append(True)
+
+    with raised_after(0.1), pytest.raises(TaskTimeout):
+        Interruption().run(work())
+    assert cleaned == [True]
