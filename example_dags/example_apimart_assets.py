@@ -26,12 +26,14 @@ with DAG(
     params={"destination": Param("file:///tmp/apimart", type="string")},
     doc_md=__doc__,
 ):
+    # [START howto_apimart_assets]
     generate = ApimartImageGenerationOperator(
         task_id="generate", model="gemini-3-pro-image-preview", prompt="A poster for a village fair, screen print"
     )
     ApimartToObjectStorageOperator(
         task_id="save", generation=generate.output, destination="{{ params.destination }}", outlets=[pictures]
     )
+    # [END howto_apimart_assets]
 
 with DAG(
     dag_id="example_apimart_assets_consumer",
@@ -41,7 +43,7 @@ with DAG(
     tags=["example", "apimart"],
     doc_md=__doc__,
 ):
-
+    # [START howto_apimart_assets_consumer]
     @task
     def report() -> list[str]:
         """Return a line for every file that has started this run."""
@@ -56,4 +58,5 @@ with DAG(
             for file in generation["files"]
         ]
 
+    # [END howto_apimart_assets_consumer]
     report()

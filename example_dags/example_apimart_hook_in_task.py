@@ -15,7 +15,7 @@ with DAG(
     tags=["example", "apimart"],
     doc_md=__doc__,
 ):
-
+    # [START howto_hook_apimart]
     @task(retries=2)
     def generate() -> dict[str, Any]:
         """Make a picture; the key is the same in every try, so a retry isn't charged again."""
@@ -34,6 +34,8 @@ with DAG(
         )
         generation_id = submission.generation.generation_id
         return hook.wait_for_generation(str(generation_id), timeout=600).to_xcom()
+
+    # [END howto_hook_apimart]
 
     @task
     def report(generation: dict[str, Any]) -> str:

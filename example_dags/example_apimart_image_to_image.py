@@ -29,7 +29,10 @@ with DAG(
     },
     doc_md=__doc__,
 ):
+    # [START howto_operator_apimart_upload]
     upload = ApimartUploadImageOperator(task_id="upload", image="{{ params.reference }}")
+    # [END howto_operator_apimart_upload]
+    # [START howto_operator_apimart_submit]
     generate = ApimartImageGenerationOperator(
         task_id="generate",
         model="gemini-3-pro-image-preview",
@@ -38,9 +41,14 @@ with DAG(
         size="16:9",
         wait_for_completion=False,
     )
+    # [END howto_operator_apimart_submit]
+    # [START howto_sensor_apimart_generation]
     wait = ApimartGenerationSensor(task_id="wait", generation=generate.output, deferrable=True)
+    # [END howto_sensor_apimart_generation]
+    # [START howto_transfer_apimart]
     ApimartToObjectStorageOperator(
         task_id="save",
         generation=wait.output,
         destination="{{ params.destination }}/{{ ds | default('manual') }}/",
     )
+    # [END howto_transfer_apimart]

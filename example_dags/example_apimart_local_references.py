@@ -27,6 +27,7 @@ with DAG(
     },
     doc_md=__doc__,
 ):
+    # [START howto_operator_apimart_references]
     generate = ApimartImageGenerationOperator(
         task_id="generate",
         model="gemini-3-pro-image-preview",
@@ -35,6 +36,7 @@ with DAG(
         upload_references=True,
         deferrable=True,
     )
+    # [END howto_operator_apimart_references]
     ApimartToObjectStorageOperator(
         task_id="save",
         generation=generate.output,

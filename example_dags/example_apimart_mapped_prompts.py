@@ -24,6 +24,7 @@ with DAG(
         """Return the prompts of the day, in a real DAG from a table or a file."""
         return [f"A {animal} reading a newspaper, woodcut" for animal in ("fox", "heron", "badger")]
 
+    # [START howto_operator_apimart_mapped]
     generate = ApimartImageGenerationOperator.partial(
         task_id="generate",
         model="gemini-2.5-flash-image-preview",
@@ -33,6 +34,7 @@ with DAG(
         # Together with a pool, this keeps a large map within the account's rate limit.
         max_active_tis_per_dag=16,
     ).expand(prompt=prompts())
+    # [END howto_operator_apimart_mapped]
 
     ApimartToObjectStorageOperator.partial(task_id="save", destination="{{ params.destination }}").expand(
         generation=generate.output

@@ -22,6 +22,7 @@ from airflow_provider_apimart.exceptions import (
 from airflow_provider_apimart.operators.generation import ApimartImageGenerationOperator
 
 
+# [START howto_apimart_retry_policy]
 def retry_policy() -> dict[str, Any]:
     """Return the operator's argument, or none where Airflow has no retry policies."""
     try:
@@ -38,6 +39,9 @@ def retry_policy() -> dict[str, Any]:
         RetryRule(exception=ApimartGenerationFailedError, action=RetryAction.FAIL, reason="tried once, as agreed"),
     ]
     return {"retry_policy": ExceptionRetryPolicy(rules=rules)}
+
+
+# [END howto_apimart_retry_policy]
 
 
 with DAG(

@@ -16,6 +16,7 @@ with DAG(
     tags=["example", "apimart"],
     doc_md=__doc__,
 ):
+    # [START howto_operator_apimart_image]
     ApimartImageGenerationOperator(
         task_id="generate",
         model="gemini-3-pro-image-preview",
@@ -23,3 +24,4 @@ with DAG(
         size="4:3",
         n=2,
     )
+    # [END howto_operator_apimart_image]

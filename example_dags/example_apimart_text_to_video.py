@@ -18,6 +18,7 @@ with DAG(
     params={"destination": Param("file:///tmp/apimart", type="string")},
     doc_md=__doc__,
 ):
+    # [START howto_operator_apimart_video]
     film = ApimartVideoGenerationOperator(
         task_id="film",
         model="kling-v2-6",
@@ -29,4 +30,5 @@ with DAG(
         timeout=timedelta(minutes=30),
         retries=2,
     )
+    # [END howto_operator_apimart_video]
     ApimartToObjectStorageOperator(task_id="save", generation=film.output, destination="{{ params.destination }}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api import contract
 from airflow_provider_apimart.api.conversation import Conversation, ask
-from airflow_provider_apimart.api.json_values import mapping, money
+from airflow_provider_apimart.api.json_values import mapping, money, plain
 from airflow_provider_apimart.api.message import Reply, Request
 from airflow_provider_apimart.api.problem import find_problem, read_error
 
@@ -29,6 +30,14 @@ class Balance:
     def unlimited(self) -> bool:
         """Whether the key has no limit of its own."""
         return self.remaining is None
+
+    def covers(self, dollars: Decimal) -> bool:
+        """Whether so many US dollars can be paid."""
+        return self.remaining is None or self.remaining >= dollars
+
+    def to_xcom(self) -> dict[str, Any]:
+        """Return the balance as plain JSON."""
+        return {"remaining": plain(self.remaining), "used": plain(self.used), "unlimited": self.unlimited}
 
 
 def balance() -> Conversation[Balance]:

@@ -7,18 +7,20 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
+from airflow_provider_apimart.api.dollars import dollars
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError, error_from_json
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
 from airflow_provider_apimart.results.limits import MAX_FILE_BYTES, MAX_TOTAL_BYTES
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
     from airflow_provider_apimart.batch.attempt import BatchEnd
@@ -254,7 +256,7 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
             max_in_flight=self.max_in_flight,
             schedule=PollSchedule(self.poll_interval),
             wait_seconds=_seconds(self.timeout),
-            max_cost=_dollars(self.max_cost),
+            max_cost=None if self.max_cost in (None, "") else dollars(self.max_cost, "max_cost"),
             on_unknown_outcome=OnUnknownOutcome(self.on_unknown_outcome),
             parks=self.deferrable,
             started_at=started_at,
@@ -353,15 +355,3 @@ def _facts(context: Context) -> dict[str, object]:
 
 def _seconds(timeout: float | timedelta | None) -> float | None:
     return timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-
-
-def _dollars(amount: float | str | Decimal | None) -> Decimal | None:
-    if amount is None or amount == "":
-        return None
-    try:
-        dollars = Decimal(str(amount))
-    except InvalidOperation:
-        dollars = Decimal("NaN")
-    if isinstance(amount, bool) or not dollars.is_finite() or dollars < 0:
-        raise ApimartInvalidRequestError(f"max_cost must be an amount in US dollars, not {amount!r}; nothing was sent")
-    return dollars

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -13,14 +12,12 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
-    AirflowSkipException,
     BaseSensorOperator,
     PokeReturnValue,
     conf,
 )
 
 from airflow_provider_apimart.exceptions import (
-    ApimartError,
     ApimartRateLimitError,
     ApimartStatusUnreadableError,
     ApimartWaitTimeoutError,
@@ -28,6 +25,7 @@ from airflow_provider_apimart.exceptions import (
 )
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
 from airflow_provider_apimart.links.generation import ApimartGenerationLink, LinksGeneration
+from airflow_provider_apimart.sensors.leniency import skipping
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -97,7 +95,7 @@ class ApimartGenerationSensor(LinksGeneration, EmitsLineage, BaseSensorOperator)
         :raises AirflowSensorTimeout: If the sensor's ``timeout`` ran out. Not retried.
         """
         self.generation_link = ""
-        with self._skipping():
+        with skipping(self):
             if not self.deferrable:
                 return cast("dict[str, Any]", super().execute(context))
             looked = self.poke(context)
@@ -117,7 +115,7 @@ class ApimartGenerationSensor(LinksGeneration, EmitsLineage, BaseSensorOperator)
         :param event: See :class:`~airflow_provider_apimart.triggers.generation.ApimartGenerationTrigger`.
         :param generation_id: The generation that was waited for, should the event be unreadable.
         """
-        with self._skipping():
+        with skipping(self):
             return self._deliver(context, self._concluded(event, generation_id))
 
     def _defer(self) -> NoReturn:
@@ -201,16 +199,6 @@ class ApimartGenerationSensor(LinksGeneration, EmitsLineage, BaseSensorOperator)
         self.log.info("Generation %s is finished: %s", generation.generation_id, link)
         self.emit_lineage(context, [unsaved(generation)])
         return generation.to_xcom()
-
-    @contextmanager
-    def _skipping(self) -> Iterator[None]:
-        # Airflow's own handling differs between the modes and versions for errors that aren't final.
-        try:
-            yield
-        except (ApimartError, AirflowSensorTimeout) as error:
-            if self.soft_fail or self.never_fail:
-                raise AirflowSkipException(f"Skipped, as soft_fail or never_fail asks: {error}") from error
-            raise
 
     def _get_next_poke_interval(
         self, started_at: datetime | float, run_duration: Callable[[], float], poke_count: int

@@ -23,6 +23,9 @@ EXAMPLES = {
     "example_apimart_retry_policy": 1,
     "example_apimart_local_references": 1,
     "example_apimart_assets": 1,
+    "example_apimart_balance": 1,
+    "example_apimart_failure_callback": 1,
+    "example_apimart_batch": 4,
 }
 # They wait for a person, which this command can't be: see test_approval.
 AWAIT_A_PERSON = {"example_apimart_approval"}
@@ -32,6 +35,7 @@ ENDINGS = {
     "example_apimart_mapped_prompts": [".png"] * 3,
     "example_apimart_local_references": [".png"],
     "example_apimart_assets": [".png"],
+    "example_apimart_batch": [".html", ".jsonl", *[".png"] * 4],
 }
 
 
@@ -78,8 +82,26 @@ def test_an_example_is_billed_as_expected(
     assert all(generation.status == "completed" for generation in sandbox.generations)
     # Receipts of what is saved lie in a folder of their own.
     saved = [file for file in (tmp_path / "saved").rglob("*.*") if ".apimart" not in file.parts]
-    assert [file.suffix for file in saved] == ENDINGS.get(dag_id, [])
+    assert sorted(file.suffix for file in saved) == ENDINGS.get(dag_id, [])
     assert not any("Authorization" in request.headers for request in sandbox.file_requests)
+
+
+def test_a_failure_tells_a_person_what_failed_and_what_to_do(
+    airflow_environment: dict[str, str], sandbox: Sandbox
+) -> None:
+    environment = airflow_environment | {"AIRFLOW_CONN_APIMART_DEFAULT": sandbox.connection_json(), "COLUMNS": "1000"}
+    conf = json.dumps({"prompt": "[sandbox: fail out of paint]"})
+    command = [sys.executable, "-m", "airflow", "dags", "test", "example_apimart_failure_callback", "--conf", conf]
+
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    (generation,) = sandbox.generations
+    told = " ".join((done.stdout + done.stderr).split())
+    assert f"Task generate of example_apimart_failure_callback failed. Generation: {generation.generation_id}." in told
+    assert "Model: gemini-3-pro-image-preview. Reason: " in told
+    assert "out of paint" in told
+    assert "What to do: clear the task to try once more; APIMart refunds what failed." in told
+    assert sandbox.billed == 0
 
 
 def test_the_examples_parse_without_connection_network_or_optional_dependency(

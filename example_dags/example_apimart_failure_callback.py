@@ -1,0 +1,72 @@
+"""
+A failure that a person is told of: which generation, by which model, why, and what to do.
+
+Here it is told in the log. Put the sentence into a mail, a chat message or an incident instead, or give it to any of
+Airflow's notifiers.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from typing import Any
+
+from airflow.providers.common.compat.sdk import DAG, Param
+
+from airflow_provider_apimart.exceptions import (
+    ApimartGenerationFailedError,
+    ApimartModerationError,
+    ApimartUnknownOutcomeError,
+)
+from airflow_provider_apimart.operators.generation import ApimartImageGenerationOperator
+
+
+# [START howto_apimart_failure_callback]
+def tell_a_person(context: dict[str, Any]) -> None:
+    """Say which generation failed, why, and what to do about it."""
+    ti, error = context["ti"], context.get("exception")
+    # An error that isn't APIMart's, such as a killed worker, knows no generation; XCom does if one was submitted.
+    generation_id = getattr(error, "generation_id", None) or ti.xcom_pull(task_ids=ti.task_id, key="generation_id")
+    logging.getLogger("airflow.task").error(
+        "Task %s of %s failed. Generation: %s. Model: %s. Reason: %s. What to do: %s.",
+        ti.task_id,
+        ti.dag_id,
+        generation_id or "none that is known of",
+        getattr(context.get("task"), "model", "unknown"),
+        error,
+        what_to_do(error, generation_id),
+    )
+
+
+def what_to_do(error: object, generation_id: str | None) -> str:
+    """Return advice for whoever is on duty."""
+    match error:
+        case ApimartModerationError():
+            return "change the prompt or the reference; the same again would be refused again"
+        case ApimartGenerationFailedError():
+            return "clear the task to try once more; APIMart refunds what failed"
+        case ApimartUnknownOutcomeError():
+            return "look into APIMart's log whether it runs, since it may have been charged; then clear the task"
+    if generation_id:
+        return "clear the task, which takes the generation up again; it goes on and bills meanwhile"
+    return "mend what the reason says, then clear the task"
+
+
+# [END howto_apimart_failure_callback]
+
+
+with DAG(
+    dag_id="example_apimart_failure_callback",
+    schedule=None,
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    tags=["example", "apimart"],
+    params={"prompt": Param("A harbour before the storm, oil on canvas", type="string")},
+    doc_md=__doc__,
+):
+    ApimartImageGenerationOperator(
+        task_id="generate",
+        model="gemini-3-pro-image-preview",
+        prompt="{{ params.prompt }}",
+        on_failure_callback=tell_a_person,
+    )
