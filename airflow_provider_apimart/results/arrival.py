@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
+import os
+from concurrent.futures import Executor
 from typing import BinaryIO
 
 from airflow_provider_apimart.api.media_type import HEAD_BYTES
 from airflow_provider_apimart.results.announcement import Announcement
+from airflow_provider_apimart.results.digest import Digest
 from airflow_provider_apimart.results.limits import Allowance, Limits
 from airflow_provider_apimart.results.media import accepted_media_type
 from airflow_provider_apimart.results.session import InterruptedDownloadError
 from airflow_provider_apimart.results.unpacker import Unpacker
+
+_WRITE_BACK_BYTES = 16 * 1024 * 1024
 
 
 class Arrival:
@@ -20,12 +24,14 @@ class Arrival:
     :param file: Where it is written, an empty file.
     :param limits: How large it may get.
     :param allowance: What all files together may still take.
+    :param executor: Where it is hashed while it arrives.
     """
 
-    def __init__(self, file: BinaryIO, limits: Limits, allowance: Allowance) -> None:
+    def __init__(self, file: BinaryIO, limits: Limits, allowance: Allowance, executor: Executor) -> None:
         self._file = file
         self._limits = limits
         self._allowance = allowance
+        self._executor = executor
         self._announced = Announcement()
         self._begin()
 
@@ -33,8 +39,9 @@ class Arrival:
         self.size = 0
         self.media_type = ""
         self._received = 0
+        self._on_its_way = 0
         self._head = b""
-        self._digest = hashlib.sha256()
+        self._digest = Digest(self._executor)
         self._unpacker: Unpacker | None = None
 
     @property
@@ -116,3 +123,11 @@ class Arrival:
         self.size += len(content)
         self._digest.update(content)
         self._file.write(content)
+        if self.size - self._on_its_way >= _WRITE_BACK_BYTES:
+            self._write_back()
+
+    def _write_back(self) -> None:
+        # Lets the disk begin now with what it would otherwise be waited for at the end.
+        length = self.size - self._on_its_way
+        os.posix_fadvise(self._file.fileno(), self._on_its_way, length, os.POSIX_FADV_DONTNEED)
+        self._on_its_way = self.size

@@ -57,8 +57,10 @@ def told_of(destination: str) -> Iterator[None]:
 
 def uri_of(path: ObjectStoragePath) -> str:
     """Return where something lies as ``ObjectStoragePath`` takes it, with the connection's id on every version."""
-    uri, connection = str(path), f"://{path.conn_id}@"
-    return uri if path.conn_id is None or connection in uri else uri.replace("://", connection, 1)
+    # Not `path.conn_id`: below Airflow 3.2 a path below another one lacks it.
+    uri, conn_id = str(path), path.storage_options.get("conn_id")
+    connection = f"://{conn_id}@"
+    return uri if conn_id is None or connection in uri else uri.replace("://", connection, 1)
 
 
 class Landing(ABC):

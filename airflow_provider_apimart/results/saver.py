@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Self
@@ -52,6 +53,8 @@ class ResultSaver:
         self._limits = limits or Limits()
         self._allowance = Allowance(self._limits.max_total_bytes)
         self._session = ResultSession(network or Network(), self._limits, threads)
+        # Its threads end with this object: what is stopped may still be handing over its last block.
+        self._hashing = ThreadPoolExecutor(threads, "apimart-hash")
         with told_of(self._destination):
             self._landing = landing_at(destination)
             self._landing.recover()
@@ -130,7 +133,7 @@ class ResultSaver:
 
     def _fetch(self, url: str, stem: str, owner: str | None) -> SavedFile:
         with told_of(self._destination), self._landing.staging.new_file(key_of(stem)) as staged:
-            arrival = Arrival(staged, self._limits, self._allowance)
+            arrival = Arrival(staged, self._limits, self._allowance, self._hashing)
             try:
                 Download(self._session, url, arrival, self._limits).run()
             except ApimartDownloadError as error:

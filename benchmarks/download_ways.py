@@ -1,0 +1,90 @@
+"""
+The ways to save results that the benchmark compares, each in a fresh process.
+
+``python -m benchmarks.download_ways WAY FOLDER URL...`` prints seconds and memory as JSON. The clock runs from the
+first request to the last file in place; imports and the process's own start are left out. Memory is what the process
+grew by, at its peak, from just before the first request.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+_AT_ONCE = 8
+
+
+def saver(folder: Path, urls: Sequence[str]) -> Callable[[], None]:
+    """Return this provider's way: checked addresses, SHA-256, a receipt each, fsync, moved when whole."""
+    from airflow_provider_apimart.api.generation import Output, OutputKind
+    from airflow_provider_apimart.results.addresses import Reach
+    from airflow_provider_apimart.results.saver import ResultSaver
+    from airflow_provider_apimart.results.session import Network
+
+    parts = urlsplit(urls[0])
+    network = Network(reach=Reach(f"{parts.scheme}://{parts.netloc}"))
+    results = ResultSaver(folder, network=network, threads=_AT_ONCE)
+
+    def run() -> None:
+        with ThreadPoolExecutor(_AT_ONCE) as pool, results:
+            names = [f"task_{number}" for number in range(len(urls))]
+            list(pool.map(lambda url, name: results.save(Output(url, OutputKind.IMAGE), name, owner=name), urls, names))
+
+    return run
+
+
+def naive(folder: Path, urls: Sequence[str]) -> Callable[[], None]:
+    """Return the loop that everybody writes first."""
+    import requests
+
+    def run() -> None:
+        for number, url in enumerate(urls):
+            (folder / f"task_{number}.png").write_bytes(requests.get(url, timeout=600).content)
+
+    return run
+
+
+def curl(folder: Path, urls: Sequence[str]) -> Callable[[], None]:
+    """Return curl, one process a file; its own start is in its time."""
+    program = shutil.which("curl")
+    if program is None:
+        raise SystemExit("curl is not installed")
+
+    def run() -> None:
+        for number, url in enumerate(urls):
+            subprocess.run([program, "-sS", "-o", folder / f"task_{number}.png", url], check=True)
+
+    return run
+
+
+WAYS = {"saver": saver, "naive": naive, "curl": curl}
+
+
+def main() -> None:
+    """Save as one of the ways does, and print what it took."""
+    way, folder, *urls = sys.argv[1:]
+    run = WAYS[way](Path(folder), urls)
+    before = _peak_memory()
+    began = time.perf_counter()
+    run()
+    seconds = time.perf_counter() - began
+    print(json.dumps({"seconds": seconds, "grown": _peak_memory() - before}))
+
+
+def _peak_memory() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+if __name__ == "__main__":
+    os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="apimart-bench-")
+    main()
