@@ -57,8 +57,8 @@ def told_of(destination: str) -> Iterator[None]:
 
 def uri_of(path: ObjectStoragePath) -> str:
     """Return where something lies as ``ObjectStoragePath`` takes it, with the connection's id on every version."""
-    # Not `path.conn_id`: below Airflow 3.2 a path below another one lacks it.
-    uri, conn_id = str(path), path.storage_options.get("conn_id")
+    # Only below Airflow 3.2 is it among the options, and only from then on an attribute.
+    uri, conn_id = str(path), path.storage_options.get("conn_id") or getattr(path, "conn_id", None)
     connection = f"://{conn_id}@"
     return uri if conn_id is None or connection in uri else uri.replace("://", connection, 1)
 
