@@ -1,9 +1,9 @@
 """
 The ways to save results that the benchmark compares, each in a fresh process.
 
-``python -m benchmarks.download_ways WAY FOLDER URL...`` prints seconds and memory as JSON. The clock runs from the
-first request to the last file in place; imports and the process's own start are left out. Memory is what the process
-grew by, at its peak, from just before the first request.
+``python -m benchmarks.download_ways WAY FOLDER URL...`` prints seconds, processor time and memory as JSON. The clock
+runs from the first request to the last file in place; imports and the process's own start are left out. Memory is what
+the process grew by, at its peak, from just before the first request.
 """
 
 from __future__ import annotations
@@ -74,11 +74,16 @@ def main() -> None:
     """Save as one of the ways does, and print what it took."""
     way, folder, *urls = sys.argv[1:]
     run = WAYS[way](Path(folder), urls)
-    before = _peak_memory()
-    began = time.perf_counter()
+    memory, processor, began = _peak_memory(), _processor_seconds(), time.perf_counter()
     run()
     seconds = time.perf_counter() - began
-    print(json.dumps({"seconds": seconds, "grown": _peak_memory() - before}))
+    took = {"seconds": seconds, "processor": _processor_seconds() - processor, "grown": _peak_memory() - memory}
+    print(json.dumps(took))
+
+
+def _processor_seconds() -> float:
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
 
 
 def _peak_memory() -> int:

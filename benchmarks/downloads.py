@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from benchmarks.file_server import file_server
 
@@ -27,11 +27,13 @@ class Run:
     """
     One way, once.
 
-    :param grown: Bytes by which the process grew at its peak.
+    :param processor: Seconds of processor time, of the process that saves.
+    :param grown: Bytes by which that process grew at its peak.
     """
 
     seconds: float
-    grown: int
+    processor: float
+    grown: float
 
 
 def measure(way: str, urls: Sequence[str]) -> Run:
@@ -45,13 +47,11 @@ def measure(way: str, urls: Sequence[str]) -> Run:
 def in_turn(ways: Iterable[str], urls: Sequence[str], rounds: int) -> dict[str, Run]:
     """Measure ways in turn, so that a machine whose speed drifts drifts for all, and return the medians."""
     runs = [{way: measure(way, urls) for way in ways} for _ in range(rounds)]
-    return {
-        way: Run(
-            statistics.median(each[way].seconds for each in runs),
-            round(statistics.median(each[way].grown for each in runs)),
-        )
-        for way in ways
-    }
+    return {way: _median([each[way] for each in runs]) for way in ways}
+
+
+def _median(runs: Sequence[Run]) -> Run:
+    return Run(*(statistics.median(getattr(run, each.name) for run in runs) for each in fields(Run)))
 
 
 def large_file(size: int, rounds: int) -> None:
@@ -60,12 +60,13 @@ def large_file(size: int, rounds: int) -> None:
     with file_server(size) as server:
         runs = in_turn(ways, [f"{server}/{size}/clip"], rounds)
     print(f"One file of {size / _MB:,.0f} MB, medians of {rounds} rounds in turn\n")
-    print(f"{'':<44}{'seconds':>9}{'MB/s':>8}{'of curl':>9}{'grown by':>11}")
+    print(f"{'':<44}{'seconds':>9}{'MB/s':>8}{'of curl':>9}{'processor':>11}{'grown by':>11}")
     for way in ways:
         run, best = runs[way], runs.get("curl")
         share = f"{best.seconds / run.seconds:>9.0%}" if best else f"{'?':>9}"
         grown = f"{run.grown / _MB:,.0f} MB" if way != "curl" else "-"
-        print(f"{_LARGE[way]:<44}{run.seconds:>9.2f}{size / _MB / run.seconds:>8,.0f}{share}{grown:>11}")
+        figures = f"{run.seconds:>9.2f}{size / _MB / run.seconds:>8,.0f}{share}{run.processor:>9.2f} s{grown:>11}"
+        print(f"{_LARGE[way]:<44}{figures}")
     print("" if "curl" in ways else "curl is not installed here")
 
 
