@@ -49,10 +49,12 @@ faults: .venv/development ## what one logical submit is billed under every fault
 
 sweep: .venv/development ## the long forms: SIGKILL between every two steps, and thousands of steps of the model
 	@$(BIN)/python -m tests.durable.crash_sweep
+	@$(BIN)/python -m tests.results.kill_sweep
 	@APIMART_SWEEP=1 $(BIN)/python -m pytest tests/durable/test_model.py
 
 bench: .venv/development ## measure, side by side with named alternatives
 	@$(BIN)/python -m benchmarks.import_cost
+	@$(BIN)/python -m benchmarks.downloads
 
 wheel: .venv/development ## build the wheel and install it into an empty environment
 	@rm -rf dist
