@@ -20,6 +20,10 @@ from pathlib import Path
 
 from benchmarks.status_server import status_server
 
+Figures = dict[str, float | None]
+
+# Seconds that a run may take beyond its time; then its event loop is given up.
+PATIENCE = 30.0
 OURS = "this provider"
 BARE = "bare shared aiohttp session"
 OTHERS = (
@@ -44,31 +48,35 @@ class Load:
     seconds: float
     others: Sequence[str]
 
-    def run(self, pattern: str, base_url: str, home: str) -> dict[str, float | None]:
-        """Run a pattern in a fresh process and return its figures."""
+    def run(self, pattern: str, base_url: str, home: str) -> Figures | None:
+        """Run a pattern in a fresh process and return its figures, ``None`` if its event loop never came back."""
         arguments = [pattern, str(self.waits), str(self.interval), str(self.seconds), base_url]
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.wait_patterns", *arguments],
-            env=os.environ | {"AIRFLOW_HOME": home, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"},
-            cwd=Path(__file__).parents[1],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        figures: dict[str, float | None] = json.loads(done.stdout.splitlines()[-1])
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "benchmarks.wait_patterns", *arguments],
+                env=os.environ | {"AIRFLOW_HOME": home, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"},
+                cwd=Path(__file__).parents[1],
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=self.interval + self.seconds + PATIENCE,
+            )
+        except subprocess.TimeoutExpired:
+            return None
+        figures: Figures = json.loads(done.stdout.splitlines()[-1])
         return figures
 
 
 LOADS = (Load(5000, 10.0, 8.0, OTHERS[:2]), Load(1000, 5.0, 5.0, OTHERS))
 
 
-def medians(runs: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
+def medians(runs: Sequence[Figures]) -> Figures:
     """Return the median of each figure."""
     known = {name: [run[name] for run in runs if run[name] is not None] for name in runs[0]}
     return {name: statistics.median(values) if values else None for name, values in known.items()}  # type: ignore[type-var]  # without None
 
 
-def row(name: str, figures: dict[str, float | None], bare: dict[str, float | None], runs: int) -> str:
+def row(name: str, figures: Figures, bare: Figures, runs: int) -> str:
     """Return a line of the table."""
     latency, cpu, ratio = figures["latency"], figures["cpu"], None
     if cpu is not None and bare["cpu"]:
@@ -89,7 +97,7 @@ HEAD = (
 )
 
 
-def verdict(ours: dict[str, float | None], bare: dict[str, float | None]) -> str:
+def verdict(ours: Figures, bare: Figures) -> str:
     """Return a line that says which goals ours reaches."""
     done, stop, cpu, memory = (ours[name] or 0.0 for name in ("done", "stop", "cpu", "memory"))
     goals = {
@@ -103,15 +111,16 @@ def verdict(ours: dict[str, float | None], bare: dict[str, float | None]) -> str
 
 def compare(load: Load, rounds: int, *, short: bool, base_url: str, home: str) -> None:
     """Run all patterns that can carry a load, and print its table."""
-    runs: dict[str, list[dict[str, float | None]]] = {}
+    runs: dict[str, list[Figures]] = {}
     for number in range(rounds):
         # The others are far off, so one run of each tells enough.
         for pattern in (BARE, OURS, *(() if short or number else load.others)):
-            runs.setdefault(pattern, []).append(load.run(pattern, base_url, home))
+            figures = load.run(pattern, base_url, home)
+            runs.setdefault(pattern, []).extend([figures] if figures else [])
     bare = medians(runs[BARE])
     print(f"\n{load.waits:,} waits every {load.interval:.0f} s\n{HEAD}")
-    for pattern, figures in runs.items():
-        print(row(pattern, medians(figures), bare, len(figures)), flush=True)
+    for pattern, found in runs.items():
+        print(row(pattern, medians(found), bare, len(found)) if found else f"{pattern:<30} its event loop stood still")
     print(verdict(medians(runs[OURS]), bare), flush=True)
 
 
