@@ -48,7 +48,7 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
     The task returns a manifest: the counts by status, ``cost``, and where ``ledger`` and ``gallery`` lie. When it
     fails, the manifest is in XCom under the key ``manifest`` all the same.
 
-    .. seealso:: :doc:`/batches`
+    .. seealso:: :doc:`/operators/batch`
 
     :param requests: The items: a list, the output of another task, or the absolute path or URI of a JSON Lines file.
         Each is a mapping with fields of the request under APIMart's names (``model``, ``prompt``, ``image_urls``,

@@ -52,8 +52,8 @@ class Fault:
     """
     Something that goes wrong on request.
 
-    :param kind: a connection's fault from :data:`DAMAGES`, or a documented error from :data:`.replies.ERRORS`
-    :param on: the route it hits: one of :data:`ROUTES`
+    :param kind: a connection's fault from :data:`.DAMAGES`, or a documented error from :data:`.replies.ERRORS`
+    :param on: the route it hits: one of :data:`.ROUTES`
     :param times: how many requests it hits; by default one, or without end if there is a ``share``
     :param share: the share of requests it hits, 0 to 1, drawn from the sandbox's seed
     :param skip: how many requests to let pass first

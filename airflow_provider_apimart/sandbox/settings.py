@@ -40,7 +40,7 @@ FIXED = frozenset({"host", "port", "files_url", "kept_requests", "api_key", "oth
 @dataclass(frozen=True)
 class SandboxSettings:
     """
-    Everything about a sandbox that can be chosen; all but :data:`FIXED` also while it runs.
+    Everything about a sandbox that can be chosen; all but :data:`.FIXED` also while it runs.
 
     :param host: address to listen on
     :param port: port to listen on; 0 takes a free one
