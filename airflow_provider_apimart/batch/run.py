@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 Save = Callable[[BatchItem, Generation], Sequence[JsonObject]]
 
 _SAVED_AT_ONCE = 8
+_CANCELLED_AGAIN_SECONDS = 1.0
 
 # Each of them would befall every further item as well.
 _STOPPING = (
@@ -95,9 +96,7 @@ class BatchRun:
             while self._active:
                 await self._something_settles()
         finally:
-            for task in (telling, *self._active):
-                task.cancel()
-            await asyncio.gather(telling, *self._active, return_exceptions=True)
+            await _end({telling, *self._active})
             self._pool.shutdown(wait=False, cancel_futures=True)
             # Also when it is interrupted: what was submitted a moment ago is known by its id then.
             await self._journal.flush()
@@ -309,3 +308,11 @@ class BatchRun:
             return ItemStatus.RUNNING
         passes = isinstance(error, (*_STOPPING, errors.ApimartTransientError))
         return ItemStatus.NOT_SUBMITTED if passes else ItemStatus.REFUSED
+
+
+async def _end(tasks: set[asyncio.Task[None]]) -> None:
+    while tasks:
+        for task in tasks:
+            task.cancel()
+        # Again, should a library have lost a cancellation that came while it raised something of its own.
+        _, tasks = await asyncio.wait(tasks, timeout=_CANCELLED_AGAIN_SECONDS)

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 from airflow.providers.common.compat.sdk import DAG, ObjectStoragePath, Param
 
-from airflow_provider_apimart.operators.batch import ApimartBatchGenerationOperator
 from airflow_provider_apimart.operators.generation import ApimartImageGenerationOperator
 from airflow_provider_apimart.operators.upload import ApimartUploadImageOperator
 from airflow_provider_apimart.sensors.generation import ApimartGenerationSensor
@@ -155,28 +154,3 @@ for mode in ("poke", "reschedule", "deferred"):
                 task_id="save", generation=wait.output, destination="{{ params.destination }}"
             )
         globals()[dag.dag_id] = dag
-
-for deferrable in (False, True):
-    with DAG(
-        dag_id=f"lab_batch_{'deferred' if deferrable else 'waiting'}",
-        schedule=None,
-        start_date=datetime(2026, 1, 1),
-        catchup=False,
-        params={
-            "requests": Param("/tmp/requests.jsonl", type="string"),
-            "destination": Param("/tmp/pictures", type="string"),
-        },
-        default_args={"retries": 30, "retry_delay": timedelta(0)},
-    ) as dag:
-        ApimartBatchGenerationOperator(
-            task_id="generate",
-            model="gemini-2.5-flash-image-preview",
-            requests="{{ params.requests }}",
-            destination="{{ params.destination }}",
-            max_in_flight=int(os.environ.get("LAB_IN_FLIGHT", "50")),
-            max_cost=os.environ.get("LAB_MAX_COST"),
-            max_failures=float(os.environ["LAB_MAX_FAILURES"]) if "LAB_MAX_FAILURES" in os.environ else 0,
-            deferrable=deferrable,
-            poll_interval=0.1,
-        )
-    globals()[dag.dag_id] = dag

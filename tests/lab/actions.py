@@ -26,16 +26,16 @@ from airflow.utils.state import DagRunState, State, TaskInstanceState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from sqlalchemy import inspect, select, text
 
-from tests.lab.crash_points import install
+from tests.lab.airflow_internals import BundleDagBag, DagSerialization, sync_bag_to_db
+from tests.lab.crash_points import install, send_later
 
 RECORD_KEY = "apimart_submission"
-_LONGEST_DRIVE = 30.0
+_LONGEST_DRIVE = 60.0
 
 
 def prepare_database() -> None:
     """Create the database and make the DAGs known."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
-    from airflow.dag_processing.dagbag import sync_bag_to_db
     from airflow.utils import db
 
     db.initdb()
@@ -50,9 +50,11 @@ def warm_up() -> None:
     client = supervisor.InProcessTestSupervisor._api_client()
     client.get("health")
     client.close()
-    del supervisor.in_process_api_server().transport
+    supervisor.in_process_api_server().__dict__.pop("transport", None)
     _dag_bag()
+    import airflow_provider_apimart.batch.attempt
     import airflow_provider_apimart.hooks.apimart
+    import airflow_provider_apimart.triggers.batch
     import airflow_provider_apimart.triggers.generation  # noqa: F401 - warms the import for the forks
 
 
@@ -64,8 +66,6 @@ def after_fork() -> None:
 
 @cache
 def _dag_bag() -> Any:
-    from airflow.dag_processing.dagbag import BundleDagBag
-
     folder = settings.DAGS_FOLDER
     bag = BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name="dags-folder")
     if bag.import_errors:
@@ -74,8 +74,6 @@ def _dag_bag() -> Any:
 
 
 def _scheduler_dag(dag_id: str) -> Any:
-    from airflow.serialization.serialized_objects import DagSerialization
-
     return DagSerialization.deserialize_dag(DagSerialization.serialize_dag(_dag_bag().dags[dag_id]))
 
 
@@ -97,9 +95,18 @@ def create(dag_id: str, run_id: str, conf: Mapping[str, Any], number: int) -> No
         )
 
 
-def drive(dag_id: str, run_id: str, crash: str | None, without_store: bool, policy: Mapping[str, Any]) -> None:
+def drive(
+    dag_id: str,
+    run_id: str,
+    crash: str | None,
+    without_store: bool,
+    policy: Mapping[str, Any],
+    signal_after: tuple[str, float] | None = None,
+) -> None:
     """Be scheduler, worker and triggerer of one DAG run until it has ended, or waits for a person."""
     install(crash)
+    if signal_after:
+        send_later(*signal_after)
     _hurry(policy)
     if without_store:
         _take_the_store_away()

@@ -58,6 +58,7 @@ class Run:
         crash: str | None = None,
         without_store: bool = False,
         policy: Mapping[str, float] = QUICK,
+        signal_after: tuple[str, float] | None = None,
         **environment: str,
     ) -> bool:
         """
@@ -67,11 +68,13 @@ class Run:
         :param crash: Name of the crash point at which the process kills itself; see :mod:`tests.lab.crash_points`.
         :param without_store: Whether tasks find no state store, as on Airflow below 3.3.
         :param policy: Changes to the retry policies, so that pauses are short.
+        :param signal_after: Name of a signal that strikes the process, and after how many seconds.
         :param environment: Variables of the process, for the DAGs of the lab to read.
         :return: Whether there is nothing left to run; ``False`` if the process was killed.
         """
         environment = environment | {"AIRFLOW_CONN_APIMART_DEFAULT": connection}
-        arguments = {"crash": crash, "without_store": without_store, "policy": dict(policy)}
+        arguments: dict[str, Any] = {"crash": crash, "without_store": without_store, "policy": dict(policy)}
+        arguments["signal_after"] = signal_after
         reply = self._lab.ask("drive", self, environment, **arguments)
         if reply["status"] not in (0, -9):
             raise AssertionError(f"the lab's process ended with {reply['status']}:\n{self.log[-6000:]}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from functools import wraps
@@ -16,6 +17,17 @@ def kill() -> None:
     """Die as a process does whose machine is gone: nothing is cleaned up, nothing is flushed."""
     os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(60)
+
+
+def send_later(name: str, seconds: float) -> None:
+    """
+    Let a signal strike this process wherever it is then.
+
+    :param name: Such as ``SIGKILL``.
+    """
+    timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.Signals[name]))
+    timer.daemon = True
+    timer.start()
 
 
 def _before(owner: Any, name: str, when: Callable[..., bool] = lambda *_, **__: True) -> None:

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.operators.batch import ApimartBatchGenerationOperator
+from airflow_provider_apimart.sandbox import Sandbox
+
+REQUESTS = [{"prompt": "a cat"}, {"prompt": "a dog"}]
+
+
+def operator(tmp_path: Path, **arguments: Any) -> ApimartBatchGenerationOperator:
+    given = {"model": "gemini-2.5-flash-image-preview", "requests": REQUESTS, "destination": tmp_path.as_uri()}
+    made = ApimartBatchGenerationOperator(task_id="generate", **given)
+    for name, value in arguments.items():
+        setattr(made, name, value)
+    return made
+
+
+def context() -> Any:
+    pushed: dict[str, Any] = {}
+    ti = SimpleNamespace(
+        dag_id="dag",
+        run_id="run",
+        task_id="generate",
+        map_index=-1,
+        max_tries=0,
+        try_number=1,
+        pushed=pushed,
+        xcom_push=lambda key, value: pushed.update({key: value}),
+    )
+    return {"ti": ti, "ds": "2026-01-01", "run_id": "run", "outlet_events": {}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"requests": [{"id": "a", "prompt": "x"}, {"id": "a", "prompt": "x"}]}, "has the same id"),
+        ({"requests": "/nowhere/requests.jsonl"}, "can't be read from"),
+        ({"requests": ""}, "can't be read from|requests must be"),
+        ({"requests": {"prompt": "x"}}, "requests must be a list of items"),
+        ({"requests": None}, "requests must be a list of items"),
+        ({"requests": b"[]"}, "requests must be a list of items"),
+        ({"requests": '["text"]'}, "is str, not an object"),
+        ({"max_cost": "much"}, "max_cost must be an amount"),
+        ({"max_cost": -1}, "max_cost must be an amount"),
+        ({"max_cost": "NaN"}, "max_cost must be an amount"),
+        ({"max_cost": True}, "max_cost must be an amount"),
+        ({"destination": "pictures"}, "is relative"),
+        ({"filename": "{index}"}, "one file would replace another"),
+    ],
+)
+def test_bad_input_costs_nothing_and_is_not_retried(
+    sandbox: Sandbox, tmp_path: Path, arguments: Mapping[str, Any], reason: str
+) -> None:
+    with pytest.raises(errors.ApimartInvalidRequestError, match=reason):
+        operator(tmp_path, **arguments).execute(context())
+    assert sandbox.requests == ()
+
+
+def test_a_connection_that_is_not_defined_costs_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
+    with pytest.raises(errors.ApimartConfigurationError, match="isn't defined"):
+        operator(tmp_path, apimart_conn_id="nobody").execute(context())
+    assert sandbox.requests == ()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"modality": "sculpture"},
+        {"max_in_flight": 0},
+        {"max_in_flight": True},
+        {"max_in_flight": 1.5},
+        {"max_failures": -1},
+        {"max_failures": 1.5},
+        {"max_failures": True},
+        {"poll_interval": 0},
+        {"on_unknown_outcome": "guess"},
+    ],
+)
+def test_arguments_that_cannot_be_right_are_told_when_the_dag_is_read(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(arguments))):
+        ApimartBatchGenerationOperator(task_id="generate", requests=REQUESTS, **arguments)
+
+
+def test_the_trigger_lets_the_task_fail_where_only_it_lacks_the_connection(tmp_path: Path) -> None:
+    """It doesn't defer again: that would go on for ever."""
+    event = {"finished": [], "error": errors.ApimartConfigurationError("no such thing").to_json(), "started_at": 1.0}
+    with pytest.raises(errors.ApimartConfigurationError, match="no such thing"):
+        operator(tmp_path).execute_complete(context(), event)
+
+
+def test_rendered_requests_are_read(sandbox: Sandbox, tmp_path: Path) -> None:
+    running = context()
+    manifest = operator(tmp_path, requests=str(REQUESTS), poll_interval=0.05).execute(running)
+    assert manifest["completed"] == manifest["files"] == sandbox.billed == 2
+    assert running["ti"].pushed["manifest"] == manifest
+
+
+@pytest.mark.parametrize("event", [None, {}, "odd", {"started_at": None}])
+def test_an_event_that_says_nothing_is_no_end(sandbox: Sandbox, tmp_path: Path, event: Any) -> None:
+    manifest = operator(tmp_path, poll_interval=0.05).execute_complete(context(), event)
+    assert manifest["completed"] == sandbox.billed == 2
+
+
+def test_a_task_that_is_killed_before_it_runs_is_killed_quietly(tmp_path: Path) -> None:
+    operator(tmp_path).on_kill()
