@@ -2,9 +2,9 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := airflow_provider_apimart example_dags tests benchmarks demo
+SOURCES := airflow_provider_apimart example_dags tests benchmarks demo docs
 
-.PHONY: help demo test browser check faults sweep bench wheel clean
+.PHONY: help demo test browser check docs faults sweep bench wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -44,6 +44,15 @@ check: .venv/development ## lint, formatting and types
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 
+.venv/docs: .venv/runtime
+	@echo "Installing what builds the pages into .venv (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
+docs: .venv/docs ## build the pages into docs/_build/html; a warning is an error
+	@$(BIN)/python -m sphinx --quiet --fresh-env --nitpicky --fail-on-warning --keep-going docs docs/_build/html
+	@echo "$$(find docs/_build/html -name '*.html' | wc -l) pages lie in docs/_build/html, built without a warning"
+
 faults: .venv/development ## what one logical submit is billed under every fault, over real sockets
 	@$(BIN)/python -m tests.durable.fault_table
 
@@ -59,7 +68,8 @@ bench: .venv/development ## measure, side by side with named alternatives
 wheel: .venv/development ## build the wheel and install it into an empty environment
 	@rm -rf dist
 	@$(BIN)/python -m build --wheel
+	@$(BIN)/python -m twine check --strict dist/*
 	@$(BIN)/python -m tests.packaging.clean_install dist/*.whl
 
 clean: ## remove everything that the other targets made
-	rm -rf .venv .demo .browser dist build
+	rm -rf .venv .demo .browser dist build docs/_build

@@ -13,6 +13,7 @@ from sphinx.util.docutils import SphinxDirective
 
 # Importing Airflow writes its configuration: not into the home of whoever builds the pages.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="apimart-docs-")
+os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "WARNING"
 
 from airflow_provider_apimart import __version__
 
@@ -21,6 +22,7 @@ author = "The airflow-provider-apimart developers"
 copyright = author
 version = release = __version__
 
+exclude_patterns = ["_build"]
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 html_theme = "furo"
 html_title = f"Airflow provider for APIMart {release}"

@@ -7,6 +7,7 @@ Install a wheel into an empty environment and look at it as Airflow does.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ import zipfile
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
-MODULES = ("hooks", "operators", "sensors", "transfers", "triggers")
+METADATA = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "LICENSE"}
 
 
 def main(wheel: Path) -> None:
@@ -29,17 +30,25 @@ def main(wheel: Path) -> None:
 
 
 def check_contents(wheel: Path) -> None:
-    """Fail if the wheel holds anything but the package, or lacks a part of it."""
-    names = zipfile.ZipFile(wheel).namelist()
-    foreign = [
-        name for name in names if not name.startswith(("airflow_provider_apimart/", "airflow_provider_apimart-"))
-    ]
-    assert not foreign, f"the wheel holds what is not the package's: {foreign}"
-    examples = {path.name for path in (PROJECT / "example_dags").glob("*.py")}
-    shipped = {Path(name).name for name in names if name.startswith("airflow_provider_apimart/example_dags/")}
-    assert shipped == examples, f"the wheel ships the examples {shipped}, not {examples}"
-    assert "airflow_provider_apimart/py.typed" in names, "the wheel ships no types"
-    print(f"{wheel.name}: {len(names)} files, {wheel.stat().st_size:,} bytes, {len(shipped)} example DAGs")
+    """Fail if the wheel holds anything but the package, the examples and its metadata, or lacks a part of them."""
+    shipped = set(zipfile.ZipFile(wheel).namelist())
+    package = _files("airflow_provider_apimart") | {
+        f"airflow_provider_apimart/{name}" for name in _files("example_dags")
+    }
+    metadata = {name for name in shipped if re.match(r"airflow_provider_apimart-[^/]+\.dist-info/", name)}
+    assert {Path(name).name for name in metadata} == METADATA, f"the wheel's metadata are {sorted(metadata)}"
+    assert shipped - metadata == package, (
+        f"the wheel and the sources differ in {sorted((shipped - metadata) ^ package)}"
+    )
+    assert "airflow_provider_apimart/py.typed" in shipped, "the wheel ships no types"
+    examples = len(_files("example_dags"))
+    print(f"{wheel.name}: {len(shipped)} files, {wheel.stat().st_size:,} bytes, {examples} example DAGs, nothing else")
+
+
+def _files(folder: str) -> set[str]:
+    """Return what lies in a folder of the sources, by its path from the project."""
+    files = (path for path in (PROJECT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {path.relative_to(PROJECT).as_posix() for path in files}
 
 
 def install(wheel: Path, folder: Path) -> Path:
