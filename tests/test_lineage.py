@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AssetAlias
 
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.generation import Generation, GenerationStatus, Output, OutputKind
@@ -104,6 +105,21 @@ def test_outlets_that_are_no_assets_are_left_alone(caplog: pytest.LogCaptureFixt
 
     Operator().emit_lineage({**context("a file"), "outlet_events": Events()}, [made(1)])
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize("version", ["2.11.2", "3.0.6", "3.1.0"])
+def test_an_alias_is_told_in_flat_values_where_airflow_wants_to_hash_them(
+    monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    monkeypatch.setattr("airflow.__version__", version)
+    events: list[dict[str, Any]] = []
+    accessor = SimpleNamespace(add=lambda asset, extra: events.append(extra))
+    alias = AssetAlias("places")
+    told = {**context(alias), "outlet_events": {alias: accessor}}
+    Operator().emit_lineage(told, [made(1)], destination="s3://conn@bucket/day/")
+    (extra,) = events
+    assert frozenset(extra.items())
+    assert json.loads(extra["generations"]) == [made(1).to_json()]
 
 
 def test_openlineage_is_told_of_what_was_saved() -> None:

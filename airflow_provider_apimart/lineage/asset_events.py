@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -47,4 +48,15 @@ def _describe_alias(context: Context, alias: AssetAlias, facts: TaskFacts) -> No
         log.info("The asset alias %s gets no event: this task has saved nothing that it could stand for", alias.name)
         return
     asset = Asset(uri=StorageUri.of(facts.destination).public)
-    context["outlet_events"][alias].add(asset, extra=facts.to_json())
+    context["outlet_events"][alias].add(asset, extra=_alias_extra(facts))
+
+
+def _alias_extra(facts: TaskFacts) -> dict[str, Any]:
+    from airflow import __version__
+
+    extra = facts.to_json()
+    major, minor = __version__.split(".")[:2]
+    if (int(major), int(minor)) >= (3, 2):
+        return extra
+    # Earlier versions put the values into a set once the task is done; what can't be hashed would fail it then.
+    return extra | {"generations": json.dumps(extra["generations"])}

@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -64,7 +63,7 @@ class AirflowServer:
 
     def trigger(self, dag_id: str) -> str:
         """Start a run of a DAG, as soon as Airflow has read it, and return the run's id."""
-        self._until(lambda: self._exists(f"/api/v2/dags/{dag_id}"), _LONGEST_WAIT)
+        self._until(lambda: self._ask(f"/api/v2/dags/{dag_id}") is not None, _LONGEST_WAIT)
         return str(self._ask(f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": None})["dag_run_id"])
 
     def states(self, dag_id: str, run_id: str) -> dict[str, str | None]:
@@ -103,18 +102,8 @@ class AirflowServer:
         }
 
     def _is_healthy(self) -> bool:
-        try:
-            parts = self._ask("/api/v2/monitor/health")
-        except (OSError, ValueError):
-            return False
+        parts = self._ask("/api/v2/monitor/health")
         return all(parts[part]["status"] == "healthy" for part in ("scheduler", "triggerer", "dag_processor"))
-
-    def _exists(self, path: str) -> bool:
-        try:
-            self._ask(path)
-        except urllib.error.HTTPError:
-            return False
-        return True
 
     def _ask(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         headers = {"Content-Type": "application/json"}
@@ -131,11 +120,18 @@ class AirflowServer:
 
     def _until(self, is_so: Callable[[], bool], longest: float) -> None:
         give_up_at = time.monotonic() + longest
-        while not is_so():
+        while not self._is(is_so):
             assert self._process is not None
             if self._process.poll() is not None or time.monotonic() > give_up_at:
                 raise AssertionError(f"Airflow didn't get there:\n{self.log_file.read_text(errors='replace')[-6000:]}")
             time.sleep(0.5)
+
+    def _is(self, is_so: Callable[[], bool]) -> bool:
+        try:
+            return is_so()
+        except OSError:
+            # Not up yet, or too busy to answer.
+            return False
 
     def _stop(self) -> None:
         assert self._process is not None

@@ -25,7 +25,9 @@ def run_id(airflow: AirflowServer, sandbox: Sandbox, page: Page) -> str:
     """Open the page of the approval task of a new run."""
     run_id = airflow.trigger(DAG_ID)
     airflow.wait_for(DAG_ID, run_id, draw="success", approve="awaiting_input")
+    # The first visit logs in, from where not every version of Airflow leads on to the page that was asked for.
     page.goto(airflow.base_url)
+    page.get_by_role("link", name="Home").first.wait_for()
     page.goto(f"{airflow.base_url}/dags/{DAG_ID}/runs/{run_id}/tasks/approve/required_actions")
     return run_id
 
