@@ -56,14 +56,18 @@ docs: .venv/docs ## build the pages into docs/_build/html; a warning is an error
 faults: .venv/development ## what one logical submit is billed under every fault, over real sockets
 	@$(BIN)/python -m tests.durable.fault_table
 
-sweep: .venv/development ## the long forms: SIGKILL between every two steps, and thousands of steps of the model
+sweep: .venv/development ## the long forms: SIGKILL between every two steps and at random, thousands of steps of the model
 	@$(BIN)/python -m tests.durable.crash_sweep
 	@$(BIN)/python -m tests.results.kill_sweep
 	@APIMART_SWEEP=1 $(BIN)/python -m pytest tests/durable/test_model.py
 
-bench: .venv/development ## measure, side by side with named alternatives
+bench: .venv/development ## measure, side by side with named alternatives (half an hour; SHORT=--short takes a few minutes)
 	@$(BIN)/python -m benchmarks.import_cost
-	@$(BIN)/python -m benchmarks.downloads
+	@$(BIN)/python -m benchmarks.poll_schedule
+	@$(BIN)/python -m benchmarks.waits $(SHORT)
+	@$(BIN)/python -m benchmarks.downloads $(SHORT)
+	@$(BIN)/python -m benchmarks.rate_limit $(SHORT)
+	@$(BIN)/python -m benchmarks.batches $(SHORT)
 
 wheel: .venv/development ## build the wheel and install it into an empty environment
 	@rm -rf dist

@@ -93,7 +93,7 @@ def main() -> None:
     described = argparse.ArgumentParser()
     described.add_argument("--short", action="store_true", help="one round of two limits")
     short = described.parse_args().short
-    limits, rounds, seconds = ((20, 50), 1, 40.0) if short else ((5, 20, 50, 100), 3, 60.0)
+    limits, rounds, seconds = ((20, 50), 1, 40.0) if short else ((20, 50, 100), 3, 45.0)
     print(
         f"A batch, generations of {RUN_SECONDS:g} s; after the first {FIRST_SECONDS:g} s; medians of {rounds} rounds\n"
     )
