@@ -11,7 +11,9 @@ from airflow_provider_apimart.api.retrying import retry_after_seconds
 from airflow_provider_apimart.exceptions import ApimartDownloadError, ApimartError, ApimartRateLimitError
 from airflow_provider_apimart.results.session import InterruptedDownloadError
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+# As many digits as any file has; int() refuses thousands of them.
+_LENGTH = re.compile(r"[0-9]{1,18}")
+_CONTENT_RANGE = re.compile(rf"bytes ({_LENGTH.pattern})-({_LENGTH.pattern})/({_LENGTH.pattern}|\*)")
 _PASSING = (408, 425, 500, 502, 503, 504)
 
 
@@ -70,7 +72,7 @@ def announcement(status: int, headers: Mapping[str, str]) -> Announcement:
         raise _failure(status, headers)
     encoding = headers.get("Content-Encoding", "").strip().lower()
     length = headers.get("Content-Length", "")
-    tells_size = length.isdecimal() and "Transfer-Encoding" not in headers and encoding in ("", "identity")
+    tells_size = _LENGTH.fullmatch(length) and "Transfer-Encoding" not in headers and encoding in ("", "identity")
     return Announcement(
         total=int(length) if tells_size else None,
         validator=_validator(headers),

@@ -54,7 +54,10 @@ class Staging:
         """Go through the files of processes that are gone; each is removed afterwards unless it was moved away."""
         for path in list(self._folder.iterdir()):
             with suppress(OSError), path.open("rb") as file:
-                if _lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                # Its process may have moved it away meanwhile, and ended.
+                if _lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB) and os.path.samestat(
+                    path.stat(), os.fstat(file.fileno())
+                ):
                     yield path
                     path.unlink()
 

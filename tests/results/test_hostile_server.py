@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -90,6 +92,18 @@ def test_a_body_longer_than_announced_ends_where_it_was_announced(tmp_path: Path
     with hostile(longer) as server, saver_to(tmp_path, server.url) as saver:
         for name in ("a", "b", "c"):
             assert saver.save(output(f"{server.url}/{name}"), name).sha256 == sha256(PICTURE)
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "-5", "١٢", "1e9", " ", "0x10"])
+def test_a_length_that_is_none_tells_nothing(tmp_path: Path, length: str) -> None:
+    announced = head(content_length="?").replace(b"?", length.encode())
+    with hostile(lambda asked: [announced, PICTURE]) as server, saver_to(tmp_path, server.url) as saver:
+        try:
+            saver.save(output(server.url), "x")
+        except errors.ApimartDownloadError:
+            assert files_below(tmp_path) == []
+        else:
+            assert (tmp_path / "x.png").read_bytes() == PICTURE
 
 
 def test_two_lengths_are_no_length(tmp_path: Path) -> None:
@@ -251,11 +265,18 @@ def test_no_netrc_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_closing_stops_what_is_being_fetched(tmp_path: Path) -> None:
-    with (
-        hostile(lambda asked: [head(content_length=SIZE), PICTURE[:1000], 0.3, PICTURE[1000:]]) as server,
-        saver_to(tmp_path, server.url) as saver,
-    ):
+    begun, closed = Event(), Event()
+
+    def waiting(asked: Asked) -> Iterator[bytes]:
+        yield head(content_length=SIZE) + PICTURE[:1000]
+        begun.set()
+        closed.wait()
+        yield PICTURE[1000:]
+
+    with hostile(waiting) as server, saver_to(tmp_path, server.url) as saver, ThreadPoolExecutor() as pool:
+        saving = pool.submit(saver.save, output(server.url), "x")
+        begun.wait()
         saver.close()
-        with pytest.raises(errors.ApimartDownloadError, match="stopped"):
-            saver.save(output(server.url), "x")
+        closed.set()
+        assert isinstance(saving.exception(), errors.ApimartDownloadError)
     assert files_below(tmp_path) == []

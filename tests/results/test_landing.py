@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 from airflow.sdk.io import attach
@@ -128,6 +130,27 @@ def test_what_another_process_is_still_writing_is_left_alone(tmp_path: Path) -> 
         assert list(Staging(tmp_path).left_behind()) == []
         assert Path(file.name).exists()
     assert files_below(tmp_path) == []
+
+
+def test_savers_that_begin_disturb_none_that_save(tmp_path: Path) -> None:
+    over = Event()
+
+    def begin_again_and_again() -> int:
+        landing, times = landing_at(str(tmp_path)), 0
+        while not over.is_set():
+            landing.recover()
+            times += 1
+        return times
+
+    with hostile(whole(PICTURE)) as server, saver_to(tmp_path, server.url) as saver, ThreadPoolExecutor() as pool:
+        beginning = [pool.submit(begin_again_and_again) for _ in range(2)]
+        try:
+            for number in range(40):
+                saver.save(output(server.url), f"x{number}", owner=str(number))
+        finally:
+            over.set()
+        assert all(each.result() for each in beginning)
+    assert len(list(tmp_path.glob("*.png"))) == 40
 
 
 def test_a_destination_that_is_no_directory_is_told(tmp_path: Path) -> None:

@@ -93,6 +93,7 @@ WRONG: dict[str, Part] = {
     "from the first byte": lambda asked, offset: rest(asked, offset, content_range=f"bytes 0-{SIZE - 1}/{SIZE}"),
     "of another size": lambda asked, offset: rest(asked, offset, content_range=f"bytes {offset}-{SIZE}/{SIZE + 1}"),
     "of an unknown range": lambda asked, offset: rest(asked, offset, content_range="bytes ?"),
+    "of a size without end": lambda asked, offset: rest(asked, offset, content_range=f"bytes {offset}-9/{'9' * 5000}"),
     "in another unit": lambda asked, offset: rest(asked, offset, content_range=f"pages {offset}-{SIZE - 1}/{SIZE}"),
     "not satisfiable": lambda asked, offset: [head("416 No", content_range=f"bytes */{SIZE}", content_length=0)],
 }
