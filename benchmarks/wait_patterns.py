@@ -85,7 +85,7 @@ class PollingTrigger(BaseTrigger, ABC):
     client: ClassVar[Any] = None
 
     def __init__(self, url: str, interval: float) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # not annotated by Airflow
         self.url = url
         self.interval = interval
         self.diary = Diary()
@@ -262,7 +262,7 @@ def main() -> None:
     pattern, waits, interval, seconds, base_url = sys.argv[1:]
     connection = {"conn_type": "apimart", "host": base_url, "password": "sk-benchmark"}
     os.environ["AIRFLOW_CONN_BENCHMARK"] = json.dumps(connection)
-    our_triggers.ProgressLog = NotedProgress  # type: ignore[misc]  # the one place that sees every look
+    our_triggers.ProgressLog = NotedProgress  # type: ignore[attr-defined]  # the one place that sees every look
 
     async def run() -> None:
         figures = await measure(pattern, int(waits), float(interval), float(seconds), base_url)

@@ -16,6 +16,9 @@ from typing import Any
 
 JsonObject = Mapping[str, Any]
 
+# Made once: every poll reads several numbers.
+_NUMERIC = int | float | Decimal | str
+
 _DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=lambda _: None)
 
 # Later than this many seconds (the year 5138) a time must have been given in milliseconds.
@@ -61,7 +64,7 @@ def _digits(value: int) -> str:
 
 def number(value: object) -> float | None:
     """Return a finite number, also from a string such as ``"45"`` or ``"45%"``."""
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
+    if isinstance(value, bool) or not isinstance(value, _NUMERIC):
         return None
     try:
         found = float(value.rstrip("% ") if isinstance(value, str) else value)
@@ -72,7 +75,7 @@ def number(value: object) -> float | None:
 
 def money(value: object) -> Decimal | None:
     """Return an amount rounded to a billionth, or ``None``."""
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
+    if isinstance(value, bool) or not isinstance(value, _NUMERIC):
         return None
     try:
         amount = Decimal(str(value) if isinstance(value, float) else value)
