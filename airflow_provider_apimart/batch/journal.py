@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_apimart.api.problem import root_reason
 from airflow_provider_apimart.batch.ledger import LedgerEntry, entry_from_json, newest
-from airflow_provider_apimart.batch.storage import write_whole
+from airflow_provider_apimart.batch.storage import PARTIAL, write_whole
 from airflow_provider_apimart.exceptions import ApimartDestinationError
 
 if TYPE_CHECKING:
@@ -62,9 +62,13 @@ class Journal:
         """
         try:
             self._write_segment([])
-            self._names = sorted(path.name for path in self._segments.iterdir() if path.name.endswith(".jsonl"))
+            there = list(self._segments.iterdir())
+            self._names = sorted(path.name for path in there if path.name.endswith(".jsonl"))
             self._number = max((int(name.partition("-")[0]) for name in self._names), default=0)
             self._lines = newest(self._earlier())
+            for path in there:
+                if path.name.endswith(PARTIAL):
+                    path.unlink(missing_ok=True)
             return dict(self._lines)
         except Exception as error:
             # Any error: the storage libraries raise what they like.

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
+PARTIAL = ".part"
+"""How the name of a file ends that isn't whole yet; a killed process may leave one."""
+
 _LOCAL = ("", "file", "local")
 
 
@@ -24,7 +27,7 @@ def write_whole(path: ObjectStoragePath, content: bytes) -> None:
         return
     final = Path(path.path)
     final.parent.mkdir(parents=True, exist_ok=True)
-    partial = final.with_name(f".{final.name}.part")
+    partial = final.with_name(f".{final.name}{PARTIAL}")
     with partial.open("wb") as file:
         file.write(content)
         file.flush()

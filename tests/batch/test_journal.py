@@ -166,8 +166,9 @@ async def test_a_crash_at_any_file_operation_leaves_what_was_promised(
                 break
         found = {name: each.revision for name, each in journal_in(folder).load().items()}
         assert all(found[name] >= revision for name, revision in promised.items())
-        # A third process works on as if nothing had been.
+        # A third process works on as if nothing had been, and leaves nothing lying about.
         await work(folder, promised)
+        assert [file.name for file in folder.rglob("*") if file.is_file()] == [f"{NAME}.ledger.jsonl"]
         assert {name: each.revision for name, each in journal_in(folder).load().items()} == promised
     assert crashes > 30
 

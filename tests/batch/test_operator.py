@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.operators.batch import ApimartBatchGenerationOperator
 from airflow_provider_apimart.sandbox import Sandbox
+from tests.batch.bare import task_context
 
 REQUESTS = [{"prompt": "a cat"}, {"prompt": "a dog"}]
 
@@ -20,21 +20,6 @@ def operator(tmp_path: Path, **arguments: Any) -> ApimartBatchGenerationOperator
     for name, value in arguments.items():
         setattr(made, name, value)
     return made
-
-
-def context() -> Any:
-    pushed: dict[str, Any] = {}
-    ti = SimpleNamespace(
-        dag_id="dag",
-        run_id="run",
-        task_id="generate",
-        map_index=-1,
-        max_tries=0,
-        try_number=1,
-        pushed=pushed,
-        xcom_push=lambda key, value: pushed.update({key: value}),
-    )
-    return {"ti": ti, "ds": "2026-01-01", "run_id": "run", "outlet_events": {}}
 
 
 @pytest.mark.parametrize(
@@ -59,13 +44,13 @@ def test_bad_input_costs_nothing_and_is_not_retried(
     sandbox: Sandbox, tmp_path: Path, arguments: Mapping[str, Any], reason: str
 ) -> None:
     with pytest.raises(errors.ApimartInvalidRequestError, match=reason):
-        operator(tmp_path, **arguments).execute(context())
+        operator(tmp_path, **arguments).execute(task_context())
     assert sandbox.requests == ()
 
 
 def test_a_connection_that_is_not_defined_costs_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
     with pytest.raises(errors.ApimartConfigurationError, match="isn't defined"):
-        operator(tmp_path, apimart_conn_id="nobody").execute(context())
+        operator(tmp_path, apimart_conn_id="nobody").execute(task_context())
     assert sandbox.requests == ()
 
 
@@ -92,11 +77,11 @@ def test_the_trigger_lets_the_task_fail_where_only_it_lacks_the_connection(tmp_p
     """It doesn't defer again: that would go on for ever."""
     event = {"finished": [], "error": errors.ApimartConfigurationError("no such thing").to_json(), "started_at": 1.0}
     with pytest.raises(errors.ApimartConfigurationError, match="no such thing"):
-        operator(tmp_path).execute_complete(context(), event)
+        operator(tmp_path).execute_complete(task_context(), event)
 
 
 def test_rendered_requests_are_read(sandbox: Sandbox, tmp_path: Path) -> None:
-    running = context()
+    running = task_context()
     manifest = operator(tmp_path, requests=str(REQUESTS), poll_interval=0.05).execute(running)
     assert manifest["completed"] == manifest["files"] == sandbox.billed == 2
     assert running["ti"].pushed["manifest"] == manifest
@@ -104,7 +89,7 @@ def test_rendered_requests_are_read(sandbox: Sandbox, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("event", [None, {}, "odd", {"started_at": None}])
 def test_an_event_that_says_nothing_is_no_end(sandbox: Sandbox, tmp_path: Path, event: Any) -> None:
-    manifest = operator(tmp_path, poll_interval=0.05).execute_complete(context(), event)
+    manifest = operator(tmp_path, poll_interval=0.05).execute_complete(task_context(), event)
     assert manifest["completed"] == sandbox.billed == 2
 
 

@@ -1,0 +1,118 @@
+"""
+The batch operator without Airflow around it, in processes that can be killed at any moment.
+
+Its tries, its triggers and its saving are the real ones; the lab has what Airflow adds, and takes longer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import random
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from airflow.providers.common.compat.sdk import TaskDeferred
+
+from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.operators.batch import ApimartBatchGenerationOperator
+
+_INCOMPLETE, _REFUSED = 3, 4
+# Forked from a process that has imported all this and has no threads.
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload(
+    ["tests.batch.bare", "airflow_provider_apimart.batch.attempt", "airflow_provider_apimart.triggers.batch"]
+)
+
+
+@dataclass(frozen=True)
+class BareBatch:
+    """
+    A batch of one task instance.
+
+    :param connection: The connection to APIMart as JSON.
+    :param log: What its processes print.
+    :param arguments: Of the operator.
+    """
+
+    connection: str
+    log: Path
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def run_killed(self, rng: random.Random, mean_seconds: float, most_tries: int = 2000) -> int:
+        """
+        Try until it has ended, killing its process with SIGKILL at random moments.
+
+        :param mean_seconds: How long a process lives on average.
+        :return: How often it was killed.
+        """
+        for kills in range(most_tries):
+            if self._try(rng.expovariate(1 / mean_seconds)):
+                return kills
+        raise AssertionError(f"the batch didn't end; see {self.log}")
+
+    def _try(self, kill_after: float) -> bool:
+        """Do one try, and return whether the batch has ended; or be killed."""
+        process = _PROCESSES.Process(target=_run, args=(self,))
+        process.start()
+        process.join(kill_after)
+        if process.is_alive():
+            process.kill()
+        process.join()
+        if process.exitcode not in (0, -9, _INCOMPLETE, _REFUSED):
+            raise AssertionError(f"a try ended with {process.exitcode}:\n{self.log.read_text()[-6000:]}")
+        return process.exitcode in (0, _REFUSED)
+
+
+def _run(batch: BareBatch) -> None:
+    with batch.log.open("a") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    os.environ["AIRFLOW_CONN_APIMART_DEFAULT"] = batch.connection
+    try:
+        _execute(ApimartBatchGenerationOperator(task_id="generate", poll_interval=0.1, **batch.arguments))
+    except errors.ApimartBatchRefusedError:
+        sys.exit(_REFUSED)
+    except errors.ApimartBatchIncompleteError:
+        sys.exit(_INCOMPLETE)
+
+
+def _execute(operator: ApimartBatchGenerationOperator) -> None:
+    """Do what the worker and, if it is told so, the triggerer do."""
+    context: Any = task_context()
+    try:
+        operator.execute(context)
+        return
+    except TaskDeferred as deferred:
+        waiting = deferred
+    while True:
+        try:
+            operator.execute_complete(context, asyncio.run(_event(waiting.trigger)))
+            return
+        except TaskDeferred as deferred:
+            waiting = deferred
+
+
+async def _event(trigger: Any) -> Any:
+    return [event.payload async for event in trigger.run()].pop()
+
+
+def task_context() -> dict[str, Any]:
+    """Return as much of a task's context as the operator reads; what it pushes is in ``ti.pushed``."""
+    pushed: dict[str, Any] = {}
+    ti = SimpleNamespace(
+        dag_id="dag",
+        run_id="run",
+        task_id="generate",
+        map_index=-1,
+        max_tries=0,
+        try_number=1,
+        pushed=pushed,
+        xcom_push=lambda key, value: pushed.update({key: value}),
+    )
+    return {"ti": ti, "ds": "2026-01-01", "run_id": "run", "outlet_events": {}}
