@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
+from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_apimart.exceptions import (
     ApimartDestinationError,
@@ -19,6 +19,8 @@ from airflow_provider_apimart.exceptions import (
     ApimartWatchedGenerationFailedError,
 )
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
+from airflow_provider_apimart.results.file_names import DEFAULT_TEMPLATE, FileNames
+from airflow_provider_apimart.results.limits import MAX_FILE_BYTES, MAX_TOTAL_BYTES
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
@@ -26,15 +28,10 @@ if TYPE_CHECKING:
     from airflow_provider_apimart.api.generation import Generation, Output
     from airflow_provider_apimart.hooks.apimart import ApimartHook
     from airflow_provider_apimart.lineage.facts import GenerationFacts
-    from airflow_provider_apimart.results.file_names import FileNames
     from airflow_provider_apimart.results.saver import ResultSaver
     from airflow_provider_apimart.results.wanted import Wanted, WantedFile
 
-T = TypeVar("T")
-R = TypeVar("R")
-
 FILES_KEY = "files"
-_MOST_TOLD = 100
 
 
 class ApimartToObjectStorageOperator(EmitsLineage, BaseOperator):
@@ -80,11 +77,11 @@ class ApimartToObjectStorageOperator(EmitsLineage, BaseOperator):
         *,
         generation: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]],
         destination: str | ObjectStoragePath,
-        filename: str = "{generation_id}_{index}",
+        filename: str = DEFAULT_TEMPLATE,
         concurrency: int = 8,
         allow_private_hosts: bool = False,
-        max_file_bytes: int | None = 5 * 1024**3,
-        max_total_bytes: int | None = 100 * 1024**3,
+        max_file_bytes: int | None = MAX_FILE_BYTES,
+        max_total_bytes: int | None = MAX_TOTAL_BYTES,
         apimart_conn_id: str = "apimart_default",
         **kwargs: Any,
     ) -> None:
@@ -119,23 +116,24 @@ class ApimartToObjectStorageOperator(EmitsLineage, BaseOperator):
         :raises ApimartDownloadError: If a file couldn't be fetched whole, or is no picture, clip or sound.
         :raises ApimartDestinationError: If it couldn't be written to the destination.
         """
-        from airflow_provider_apimart.results.file_names import FileNames
+        from airflow_provider_apimart.results.outcomes import caught, raise_for, sorted_out
         from airflow_provider_apimart.results.wanted import wanted_generations
 
         _check_destination(str(self.destination))
+        _check_concurrency(self.concurrency)
         names = FileNames(self.filename)
         wanted = list(wanted_generations(self.generation))
         # Left from the right to the left: what still runs must be stopped before it is waited for.
         with ThreadPoolExecutor(self.concurrency, "apimart-save") as pool, self._saver(wanted) as saver:
-            found, unfinished = _sorted_out(pool.map(_caught(self._finished), wanted))
+            found, unfinished = sorted_out(pool.map(caught(self._finished), wanted))
             files = [file for each in found for file in each.files()]
             stems = self._stems(files, names, context)
-            saved, unsaved = _sorted_out(pool.map(_caught(partial(self._save, saver)), files, stems))
+            saved, unsaved = sorted_out(pool.map(caught(partial(self._save, saver)), files, stems))
         context["ti"].xcom_push(key=FILES_KEY, value=saved)
         self.log.info("Saved %d of %d files to %s", len(saved), len(files), self.destination)
         for failure in (failures := [*unfinished, *unsaved]):
             self.log.error("%s", failure)
-        _raise_for(failures, len(saved))
+        raise_for(failures, len(saved))
         self.emit_lineage(context, _landed(found, saved), destination=str(self.destination))
         return [file["uri"] for file in saved]
 
@@ -207,6 +205,13 @@ def _check_destination(destination: str) -> None:
         )
 
 
+def _check_concurrency(concurrency: int) -> None:
+    if concurrency < 1:
+        raise ApimartInvalidRequestError(
+            f"With a concurrency of {concurrency}, nothing would ever be saved; write 1 or more"
+        )
+
+
 def _check_finished(generation: Generation) -> None:
     from airflow_provider_apimart.api.generation import GenerationStatus
 
@@ -246,44 +251,3 @@ def _run_values(fields: Iterable[str], context: Context) -> dict[str, object]:
         "map_index": lambda: context["ti"].map_index,
     }
     return {field: read() for field, read in readers.items() if field in fields}
-
-
-def _caught(act: Callable[..., R]) -> Callable[..., R | ApimartError]:
-    """Return a function that returns what went wrong instead of raising it, so that the others go on."""
-
-    def caught(*arguments: Any) -> R | ApimartError:
-        try:
-            return act(*arguments)
-        except ApimartError as error:
-            return error
-
-    return caught
-
-
-def _sorted_out(outcomes: Iterable[T | ApimartError]) -> tuple[list[T], list[ApimartError]]:
-    done: list[T] = []
-    failures: list[ApimartError] = []
-    for outcome in outcomes:
-        if isinstance(outcome, ApimartError):
-            failures.append(outcome)
-        else:
-            done.append(outcome)
-    return done, failures
-
-
-def _raise_for(failures: Sequence[ApimartError], saved: int) -> None:
-    """Raise one error for all failures: of a kind that a retry may mend, if one of them is."""
-    if not failures:
-        return
-    first = min(failures, key=lambda error: isinstance(error, AirflowFailException))
-    if len(failures) == 1 and not saved:
-        raise first
-    told = "\n".join(f"- {error}" for error in failures[:_MOST_TOLD])
-    if len(failures) > _MOST_TOLD:
-        told += f"\n- and {len(failures) - _MOST_TOLD} more, see the log"
-    raise type(first)(
-        f"{len(failures)} of {len(failures) + saved} files or generations couldn't be saved; the others lie there, and "
-        f"a retry leaves them alone:\n{told}",
-        status=first.status,
-        generation_id=first.generation_id,
-    ) from first

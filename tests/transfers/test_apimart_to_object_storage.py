@@ -167,6 +167,11 @@ def test_a_relative_destination_is_refused_before_anything_is_fetched(make: Make
     assert sandbox.file_requests == ()
 
 
+def test_a_concurrency_of_none_is_refused(make: Make, tmp_path: Path) -> None:
+    with pytest.raises(errors.ApimartInvalidRequestError, match="concurrency of 0"):
+        save(make(), tmp_path, concurrency=0)
+
+
 def test_a_destination_with_a_space_is_taken_as_it_is(make: Make, tmp_path: Path) -> None:
     operator = ApimartToObjectStorageOperator(
         task_id="save", generation=make(), destination=f"file://{tmp_path}/my clone 100%"
