@@ -1,0 +1,93 @@
+"""What the pages say of the package, compared with the package."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from airflow_provider_apimart import exceptions, metrics
+from tests.lab.airflow_lab import PROJECT
+
+PACKAGE, DOCS = PROJECT / "airflow_provider_apimart", PROJECT / "docs"
+TROUBLES = (DOCS / "troubleshooting.rst").read_text()
+ERRORS = [
+    name
+    for name, value in inspect.getmembers(exceptions, inspect.isclass)
+    if value.__module__ == exceptions.__name__ and name != "ApimartError"
+]
+QUOTES = sorted(set(re.findall(r'"([^"\n]+)"', TROUBLES[: TROUBLES.index("\nAirflow itself\n")])))
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def texts() -> str:
+    """Return all texts of the package, one a line, with an ellipsis for what is filled in."""
+    trees = (ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py"))
+    nodes = (node for tree in trees for node in ast.walk(tree))
+    return "\n".join(filter(None, map(text_of, nodes)))
+
+
+def text_of(node: ast.AST) -> str | None:
+    if isinstance(node, ast.JoinedStr):
+        return "".join(text_of(part) or "…" for part in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_every_error_is_explained(name: str) -> None:
+    assert f".. rubric:: {name}\n" in TROUBLES
+    final = issubclass(getattr(exceptions, name), exceptions.AirflowFailException)
+    section = TROUBLES.split(f".. rubric:: {name}\n")[1].split(".. rubric::")[0].split("\n---")[0]
+    assert ("*Not retried.*" in section) == final
+
+
+def test_every_message_that_is_quoted_is_one_of_ours() -> None:
+    ours = texts()
+    unknown = [quote for quote in QUOTES if any(part not in ours for part in map(str.strip, quote.split("…")))]
+    assert not unknown
+    assert len(QUOTES) > 20
+
+
+def test_every_metric_is_named() -> None:
+    page = (DOCS / "rate-limits-and-cost.rst").read_text()
+    names = [value for name, value in vars(metrics).items() if name.isupper() and isinstance(value, str)]
+    assert sorted(re.findall(r"``(apimart\.[a-z.]+)``", page)) == sorted(names)
+
+
+def imports() -> Iterator[tuple[str, str]]:
+    """Go through which package imports which."""
+    for path in PACKAGE.rglob("*.py"):
+        importer = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        for node in ast.walk(ast.parse(path.read_text())):
+            named = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+            if named.startswith("airflow_provider_apimart.") and named.count(".") > 1:
+                yield importer, named.split(".")[1]
+
+
+def test_the_picture_shows_the_real_directions_of_imports() -> None:
+    boxes = ElementTree.parse(DOCS / "images" / "architecture.svg").iter(f"{SVG}g")
+    rows = {box.attrib["data-name"]: box.attrib["data-row"] for box in boxes}
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert packages | {"exceptions", "metrics"} == rows.keys()
+    upwards = {
+        (importer, imported)
+        for importer, imported in imports()
+        if importer in rows and imported in rows and importer != imported
+        if rows[importer] == "alone" or rows[imported] == "alone" or rows[importer] > rows[imported]
+    }
+    assert not upwards
+
+
+def test_every_link_of_the_readme_leads_somewhere() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", (PROJECT / "README.md").read_text())
+    assert not [link for link in links if "://" not in link and not (PROJECT / link).exists()]
+
+
+def test_every_example_is_shown_or_named_in_a_page() -> None:
+    pages = "".join(path.read_text() for path in DOCS.rglob("*.rst"))
+    assert not [path.name for path in Path(PROJECT / "example_dags").glob("*.py") if path.name not in pages]
