@@ -19,8 +19,8 @@ from typing import Any, Self
 
 from tests.lab.airflow_lab import PROJECT
 
-_LONGEST_START = 180.0
-_LONGEST_WAIT = 180.0
+_LONGEST_START = 300.0
+_LONGEST_WAIT = 300.0
 _LONGEST_STOP = 30.0
 
 
