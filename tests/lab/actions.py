@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pkgutil import resolve_name
 from typing import Any
 from uuid import UUID
 
@@ -19,14 +20,14 @@ from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance, clear_task_instances
 from airflow.models.trigger import Trigger
-from airflow.sdk.execution_time import supervisor
 from airflow.triggers.base import TriggerEvent
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, State, TaskInstanceState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from sqlalchemy import inspect, select, text
 
-from tests.lab.airflow_internals import BundleDagBag, DagSerialization, sync_bag_to_db
+from tests.airflow_versions import lacks
+from tests.lab.airflow_internals import AWAITING_INPUT, DagSerialization, dag_bag, supervisor, sync_bag_to_db
 from tests.lab.crash_points import install, send_later
 
 RECORD_KEY = "apimart_submission"
@@ -50,7 +51,7 @@ def warm_up() -> None:
     client = supervisor.InProcessTestSupervisor._api_client()
     client.get("health")
     client.close()
-    supervisor.in_process_api_server().__dict__.pop("transport", None)
+    del supervisor.in_process_api_server().transport
     _dag_bag()
     import airflow_provider_apimart.batch.attempt
     import airflow_provider_apimart.hooks.apimart
@@ -66,8 +67,7 @@ def after_fork() -> None:
 
 @cache
 def _dag_bag() -> Any:
-    folder = settings.DAGS_FOLDER
-    bag = BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name="dags-folder")
+    bag = dag_bag(settings.DAGS_FOLDER)
     if bag.import_errors:
         raise RuntimeError(f"DAGs can't be imported: {bag.import_errors}")
     return bag
@@ -143,7 +143,7 @@ def _round(dag_id: str, run_id: str) -> bool:
             _schedule(ti)
         session.commit()
         ready = [(ti.id, ti.state) for ti in run.get_task_instances(session=session)]
-    if {state for _, state in ready} - State.finished - {None} == {TaskInstanceState.AWAITING_INPUT}:
+    if {state for _, state in ready} - State.finished - {None} == {AWAITING_INPUT}:
         return False
     for ti_id, state in ready:
         if state == TaskInstanceState.SCHEDULED:
@@ -201,12 +201,10 @@ def _make_due(retried: Any) -> None:
 
 def _trigger(ti_id: Any) -> None:
     """Run the trigger of a deferred task from what the database holds of it, and submit its event."""
-    from airflow.sdk._shared.module_loading import import_string
-
     with create_session() as session:
         ti = session.get(TaskInstance, ti_id)
         row = session.get(Trigger, ti.trigger_id)
-        trigger = import_string(row.classpath)(**row.kwargs)
+        trigger = resolve_name(row.classpath)(**row.kwargs)
         runnable = _runnable(ti)
         trigger_id = row.id
     event = supervisor.InProcessTestSupervisor.run_trigger_in_process(trigger=trigger, ti=runnable)
@@ -303,7 +301,8 @@ def view(dag_id: str, run_id: str) -> list[dict[str, Any]]:
         pushed: dict[tuple[str, int], dict[str, Any]] = {}
         for task_id, map_index, key, value in session.execute(text(xcoms), where):
             pushed.setdefault((task_id, map_index), {})[key] = _loaded(value)
-        stored = {(row[0], row[1]): _loaded(row[2]) for row in session.execute(text(records), where)}
+        rows = session.execute(text(records), where) if not lacks("state store") else ()
+        stored = {(row[0], row[1]): _loaded(row[2]) for row in rows}
         return [
             {
                 "task_id": ti.task_id,

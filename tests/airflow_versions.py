@@ -1,0 +1,35 @@
+"""What older versions of Airflow lack, and the mark of tests that need it."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import pytest
+
+AIRFLOW = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
+
+SINCE = {
+    "way to drive its task runner and triggers in one process": (3, 1),
+    "approval task": (3, 1),
+    "asset events of tasks that were resumed": (3, 0),
+    "connection form from the provider's description": (3, 2),
+    "AWAITING_INPUT state": (3, 3),
+    "retry policy": (3, 3),
+    "state store": (3, 3),
+    "trigger on_kill": (3, 3),
+}
+
+
+def lacks(feature: str) -> bool:
+    """Return whether the Airflow that runs the tests is older than a feature, one of ``SINCE``."""
+    return AIRFLOW < SINCE[feature]
+
+
+def reason(feature: str) -> str:
+    """Return why a test that needs a feature is skipped."""
+    return f"Airflow {AIRFLOW[0]}.{AIRFLOW[1]} has no {feature}"
+
+
+def needs(feature: str) -> pytest.MarkDecorator:
+    """Return the mark of a test that is skipped where Airflow lacks a feature, one of ``SINCE``."""
+    return pytest.mark.skipif(lacks(feature), reason=reason(feature))
