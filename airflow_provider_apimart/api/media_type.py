@@ -45,7 +45,6 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"caff", "audio/x-caf"),
     (0, b"#!AMR", "audio/amr"),
     (0, b"8BPS", "image/vnd.adobe.photoshop"),
-    (0, b"BM", "image/bmp"),
     (0, b"II*\x00", "image/tiff"),
     (0, b"MM\x00*", "image/tiff"),
     (0, b"\x00\x00\x01\x00", "image/x-icon"),
@@ -76,7 +75,16 @@ _TRANSPORT_PACKET = 188
 SIGNED_TYPES = frozenset(
     {found for _, _, found in _SIGNATURES}
     | {*_RIFF_TYPES.values(), *_FORM_TYPES.values()}
-    | {"image/jpg", "image/svg+xml", "video/webm", "video/x-matroska", "video/mp2t", "audio/mp3", "audio/x-wav"}
+    | {
+        "image/jpg",
+        "image/bmp",
+        "image/svg+xml",
+        "video/webm",
+        "video/x-matroska",
+        "video/mp2t",
+        "audio/mp3",
+        "audio/x-wav",
+    }
 )
 
 # The root of the document, behind what may stand before it.
@@ -102,9 +110,10 @@ def _container_type(head: bytes) -> str | None:
         return _FORM_TYPES.get(head[8:12])
     if head.startswith(_MATROSKA):
         return "video/x-matroska" if b"matroska" in head[:64] else "video/webm"
-    if head[:1] == b"G" and head[_TRANSPORT_PACKET : _TRANSPORT_PACKET + 1] == b"G":
-        return "video/mp2t"
-    return None
+    # Two letters are too little to tell these from a text.
+    if head.startswith(b"BM") and head[6:10] == bytes(4):
+        return "image/bmp"
+    return "video/mp2t" if head[: 2 * _TRANSPORT_PACKET + 1 : _TRANSPORT_PACKET] == b"GGG" else None
 
 
 def _signed_type(head: bytes) -> str | None:

@@ -174,6 +174,8 @@ KINDS = {
     "json": (b'{"error": "no"}', "application/json"),
     "xml": (b"<?xml version='1.0'?><Error><Code>NoSuchKey</Code></Error>", "application/xml"),
     "text": (b"not found", "text/plain"),
+    "text like a bitmap": (b"BMW: not found", "text/plain"),
+    "text like a stream": (b"G" + b"o" * 187 + b"G" + b"o" * 300, "text/plain"),
     "script": (b"#!/bin/sh\nrm -rf /\n", "text/x-script"),
     "zip": (b"PK\x03\x04" + bytes(600), "application/zip"),
     "gzip": (gzip.compress(PICTURE), "application/gzip"),

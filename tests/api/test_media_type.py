@@ -1,0 +1,47 @@
+"""What files are by their first bytes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_apimart.api.media_type import HEAD_BYTES, SIGNED_TYPES, media_type
+
+HEADS = {
+    "image/avif": b"\x00\x00\x00\x20ftypavif",
+    "image/heif": b"\x00\x00\x00\x20ftypmif1",
+    "image/jxl": b"\xff\x0a" + bytes(9),
+    "image/x-icon": b"\x00\x00\x01\x00\x01\x00",
+    "video/quicktime": b"\x00\x00\x00\x14ftypqt  ",
+    "video/3gpp": b"\x00\x00\x00\x14ftyp3gp5",
+    "video/webm": b"\x1aE\xdf\xa3\x9fB\x86\x81\x01B\xf7\x81\x01B\xf2\x81\x04B\xf3\x81\x08B\x82\x84webm",
+    "video/x-matroska": b"\x1aE\xdf\xa3\x9fB\x86\x81\x01B\xf7\x81\x01B\xf2\x81\x04B\xf3\x81\x08B\x82\x88matroska",
+    "video/mp2t": (b"G" + bytes(187)) * 3,
+    "audio/mp4": b"\x00\x00\x00\x1cftypM4A ",
+    "audio/flac": b"fLaC\x00",
+    "audio/ogg": b"OggS\x00",
+    "audio/aac": b"\xff\xf1\x50\x80",
+    "audio/mpeg": b"ID3\x04",
+    "audio/aiff": b"FORM\x00\x00\x00\x00AIFF",
+    "image/svg+xml": b'<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "x.dtd"><svg width="1">',
+    "application/xml": b"<?xml version='1.0'?><!-- <svg> --><x/>",
+    "text/html": b"\n<!-- <svg> --><!doctype html>",
+}
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_a_type_is_told_by_the_first_bytes(kind: str) -> None:
+    assert media_type(HEADS[kind]) == kind
+    assert media_type(HEADS[kind] + bytes(HEAD_BYTES)) == kind
+
+
+@pytest.mark.parametrize("kind", [kind for kind in HEADS if kind.startswith(("image/", "video/", "audio/"))])
+def test_what_first_bytes_tell_is_not_believed_without_them(kind: str) -> None:
+    assert kind in SIGNED_TYPES
+
+
+@given(st.binary(max_size=HEAD_BYTES))
+def test_any_bytes_are_judged_without_an_error(head: bytes) -> None:
+    found = media_type(head)
+    assert found is None or "/" in found
