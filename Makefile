@@ -59,6 +59,7 @@ faults: .venv/development ## what one logical submit is billed under every fault
 sweep: .venv/development ## the long forms: SIGKILL between every two steps and at random, thousands of steps of the model
 	@$(BIN)/python -m tests.durable.crash_sweep
 	@$(BIN)/python -m tests.results.kill_sweep
+	@$(BIN)/python -m tests.batch.crash_sweep
 	@APIMART_SWEEP=1 $(BIN)/python -m pytest tests/durable/test_model.py
 
 bench: .venv/development ## measure, side by side with named alternatives (half an hour; SHORT=--short takes a few minutes)

@@ -6,9 +6,10 @@ The list may have thousands of items. Each is paid for once and fails alone; a r
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 
-from airflow.providers.common.compat.sdk import DAG, Param, task
+from airflow.providers.common.compat.sdk import DAG, ObjectStoragePath, Param, task
 
 from airflow_provider_apimart.operators.batch import ApimartBatchGenerationOperator
 
@@ -45,8 +46,13 @@ with DAG(
     # [END howto_operator_apimart_batch]
 
     @task
-    def report(manifest: dict[str, object]) -> str:
-        """Use the manifest as any other value."""
-        return f"{manifest['cost']} US dollars; see {manifest['gallery']}"
+    def missing(ledger: str) -> list[str]:
+        """Tell what isn't there and why. The ledger has a line for every item."""
+        with ObjectStoragePath(ledger).open() as lines:
+            items = [json.loads(line) for line in lines]
+        reasons = [f"{item['id']}: {item['status']}, {item['reason']}" for item in items if not item["files"]]
+        print(*reasons, sep="\n")
+        return reasons
 
-    report(pictures.output)
+    # The manifest's other values are the counts, "cost" and "gallery", a page that shows the pictures.
+    missing(pictures.output["ledger"])

@@ -29,6 +29,8 @@ _GATHER_SECONDS = 0.05
 # What nobody waits for is written after this time.
 _LAZY_SECONDS = 1.0
 _MOST_SEGMENTS = 64
+# Many a reader takes them for the end of a line, though JSON allows them inside of a string.
+_SEPARATORS = {ord(each): f"\\u{ord(each):04x}" for each in "\u0085\u2028\u2029"}
 
 
 class Journal:
@@ -185,4 +187,8 @@ def read_lines(text: str) -> Iterator[LedgerEntry]:
 
 
 def _text(lines: Iterable[LedgerEntry]) -> bytes:
-    return "".join(f"{json.dumps(entry.to_json(), ensure_ascii=False)}\n" for entry in lines).encode()
+    return "".join(f"{_line(entry)}\n" for entry in lines).encode()
+
+
+def _line(entry: LedgerEntry) -> str:
+    return json.dumps(entry.to_json(), ensure_ascii=False).translate(_SEPARATORS)

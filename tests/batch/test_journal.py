@@ -80,7 +80,7 @@ async def test_a_merge_leaves_one_file_that_pandas_can_read(tmp_path: Path) -> N
         await journal.flush()
     journal.merge()
     assert segments(tmp_path) == []
-    lines = journal.ledger.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    lines = journal.ledger.read_text(encoding="utf-8").splitlines()
     assert [re.match(r'\{"id": "(.)"', line)[1] for line in lines] == ["0", "1", "2"]  # type: ignore[index]  # it matches
     assert {each.prompt for each in journal_in(tmp_path).load().values()} == {"ein Füchslein\u2028\u0085\n"}
 
