@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
 from airflow_provider_apimart.api.contract import Modality
+from airflow_provider_apimart.api.experience import Experience
 from airflow_provider_apimart.api.schedule import PollSchedule
 from airflow_provider_apimart.api.waiting import Wait, wait_until_final
 from airflow_provider_apimart.exceptions import ApimartAuthenticationError, ApimartConfigurationError, ApimartError
 from airflow_provider_apimart.hooks.apimart import ApimartHook
-from airflow_provider_apimart.triggers.shared_transport import shared_transport
+from airflow_provider_apimart.triggers.shared_transport import with_todays_key
 
 # Results don't wait longer than this for others before they are saved: their URLs live for a day.
 _LONGEST_DELAY = 1800.0
@@ -69,7 +72,8 @@ class ApimartBatchTrigger(BaseTrigger):
         """Wait, and yield the one event that says which generations are worth a look."""
         event: dict[str, Any]
         try:
-            event = {"finished": await self._ended(), "error": None}
+            ended = await with_todays_key(self.apimart_conn_id, self._ended)
+            event = {"finished": ended, "error": None}
         except (ApimartConfigurationError, ApimartAuthenticationError) as error:
             # The worker may be able to reach APIMart where the triggerer isn't: it must not defer again and again.
             event = {"finished": [], "error": error.to_json()}
@@ -79,36 +83,48 @@ class ApimartBatchTrigger(BaseTrigger):
         """Say what stays when a person clears or marks the deferred task (Airflow 3.3 and later)."""
         self.log.warning("%d generations go on and bill: APIMart can't cancel them", len(self.generations))
 
-    async def _ended(self) -> list[str]:
+    async def _ended(self, transport: AiohttpTransport, experience: Experience) -> list[str]:
         """Return the ids of the generations that have ended, or whose wait has."""
-        queue: asyncio.Queue[str | ApimartError] = asyncio.Queue()
-        tasks = [asyncio.ensure_future(self._wait(wait, queue)) for wait in self._waits()]
-        ended: list[str] = []
+        queue: asyncio.Queue[str | ApimartAuthenticationError] = asyncio.Queue()
+
+        async def look_at(wait: Wait) -> None:
+            queue.put_nowait(await self._looked_at(wait, transport, experience))
+
+        tasks = [asyncio.ensure_future(look_at(wait)) for wait in self._waits()]
         try:
-            async with asyncio.timeout(None) as patience:
-                while len(ended) < self.enough:
-                    ended.append(_id(await queue.get()))
-                    if patience.when() is None:
-                        patience.reschedule(asyncio.get_running_loop().time() + _LONGEST_DELAY)
-        except TimeoutError:
-            self.log.info("%d generations have ended; the worker saves them before the others", len(ended))
+            return await self._enough(queue)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _enough(self, queue: asyncio.Queue[str | ApimartAuthenticationError]) -> list[str]:
+        ended: list[str] = []
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None) as patience:
+                while len(ended) < self.enough:
+                    match await queue.get():
+                        case ApimartAuthenticationError() as error:
+                            raise error
+                        case str(generation_id):
+                            ended.append(generation_id)
+                    if patience.when() is None:
+                        patience.reschedule(asyncio.get_running_loop().time() + _LONGEST_DELAY)
         return ended
 
-    async def _wait(self, wait: Wait, queue: asyncio.Queue[str | ApimartError]) -> None:
+    async def _looked_at(
+        self, wait: Wait, transport: AiohttpTransport, experience: Experience
+    ) -> str | ApimartAuthenticationError:
         try:
-            async with shared_transport(self.apimart_conn_id) as (transport, experience):
-                await transport.hold(wait_until_final(wait, experience, policy=ApimartHook.look_policy))
-        except (ApimartConfigurationError, ApimartAuthenticationError) as error:
-            queue.put_nowait(error)
-        except ApimartError:
-            # Whatever ended the wait, the worker finds it too and decides what it means.
-            queue.put_nowait(wait.generation_id)
-        else:
-            queue.put_nowait(wait.generation_id)
+            await transport.hold(wait_until_final(wait, experience, policy=ApimartHook.look_policy))
+        except ApimartAuthenticationError as error:
+            return error
+        except ApimartError as error:
+            self.log.debug("The wait for generation %s has ended: %s", wait.generation_id, error)
+        except Exception:
+            self.log.exception("The wait for generation %s was broken off", wait.generation_id)
+        # Whatever ended the wait, the worker looks too, and decides what it means.
+        return wait.generation_id
 
     def _waits(self) -> Iterable[Wait]:
         for generation_id, submitted_at, modality, model in self.generations:
@@ -120,12 +136,6 @@ class ApimartBatchTrigger(BaseTrigger):
                 modality=Modality(modality) if modality else None,
                 model=model,
             )
-
-
-def _id(ended: str | ApimartError) -> str:
-    if isinstance(ended, ApimartError):
-        raise ended
-    return ended
 
 
 def trigger_for(

@@ -7,14 +7,15 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
 from airflow_provider_apimart.api.contract import Modality
+from airflow_provider_apimart.api.experience import Experience
 from airflow_provider_apimart.api.progress import ProgressLog
 from airflow_provider_apimart.api.schedule import PollSchedule
-from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.api.waiting import Decision, Verdict, Wait, wait_until_final
-from airflow_provider_apimart.exceptions import ApimartAuthenticationError, ApimartError, ApimartStatusUnreadableError
+from airflow_provider_apimart.exceptions import ApimartError, ApimartStatusUnreadableError
 from airflow_provider_apimart.hooks.apimart import ApimartHook
-from airflow_provider_apimart.triggers.shared_transport import shared_transport
+from airflow_provider_apimart.triggers.shared_transport import with_todays_key
 
 
 class ApimartGenerationTrigger(BaseTrigger):
@@ -77,7 +78,7 @@ class ApimartGenerationTrigger(BaseTrigger):
 
     async def _decision(self) -> Decision:
         try:
-            return await self._wait_with_the_key_of_the_day()
+            return await with_todays_key(self.apimart_conn_id, self._looked_at)
         except ApimartError as error:
             return Decision(Verdict.ERROR, error=error)
         except Exception as error:
@@ -85,22 +86,11 @@ class ApimartGenerationTrigger(BaseTrigger):
             self.log.exception("The wait for generation %s was broken off", self.generation_id)
             return Decision(Verdict.ERROR, error=_broken_off(self.generation_id, error))
 
-    async def _wait_with_the_key_of_the_day(self) -> Decision:
-        """Wait; if the API key is refused and the connection holds another by now, go on with that."""
-        refused: ClientSettings | None = None
-        while True:
-            try:
-                async with shared_transport(self.apimart_conn_id) as (transport, experience):
-                    current = transport.settings
-                    if current == refused:
-                        break
-                    waiting = wait_until_final(
-                        self._wait(), experience, policy=ApimartHook.look_policy, on_look=ProgressLog(self.log)
-                    )
-                    return await transport.hold(waiting)
-            except ApimartAuthenticationError as error:
-                refused, last = current, error
-        raise last
+    async def _looked_at(self, transport: AiohttpTransport, experience: Experience) -> Decision:
+        looking = wait_until_final(
+            self._wait(), experience, policy=ApimartHook.look_policy, on_look=ProgressLog(self.log)
+        )
+        return await transport.hold(looking)
 
     def _wait(self) -> Wait:
         return Wait(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
 from airflow_provider_apimart.api.experience import Experience
+from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.exceptions import ApimartAuthenticationError
 from airflow_provider_apimart.hooks.apimart import ApimartHook
+
+T = TypeVar("T")
 
 
 class _Shared:
@@ -59,6 +63,25 @@ async def shared_transport(conn_id: str) -> AsyncIterator[tuple[AiohttpTransport
             # Forgotten first: whoever comes while it closes opens another.
             _forget(of_loop, conn_id, shared)
             await asyncio.shield(shared.close())
+
+
+async def with_todays_key(conn_id: str, use: Callable[[AiohttpTransport, Experience], Awaitable[T]]) -> T:
+    """
+    Use the shared transport; if the API key is refused and the connection holds another by now, use it with that.
+
+    :raises ApimartError: What ``use`` raises.
+    """
+    refused: ClientSettings | None = None
+    while True:
+        try:
+            async with shared_transport(conn_id) as (transport, experience):
+                current = transport.settings
+                if current == refused:
+                    break
+                return await use(transport, experience)
+        except ApimartAuthenticationError as error:
+            refused, last = current, error
+    raise last
 
 
 def _forget(of_loop: dict[str, _Shared], conn_id: str, shared: _Shared) -> None:
