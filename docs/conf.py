@@ -24,6 +24,8 @@ version = release = __version__
 
 exclude_patterns = ["_build"]
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
+# Error messages are looked for as they were logged.
+smartquotes = False
 html_theme = "furo"
 html_title = f"Airflow provider for APIMart {release}"
 
