@@ -31,7 +31,7 @@ from airflow_provider_apimart.exceptions import ApimartDownloadError, ApimartRes
 from airflow_provider_apimart.results.addresses import Reach
 from airflow_provider_apimart.results.limits import Limits
 
-_BLOCK = 256 * 1024
+_BLOCK = 512 * 1024
 _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = (301, 302, 303, 307, 308)
 _TROUBLE = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
