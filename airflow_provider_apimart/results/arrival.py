@@ -75,9 +75,10 @@ class Arrival:
 
     def discard(self) -> None:
         """Forget what has arrived."""
-        self._allowance.take(-self.size)
-        self._file.seek(0)
-        self._file.truncate()
+        if self.size:
+            self._allowance.take(-self.size)
+            self._file.seek(0)
+            self._file.truncate()
         self._announced = Announcement()
         self._begin()
 

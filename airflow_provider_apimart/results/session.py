@@ -139,6 +139,7 @@ class ResultSession:
         self._network = network
         self._limits = limits
         self._pools: dict[tuple[str, str | None], urllib3.PoolManager] = {}
+        self._proxies: dict[tuple[str, ...], str | None] = {}
         self._lock = Lock()
         self._options: dict[str, Any] = {
             "maxsize": connections,
@@ -217,14 +218,20 @@ class ResultSession:
             raise InterruptedDownloadError(f"its host didn't answer: {root_reason(error)}") from None
 
     def _pools_for(self, url: str) -> urllib3.PoolManager:
-        scheme = urlsplit(url).scheme.lower()
-        proxy = self._network.proxy or select_proxy(url, get_environ_proxies(url))
+        scheme, proxy = urlsplit(url).scheme.lower(), self._proxy_for(url)
         if proxy:
             _check_literal(self._network.reach, url)
         with self._lock:
             if (scheme, proxy) not in self._pools:
                 self._pools[scheme, proxy] = self._new_pools(scheme, proxy)
             return self._pools[scheme, proxy]
+
+    def _proxy_for(self, url: str) -> str | None:
+        origin = urlsplit(url)[:2]
+        if origin not in self._proxies:
+            # Going through the environment costs a good part of what a small file does.
+            self._proxies[origin] = self._network.proxy or select_proxy(url, get_environ_proxies(url))
+        return self._proxies[origin]
 
     def _new_pools(self, scheme: str, proxy: str | None) -> urllib3.PoolManager:
         # Made once: reading the authorities costs a good part of what a small file does.
