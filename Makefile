@@ -2,23 +2,24 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+CONSTRAINTS := constraints/airflow-3.3.txt
 SOURCES := airflow_provider_apimart example_dags tests benchmarks demo docs
 
-.PHONY: help demo test browser check docs faults sweep bench wheel clean
+.PHONY: help demo test test-matrix browser check docs faults sweep bench wheel clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
 
-# Versions are pinned by constraints.txt, so that the next machine installs what was tested.
-.venv/runtime: pyproject.toml constraints.txt
+# Versions are pinned, so that the next machine installs what was tested.
+.venv/runtime: pyproject.toml $(CONSTRAINTS)
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing Airflow, the provider and its sandbox into .venv (once, about a minute) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[sandbox]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[sandbox]'
 	@touch $@
 
 .venv/development: .venv/runtime
 	@echo "Installing what tests, checks and benchmarks need into .venv (once) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[dev]'
 	@touch $@
 
 demo: .venv/runtime ## make a picture from a reference in a real Airflow, at no cost
@@ -29,7 +30,7 @@ test: .venv/development ## run all tests
 
 .venv/browser: .venv/development
 	@echo "Installing what drives a browser into .venv (once) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[browser]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[browser]'
 	@touch $@
 
 # Chromium comes from Debian's packages; where it can't be had, the tests are skipped and say so.
@@ -39,6 +40,16 @@ browser: .venv/browser ## look at Airflow's pages in a real Chromium; screenshot
 		|| echo "Chromium can't be installed here."
 	@$(BIN)/python -m pytest tests/browser
 
+.venv/matrix: .venv/development
+	@echo "Installing what builds other environments into .venv (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[matrix]'
+	@touch $@
+
+VERSIONS ?= 2.11 3.0 3.1 3.2 3.3 lowest
+MATRIX ?=
+test-matrix: .venv/matrix ## run all tests on every version of Airflow (VERSIONS="2.11 3.1" for some)
+	@$(BIN)/python -m tests.matrix $(MATRIX) $(VERSIONS)
+
 check: .venv/development ## lint, formatting and types
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
@@ -46,7 +57,7 @@ check: .venv/development ## lint, formatting and types
 
 .venv/docs: .venv/runtime
 	@echo "Installing what builds the pages into .venv (once) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[docs]'
 	@touch $@
 
 docs: .venv/docs ## build the pages into docs/_build/html; a warning is an error
@@ -77,4 +88,4 @@ wheel: .venv/development ## build the wheel and install it into an empty environ
 	@$(BIN)/python -m tests.packaging.clean_install dist/*.whl
 
 clean: ## remove everything that the other targets made
-	rm -rf .venv .demo .browser dist build docs/_build
+	rm -rf .venv .venvs .demo .browser dist build docs/_build

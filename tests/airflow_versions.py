@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 import pytest
 
-AIRFLOW = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
+running = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
 
 SINCE = {
     "way to drive its task runner and triggers in one process": (3, 1),
@@ -22,12 +22,12 @@ SINCE = {
 
 def lacks(feature: str) -> bool:
     """Return whether the Airflow that runs the tests is older than a feature, one of ``SINCE``."""
-    return AIRFLOW < SINCE[feature]
+    return running < SINCE[feature]
 
 
 def reason(feature: str) -> str:
     """Return why a test that needs a feature is skipped."""
-    return f"Airflow {AIRFLOW[0]}.{AIRFLOW[1]} has no {feature}"
+    return f"Airflow {running[0]}.{running[1]} has no {feature}"
 
 
 def needs(feature: str) -> pytest.MarkDecorator:

@@ -24,7 +24,7 @@ def main(wheel: Path) -> None:
     check_contents(wheel)
     with tempfile.TemporaryDirectory() as folder:
         environment = install(wheel, Path(folder))
-        for command in ("list", "hooks", "links", "triggers"):
+        for command in LISTINGS:
             check_command(environment, Path(folder), command)
     print(f"{wheel.name}: installs into an empty environment, and Airflow lists it without a warning")
 
@@ -55,7 +55,7 @@ def install(wheel: Path, folder: Path) -> Path:
     """Install the wheel, with the versions that were tested, and return the folder of its commands."""
     venv.create(folder / "venv", with_pip=True)
     commands = folder / "venv" / "bin"
-    constraints = PROJECT / "constraints.txt"
+    constraints = PROJECT / "constraints" / "airflow-3.3.txt"
     subprocess.run(
         [commands / "python", "-m", "pip", "install", "--quiet", "--constraint", constraints, wheel.resolve()],
         check=True,
@@ -66,9 +66,16 @@ def install(wheel: Path, folder: Path) -> Path:
 def check_command(commands: Path, home: Path, command: str) -> None:
     """Fail if Airflow warns, or doesn't show the provider."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))}
+    settings = {
+        "AIRFLOW_HOME": str(home / "airflow"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        # Airflow 2.11 warns of its own default.
+        "AIRFLOW__METRICS__TIMER_UNIT_CONSISTENCY": "True",
+        "COLUMNS": "250",
+    }
     done = subprocess.run(
         [commands / "airflow", "providers", command, "--output", "plain"],
-        env=kept | {"AIRFLOW_HOME": str(home / "airflow"), "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "COLUMNS": "250"},
+        env=kept | settings,
         cwd=home,
         capture_output=True,
         text=True,

@@ -1,0 +1,147 @@
+"""
+Run the tests on several versions of Airflow, each in an environment of its own, and print one table.
+
+``python -m tests.matrix 2.11 3.0 3.1 3.2 3.3 lowest``. An environment lies under ``.venvs`` and has the versions that its
+file under ``constraints`` names; those of ``lowest`` are the lowest that ``pyproject.toml`` admits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+PROJECT = Path(__file__).resolve().parents[1]
+VERSIONS = ("2.11", "3.0", "3.1", "3.2", "3.3", "lowest")
+# What imports nothing of Airflow but the base of an exception.
+PURE = ("tests/api", "tests/sandbox")
+_BROKEN = ("failure", "error")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """
+    What became of the tests on one version.
+
+    :param skipped: How many tests were skipped for each reason.
+    :param failed: The names of those that failed.
+    """
+
+    version: str
+    passed: int
+    skipped: Counter[str]
+    failed: Sequence[str]
+    seconds: float
+
+    def __str__(self) -> str:
+        skipped = self.skipped.total()
+        return f"{self.version:<16}{self.passed:>8}{skipped:>9}{len(self.failed):>8}{self.seconds:>9.0f}"
+
+
+HEADER = f"{'Airflow':<16}{'passed':>8}{'skipped':>9}{'failed':>8}{'seconds':>9}"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """
+    An environment with one version of Airflow.
+
+    :param version: One of ``VERSIONS``.
+    :param python: The interpreter that it is made from.
+    """
+
+    version: str
+    python: str
+
+    @property
+    def name(self) -> str:
+        """The version, and the interpreter where it isn't the one that runs this."""
+        return self.version if self.python == sys.executable else f"{self.version}-{Path(self.python).name}"
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+        return PROJECT / ".venvs" / self.name
+
+    @property
+    def constraints(self) -> Path:
+        """The file that names its versions."""
+        prefix = "" if self.version == "lowest" else "airflow-"
+        return PROJECT / "constraints" / f"{prefix}{self.version}.txt"
+
+    def build(self) -> None:
+        """Make it, unless it is newer than what it is made from."""
+        done = self.folder / "installed"
+        sources = (self.constraints, PROJECT / "pyproject.toml")
+        if done.exists() and all(done.stat().st_mtime > source.stat().st_mtime for source in sources):
+            return
+        print(f"Installing the environment {self.name} ...", flush=True)
+        _uv("venv", "--quiet", "--clear", "--seed", "--python", self.python, str(self.folder)).check_returncode()
+        wanted = ("--constraint", str(self.constraints), "--editable", ".[dev]")
+        interpreter = str(self.folder / "bin" / "python")
+        if _uv("pip", "install", "--quiet", "--python", interpreter, *wanted).returncode:
+            # It doesn't read pip's configuration, which may name the only registry within reach.
+            subprocess.run([interpreter, "-m", "pip", "install", "--quiet", *wanted], cwd=PROJECT, check=True)
+        done.touch()
+
+    def test(self, tests: Iterable[str]) -> Outcome:
+        """Run tests in it."""
+        report = self.folder / "report.xml"
+        report.unlink(missing_ok=True)
+        command = [self.folder / "bin" / "python", "-m", "pytest", "-q", "-r", "f", "-n", "2", "--dist", "worksteal"]
+        began = time.monotonic()
+        subprocess.run([*command, f"--junitxml={report}", *tests], cwd=PROJECT, check=False)
+        return outcome_from(self.name, report, time.monotonic() - began)
+
+
+def _uv(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([sys.executable, "-m", "uv", *arguments], cwd=PROJECT, check=False)
+
+
+def outcome_from(version: str, report: Path, seconds: float) -> Outcome:
+    """Read what pytest has reported; a report that isn't there is a failure."""
+    if not report.exists():
+        return Outcome(version, 0, Counter(), ["pytest ended without a report"], seconds)
+    cases = list(ElementTree.parse(report).iter("testcase"))
+    skipped = Counter(str(case[0].get("message")) for case in cases if [child.tag for child in case][:1] == ["skipped"])
+    failed = [_name(case) for case in cases if any(child.tag in _BROKEN for child in case)]
+    return Outcome(version, len(cases) - skipped.total() - len(failed), skipped, failed, seconds)
+
+
+def _name(case: ElementTree.Element) -> str:
+    return f"{case.get('classname')}::{case.get('name')}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the matrix; return how many versions didn't pass."""
+    parser = argparse.ArgumentParser(description="Run the tests on several versions of Airflow.")
+    parser.add_argument("versions", nargs="*", choices=VERSIONS, default=VERSIONS)
+    parser.add_argument("--short", action="store_true", help=f"leave out {' and '.join(PURE)} but on lowest")
+    parser.add_argument("--python", default=sys.executable, help="another interpreter to make environments from")
+    chosen = parser.parse_args(arguments)
+    outcomes = [_run(Environment(version, chosen.python), chosen.short) for version in chosen.versions]
+    print("", HEADER, *outcomes, *_details(outcomes), sep="\n")
+    return sum(1 for outcome in outcomes if outcome.failed)
+
+
+def _run(environment: Environment, short: bool) -> Outcome:
+    environment.build()
+    print(f"Testing on {environment.name} ...", flush=True)
+    left_out = PURE if short and environment.version != "lowest" else ()
+    return environment.test(f"--ignore={folder}" for folder in left_out)
+
+
+def _details(outcomes: Iterable[Outcome]) -> Iterable[str]:
+    for outcome in outcomes:
+        yield from (f"{outcome.version}: {count} skipped: {reason}" for reason, count in outcome.skipped.most_common())
+        yield from (f"{outcome.version}: FAILED {name}" for name in outcome.failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

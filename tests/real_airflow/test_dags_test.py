@@ -1,0 +1,101 @@
+"""
+Retries, failures and crashes under Airflow's own ``airflow dags test``, which every version has.
+
+A killed command is repeated for the same logical date. That makes the same run anew without anything that Airflow
+stored: the derived idempotency key alone protects, as it does everywhere below Airflow 3.3.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_apimart.sandbox import Fault, Sandbox
+from tests.lab.airflow_lab import PROJECT
+from tests.lab.references import write_references
+
+
+@pytest.fixture(scope="module")
+def airflow_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    environment = kept | {
+        "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "tests" / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    }
+    command = [sys.executable, "-m", "airflow", "db", "migrate"]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    return environment
+
+
+class DagTest:
+    """
+    One DAG run, made by ``airflow dags test``, as often as it is asked for.
+
+    :param day: Its logical date, which no other test has.
+    """
+
+    def __init__(self, environment: dict[str, str], sandbox: Sandbox, dag_id: str, day: str) -> None:
+        self._environment = environment | {"AIRFLOW_CONN_APIMART_DEFAULT": sandbox.connection_json()}
+        self._arguments = ["dags", "test", dag_id, day]
+        self.log = ""
+
+    def run(self, conf: dict[str, str] | None = None, *, crash: str = "") -> int:
+        """Run the DAG to its end or to a crash, and return how the command ended."""
+        command = [sys.executable, "-m", "tests.real_airflow.armed_airflow", crash, *self._arguments]
+        done = subprocess.run(
+            [*command, "--conf", json.dumps(conf or {})],
+            cwd=PROJECT,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.log += done.stdout + done.stderr
+        return done.returncode
+
+
+@pytest.mark.parametrize("dag_id", ["lab_single_waiting", "lab_single_deferred", "lab_mapped_waiting"])
+def test_a_crash_after_the_submit_is_billed_once(
+    airflow_environment: dict[str, str], sandbox: Sandbox, dag_id: str
+) -> None:
+    run = DagTest(airflow_environment, sandbox, dag_id, "2026-02-01")
+    assert run.run(crash="POST sent") == -9
+    assert sandbox.accepted == 1
+
+    assert run.run() == 0, run.log[-6000:]
+
+    expected = 2 if "mapped" in dag_id else 1
+    assert (sandbox.accepted, sandbox.billed) == (expected, expected)
+    assert all(generation.status == "completed" for generation in sandbox.generations)
+
+
+@pytest.mark.parametrize("dag_id", ["lab_single_waiting", "lab_single_deferred"])
+def test_a_generation_that_failed_is_made_anew_by_the_retry(
+    airflow_environment: dict[str, str], sandbox: Sandbox, dag_id: str
+) -> None:
+    run = DagTest(airflow_environment, sandbox, dag_id, "2026-02-02")
+    assert run.run({"prompt": "[sandbox: fail once]"}) == 0, run.log[-6000:]
+    assert (sandbox.accepted, sandbox.billed) == (2, 1)
+    first, second = sandbox.generations
+    assert first.idempotency_key != second.idempotency_key
+
+
+def test_faults_on_every_route_are_billed_once(airflow_environment: dict[str, str], sandbox: Sandbox) -> None:
+    sandbox.inject(Fault("lost_answer", times=2), Fault("bad_gateway", on="status", times=3))
+    run = DagTest(airflow_environment, sandbox, "lab_single_deferred", "2026-02-03")
+    assert run.run() == 0, run.log[-6000:]
+    assert (sandbox.accepted, sandbox.billed) == (1, 1)
+
+
+def test_files_as_references_are_uploaded_and_billed_once(
+    airflow_environment: dict[str, str], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    run = DagTest(airflow_environment, sandbox, "lab_references_waiting", "2026-02-04")
+    assert run.run(write_references(tmp_path)) == 0, run.log[-6000:]
+    assert (sandbox.billed, sandbox.uploaded) == (1, 2)
