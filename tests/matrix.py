@@ -1,8 +1,8 @@
 """
 Run the tests on several versions of Airflow, each in an environment of its own, and print one table.
 
-``python -m tests.matrix 2.11 3.0 3.1 3.2 3.3 lowest``. An environment lies under ``.venvs`` and has the versions that its
-file under ``constraints`` names; those of ``lowest`` are the lowest that ``pyproject.toml`` admits.
+``python -m tests.matrix 2.11 3.0 3.1 3.2 3.3 lowest``. An environment lies under ``.venvs`` and has the versions that
+its file under ``constraints`` names; those of ``lowest`` are the lowest that ``pyproject.toml`` admits.
 """
 
 from __future__ import annotations
