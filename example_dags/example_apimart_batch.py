@@ -48,8 +48,7 @@ with DAG(
     @task
     def missing(ledger: str) -> list[str]:
         """Tell what isn't there and why. The ledger has a line for every item."""
-        with ObjectStoragePath(ledger).open() as lines:
-            items = [json.loads(line) for line in lines]
+        items = [json.loads(line) for line in ObjectStoragePath(ledger).read_text().splitlines()]
         reasons = [f"{item['id']}: {item['status']}, {item['reason']}" for item in items if not item["files"]]
         print(*reasons, sep="\n")
         return reasons
