@@ -2,52 +2,42 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import Executor
 from typing import BinaryIO
 
 from airflow_provider_apimart.api.media_type import HEAD_BYTES
 from airflow_provider_apimart.results.announcement import Announcement
-from airflow_provider_apimart.results.digest import Digest
 from airflow_provider_apimart.results.limits import Allowance, Limits
 from airflow_provider_apimart.results.media import accepted_media_type
 from airflow_provider_apimart.results.session import InterruptedDownloadError
+from airflow_provider_apimart.results.sink import Sink
 from airflow_provider_apimart.results.unpacker import Unpacker
-
-_WRITE_BACK_BYTES = 16 * 1024 * 1024
 
 
 class Arrival:
     """
-    One file on its way.
+    One file on its way. When it is whole, ``size``, ``sha256`` and ``media_type`` tell of it.
 
     :param file: Where it is written, an empty file.
     :param limits: How large it may get.
     :param allowance: What all files together may still take.
-    :param executor: Where it is hashed while it arrives.
+    :param executor: Where it is hashed and written while it arrives.
     """
 
     def __init__(self, file: BinaryIO, limits: Limits, allowance: Allowance, executor: Executor) -> None:
-        self._file = file
+        self._sink = Sink(file, executor)
         self._limits = limits
         self._allowance = allowance
-        self._executor = executor
         self._announced = Announcement()
         self._begin()
 
     def _begin(self) -> None:
         self.size = 0
+        self.sha256 = ""
         self.media_type = ""
         self._received = 0
-        self._on_its_way = 0
         self._head = b""
-        self._digest = Digest(self._executor)
         self._unpacker: Unpacker | None = None
-
-    @property
-    def sha256(self) -> str:
-        """The SHA-256 of what was written."""
-        return self._digest.hexdigest()
 
     def headers(self) -> dict[str, str]:
         """Return the headers to ask with for what is still missing."""
@@ -75,10 +65,8 @@ class Arrival:
 
     def discard(self) -> None:
         """Forget what has arrived."""
-        if self.size:
-            self._allowance.take(-self.size)
-            self._file.seek(0)
-            self._file.truncate()
+        self._sink.restart()
+        self._allowance.take(-self.size)
         self._announced = Announcement()
         self._begin()
 
@@ -97,7 +85,7 @@ class Arrival:
 
     def finish(self) -> None:
         """
-        End the body.
+        End the body; what has arrived is written and hashed then.
 
         :raises InterruptedDownloadError: If that is not the whole file.
         """
@@ -107,6 +95,7 @@ class Arrival:
             raise InterruptedDownloadError("it is packed and ended early")
         if not self.media_type:
             self._judge(b"", at_end=True)
+        self.sha256 = self._sink.finish()
 
     def _judge(self, content: bytes, *, at_end: bool = False) -> None:
         self._head += content
@@ -122,13 +111,4 @@ class Arrival:
         self._limits.check_file(self.size + len(content))
         self._allowance.take(len(content))
         self.size += len(content)
-        self._digest.update(content)
-        self._file.write(content)
-        if self.size - self._on_its_way >= _WRITE_BACK_BYTES:
-            self._write_back()
-
-    def _write_back(self) -> None:
-        # Lets the disk begin now with what it would otherwise be waited for at the end.
-        length = self.size - self._on_its_way
-        os.posix_fadvise(self._file.fileno(), self._on_its_way, length, os.POSIX_FADV_DONTNEED)
-        self._on_its_way = self.size
+        self._sink.take(content)

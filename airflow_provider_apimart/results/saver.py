@@ -54,7 +54,7 @@ class ResultSaver:
         self._allowance = Allowance(self._limits.max_total_bytes)
         self._session = ResultSession(network or Network(), self._limits, threads)
         # Its threads end with this object: what is stopped may still be handing over its last block.
-        self._hashing = ThreadPoolExecutor(threads, "apimart-hash")
+        self._executor = ThreadPoolExecutor(threads, "apimart-write")
         with told_of(self._destination):
             self._landing = landing_at(destination)
             self._landing.recover()
@@ -133,7 +133,7 @@ class ResultSaver:
 
     def _fetch(self, url: str, stem: str, owner: str | None) -> SavedFile:
         with told_of(self._destination), self._landing.staging.new_file(key_of(stem)) as staged:
-            arrival = Arrival(staged, self._limits, self._allowance, self._hashing)
+            arrival = Arrival(staged, self._limits, self._allowance, self._executor)
             try:
                 Download(self._session, url, arrival, self._limits).run()
             except ApimartDownloadError as error:
