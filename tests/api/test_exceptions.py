@@ -23,6 +23,7 @@ NEVER_AGAIN = {
     errors.ApimartIdempotencyKeyReusedError,
     errors.ApimartIndeterminateOutcomeError,
     errors.ApimartWatchedGenerationFailedError,
+    errors.ApimartBatchRefusedError,
     errors.ApimartResultExpiredError,
     errors.ApimartResultRefusedError,
 }
