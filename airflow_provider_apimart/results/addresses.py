@@ -58,11 +58,12 @@ def kind_of_private(address: str) -> str | None:
 
 def _meanings(address: IPv4Address | IPv6Address) -> Iterator[IPv4Address | IPv6Address]:
     """Go through an address and the addresses that it stands for."""
-    # Of these two, nothing but the other address counts.
-    if isinstance(address, IPv4Address) or (address.ipv4_mapped is None and address not in _EMBEDDING[0]):
-        yield address
     if isinstance(address, IPv4Address):
+        yield address
         return
+    # Of these, nothing but the other address counts; versions of Python disagree on 2002::/16 itself.
+    if address.ipv4_mapped is None and address.sixtofour is None and address not in _EMBEDDING[0]:
+        yield address
     embedded = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
     if any(address in network for network in _EMBEDDING):
         embedded.append(IPv4Address(int(address) & 0xFFFFFFFF))

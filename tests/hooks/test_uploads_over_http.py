@@ -10,13 +10,13 @@ import fsspec
 import pytest
 import requests
 from airflow.providers.common.compat.sdk import ObjectStoragePath
-from airflow.sdk.io import attach
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.upload import upload
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.hooks.image_file import image_file
 from airflow_provider_apimart.sandbox import Fault, Sandbox
+from tests.object_storage import attach
 
 from .support import PICTURE, QUICK, Holder, http, quick_hook
 

@@ -113,7 +113,10 @@ def test_the_examples_parse_without_connection_network_or_optional_dependency(
         "for path in sorted(pathlib.Path(sys.argv[1]).glob('*.py')): runpy.run_path(str(path))\n"
         "print(sorted({'requests', 'aiohttp', 'PIL', 'av'} & set(sys.modules)))\n"
     )
-    bare = "import sys, airflow.sdk as sdk; sdk.DAG, sdk.BaseOperator, sdk.BaseSensorOperator, sdk.Param, sdk.task\n"
+    bare = (
+        "import sys, airflow.providers.common.compat.sdk as sdk\n"
+        "sdk.DAG, sdk.BaseOperator, sdk.BaseSensorOperator, sdk.Param, sdk.task\n"
+    )
     folder = str(PROJECT / "example_dags")
     loaded, by_airflow = (
         subprocess.run(

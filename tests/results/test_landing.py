@@ -10,7 +10,6 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_apimart import exceptions as errors
@@ -21,6 +20,7 @@ from airflow_provider_apimart.results.saved_file import SavedFile, saved_file_fr
 from airflow_provider_apimart.results.saver import ResultSaver
 from airflow_provider_apimart.results.session import Network
 from airflow_provider_apimart.results.staging import Staging
+from tests.object_storage import attach
 from tests.results.hostile import Asked, head, hostile, picture, sha256, whole
 from tests.results.support import files_below, output, saver_to
 
