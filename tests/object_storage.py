@@ -1,6 +1,9 @@
-"""Airflow's function that lets a scheme of URIs lead to a file system, wherever a version keeps it."""
+"""Storage of Airflow's that a test replaces."""
 
 from __future__ import annotations
+
+import sys
+from typing import Any
 
 try:
     from airflow.sdk.io import attach
@@ -8,4 +11,8 @@ except ImportError:
     # Airflow 2.11.
     from airflow.io.store import attach
 
-__all__ = ["attach"]
+
+def attach_anew(protocol: str, filesystem: Any) -> None:
+    """Let URIs of a scheme lead to a file system, whatever an earlier test has let them lead to."""
+    sys.modules[attach.__module__]._STORE_CACHE.pop(protocol, None)
+    attach(protocol=protocol, fs=filesystem)

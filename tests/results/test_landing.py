@@ -20,7 +20,7 @@ from airflow_provider_apimart.results.saved_file import SavedFile, saved_file_fr
 from airflow_provider_apimart.results.saver import ResultSaver
 from airflow_provider_apimart.results.session import Network
 from airflow_provider_apimart.results.staging import Staging
-from tests.object_storage import attach
+from tests.object_storage import attach_anew
 from tests.results.hostile import Asked, head, hostile, picture, sha256, whole
 from tests.results.support import files_below, output, saver_to
 
@@ -189,7 +189,7 @@ def store() -> Watched:
     """Provide such a store as Airflow would."""
     watched = Watched()
     watched.store, watched.pseudo_dirs, watched.seen = {}, [""], []
-    attach(protocol="memory", fs=watched)
+    attach_anew("memory", watched)
     return watched
 
 
