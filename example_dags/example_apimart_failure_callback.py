@@ -25,7 +25,7 @@ from airflow_provider_apimart.operators.generation import ApimartImageGeneration
 def tell_a_person(context: dict[str, Any]) -> None:
     """Say which generation failed, why, and what to do about it."""
     ti, error = context["ti"], context.get("exception")
-    # An error that isn't APIMart's, such as a killed worker, knows no generation; XCom does if one was submitted.
+    # Where no error is known, as of a worker that was killed, XCom knows the generation if one was submitted.
     generation_id = getattr(error, "generation_id", None) or ti.xcom_pull(task_ids=ti.task_id, key="generation_id")
     logging.getLogger("airflow.task").error(
         "Task %s of %s failed. Generation: %s. Model: %s. Reason: %s. What to do: %s.",
@@ -33,7 +33,7 @@ def tell_a_person(context: dict[str, Any]) -> None:
         ti.dag_id,
         generation_id or "none that is known of",
         getattr(context.get("task"), "model", "unknown"),
-        error,
+        error or "see the task's log",
         what_to_do(error, generation_id),
     )
 
@@ -48,7 +48,7 @@ def what_to_do(error: object, generation_id: str | None) -> str:
         case ApimartUnknownOutcomeError():
             return "look into APIMart's log whether it runs, since it may have been charged; then clear the task"
     if generation_id:
-        return "clear the task, which takes the generation up again; it goes on and bills meanwhile"
+        return "clear the task, which takes the generation up again where it still runs"
     return "mend what the reason says, then clear the task"
 
 
