@@ -11,7 +11,7 @@ running = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
 SINCE = {
     "way to drive its task runner and triggers in one process": (3, 1),
     "approval task": (3, 1),
-    "asset events of tasks that were resumed": (3, 0),
+    "assets by that name": (3, 0),
     "connection form from the provider's description": (3, 2),
     "AWAITING_INPUT state": (3, 3),
     "retry policy": (3, 3),

@@ -7,57 +7,18 @@ stored: the derived idempotency key alone protects, as it does everywhere below 
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_apimart.sandbox import Fault, Sandbox
-from tests.lab.airflow_lab import PROJECT
 from tests.lab.references import write_references
+from tests.real_airflow.dag_test import DagTest, migrated
 
 
 @pytest.fixture(scope="module")
 def airflow_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-    environment = kept | {
-        "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "tests" / "dags"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-    }
-    command = [sys.executable, "-m", "airflow", "db", "migrate"]
-    subprocess.run(command, env=environment, check=True, capture_output=True)
-    return environment
-
-
-class DagTest:
-    """
-    One DAG run, made by ``airflow dags test``, as often as it is asked for.
-
-    :param day: Its logical date, which no other test has.
-    """
-
-    def __init__(self, environment: dict[str, str], sandbox: Sandbox, dag_id: str, day: str) -> None:
-        self._environment = environment | {"AIRFLOW_CONN_APIMART_DEFAULT": sandbox.connection_json()}
-        self._arguments = ["dags", "test", dag_id, day]
-        self.log = ""
-
-    def run(self, conf: dict[str, str] | None = None, *, crash: str = "") -> int:
-        """Run the DAG to its end or to a crash, and return how the command ended."""
-        command = [sys.executable, "-m", "tests.real_airflow.armed_airflow", crash, *self._arguments]
-        done = subprocess.run(
-            [*command, "--conf", json.dumps(conf or {})],
-            cwd=PROJECT,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        self.log += done.stdout + done.stderr
-        return done.returncode
+    return migrated(tmp_path_factory.mktemp("airflow"))
 
 
 @pytest.mark.parametrize("dag_id", ["lab_single_waiting", "lab_single_deferred", "lab_mapped_waiting"])
