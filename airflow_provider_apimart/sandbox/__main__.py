@@ -60,8 +60,8 @@ def greeting(sandbox: Sandbox) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a sandbox until somebody interrupts it."""
     with sandbox_of(arguments) as sandbox:
-        print(greeting(sandbox), flush=True)
         try:
+            print(greeting(sandbox), flush=True)
             threading.Event().wait()
         except KeyboardInterrupt:
             print(f"\nMade {sandbox.accepted}, billed {sandbox.billed}: US$ {sandbox.dollars} that nobody pays.")
