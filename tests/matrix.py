@@ -8,6 +8,7 @@ its file under ``constraints`` names; those of ``lowest`` are the lowest that ``
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 import time
@@ -83,12 +84,18 @@ class Environment:
             return
         print(f"Installing the environment {self.name} ...", flush=True)
         _uv("venv", "--quiet", "--clear", "--seed", "--python", self.python, str(self.folder)).check_returncode()
-        wanted = ("--constraint", str(self.constraints), "--editable", ".[dev]")
+        wanted = ("--constraint", str(self.constraints), "--editable", ".[test]")
         interpreter = str(self.folder / "bin" / "python")
         if _uv("pip", "install", "--quiet", "--python", interpreter, *wanted).returncode:
             # It doesn't read pip's configuration, which may name the only registry within reach.
             subprocess.run([interpreter, "-m", "pip", "install", "--quiet", *wanted], cwd=PROJECT, check=True)
+        if unnamed := self._installed() - _pins(self.constraints.read_text()):
+            raise SystemExit(f"{self.constraints} doesn't name {', '.join(sorted(unnamed))}")
         done.touch()
+
+    def _installed(self) -> set[str]:
+        command = [self.folder / "bin" / "python", "-m", "pip", "freeze", "--exclude-editable"]
+        return _pins(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
     def test(self, tests: Iterable[str]) -> Outcome:
         """Run tests in it."""
@@ -98,6 +105,12 @@ class Environment:
         began = time.monotonic()
         subprocess.run([*command, f"--junitxml={report}", *tests], cwd=PROJECT, check=False)
         return outcome_from(self.name, report, time.monotonic() - began)
+
+
+def _pins(text: str) -> set[str]:
+    """Return the lines of a list of versions, with names as registries compare them."""
+    lines = (line.partition("==") for line in text.splitlines())
+    return {f"{re.sub('[-_.]+', '-', name).lower()}=={pinned}" for name, _, pinned in lines}
 
 
 def _uv(*arguments: str) -> subprocess.CompletedProcess[bytes]:
