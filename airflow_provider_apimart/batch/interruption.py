@@ -12,6 +12,10 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+# The system may hand a signal to any thread, which doesn't wake the main thread. Only there handlers run, and only
+# when it is awake.
+_LONGEST_SLEEP = 0.5
+
 
 class Interruption:
     """
@@ -38,6 +42,8 @@ class Interruption:
         thread = Thread(target=copy_context().run, args=(_complete, self._loop, self._task, done), name="apimart-batch")
         try:
             thread.start()
+            while not done.done():
+                wait([done], timeout=_LONGEST_SLEEP)
             return done.result()
         except BaseException:
             self.interrupt()

@@ -126,7 +126,7 @@ def test_another_run_of_the_dag_has_its_own_ledger(sandbox: Sandbox, tmp_path: P
 @pytest.mark.parametrize("most", [1, 7, 30])
 def test_no_more_than_max_in_flight_run_at_once(sandbox: Sandbox, tmp_path: Path, most: int) -> None:
     make(sandbox, tmp_path, cats(60 if most > 1 else 8), max_in_flight=most)
-    assert most_running_at_once(sandbox.generations) == most
+    assert 0 < most_running_at_once(sandbox.generations) <= most
 
 
 def test_an_empty_account_stops_the_submitting_at_once(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -124,3 +124,15 @@ def test_the_work_may_clean_up_when_it_is_interrupted() -> None:
     with raised_after(0.1), pytest.raises(TaskTimeout):
         Interruption().run(work())
     assert cleaned == [True]
+
+
+def test_a_signal_that_another_thread_is_handed_ends_it_too() -> None:
+    """The system may do so, and the main thread, in which handlers run, isn't woken by it."""
+
+    async def work() -> None:
+        await asyncio.sleep(0.3)  # The main thread waits by now.
+        signal.pthread_kill(threading.get_ident(), signal.SIGALRM)
+        await asyncio.sleep(600)
+
+    with raised_after(600), pytest.raises(TaskTimeout):
+        Interruption().run(work())
