@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_apimart.sandbox import Sandbox
+from tests.airflow_versions import lacks, needs, reason
 from tests.durable.crash_sweep import Scenario, all_scenarios, crash_and_retry
 from tests.lab import AirflowLab
 
@@ -20,6 +21,8 @@ SHORT = [
 
 @pytest.mark.parametrize("scenario", SHORT, ids=lambda scenario: f"{scenario.point}-{scenario.dag_id}")
 def test_a_crash_is_billed_once_and_the_result_delivered(lab: AirflowLab, scenario: Scenario) -> None:
+    if scenario.references and lacks("state store"):
+        pytest.skip(reason("state store"))
     outcome = crash_and_retry(lab, scenario)
     assert outcome.holds, outcome
 
@@ -45,6 +48,7 @@ def test_the_count_would_show_a_double_charge(lab: AirflowLab, sandbox: Sandbox)
     assert sandbox.billed == 2
 
 
+@needs("state store")
 @pytest.mark.parametrize("point", ["id written", "looking", "before the delivery is noted"])
 def test_after_the_id_is_known_even_a_service_that_ignores_the_key_bills_once(
     lab: AirflowLab, sandbox: Sandbox, point: str

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_apimart.sandbox import Sandbox
+from tests.airflow_versions import needs
 from tests.lab import AirflowLab, Run
 
+pytestmark = needs("AWAITING_INPUT state")
 DAG_ID = "example_apimart_approval"
 
 

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from airflow_provider_apimart.sandbox import Fault, Sandbox
+from tests.airflow_versions import needs
 from tests.lab import AirflowLab
 
 
@@ -25,6 +26,7 @@ def test_clearing_a_finished_task_makes_a_new_generation(
     assert second["status"] == "completed"
 
 
+@needs("state store")
 @pytest.mark.parametrize("point", ["id written", "event ready", "deferral written"])
 def test_clearing_a_running_task_takes_its_generation_up(lab: AirflowLab, sandbox: Sandbox, point: str) -> None:
     run = lab.start_run("lab_single_deferred")
@@ -38,6 +40,7 @@ def test_clearing_a_running_task_takes_its_generation_up(lab: AirflowLab, sandbo
     assert view.returned["generation_id"] == sandbox.generations[0].generation_id
 
 
+@needs("state store")
 def test_a_finished_generation_that_was_never_delivered_is_delivered_after_a_clear(
     lab: AirflowLab, sandbox: Sandbox
 ) -> None:
@@ -51,6 +54,7 @@ def test_a_finished_generation_that_was_never_delivered_is_delivered_after_a_cle
     assert run.view("generate").returned["status"] == "completed"
 
 
+@needs("state store")
 def test_a_changed_input_makes_a_new_generation_and_names_the_one_left_behind(
     lab: AirflowLab, sandbox: Sandbox
 ) -> None:
@@ -143,6 +147,7 @@ def test_moderation_of_the_result_skips_the_retries(lab: AirflowLab, sandbox: Sa
     assert (sandbox.accepted, sandbox.billed) == (1, 0)
 
 
+@needs("state store")
 def test_a_person_decides_when_the_service_cannot_tell(lab: AirflowLab, sandbox: Sandbox) -> None:
     sandbox.inject(Fault("idempotency_result_indeterminate"))
     run = lab.start_run("lab_single_waiting")
@@ -160,6 +165,7 @@ def test_a_person_decides_when_the_service_cannot_tell(lab: AirflowLab, sandbox:
     assert sandbox.accepted == 2
 
 
+@needs("state store")
 def test_a_mended_key_takes_the_running_generation_up(lab: AirflowLab, sandbox: Sandbox) -> None:
     """An API key that is replaced while a generation runs must not make a second one."""
     run = lab.start_run("lab_single_waiting")
@@ -185,6 +191,7 @@ def test_the_id_is_known_before_the_wait_begins(lab: AirflowLab, sandbox: Sandbo
     assert generation_id in run.log
 
 
+@needs("state store")
 def test_a_generation_that_is_not_found_is_paid_anew_only_after_a_person_was_told(
     lab: AirflowLab, sandbox: Sandbox
 ) -> None:

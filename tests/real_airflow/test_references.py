@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_apimart.sandbox import Sandbox
+from tests.airflow_versions import needs
 from tests.lab import AirflowLab
 from tests.lab.references import PNG, write_references
 
@@ -43,6 +44,7 @@ def test_a_missing_file_skips_the_retries_before_anything_is_uploaded(
     assert sandbox.requests == ()
 
 
+@needs("state store")
 def test_a_changed_content_makes_a_new_generation_and_names_the_one_left_behind(
     lab: AirflowLab, sandbox: Sandbox, tmp_path: Path
 ) -> None:
