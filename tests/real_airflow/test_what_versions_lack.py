@@ -32,7 +32,7 @@ def listed_dags(home: Path) -> dict[str, Any]:
     script = (
         "import json, sys\n"
         "from airflow.models import DagBag\n"
-        "bag = DagBag(sys.argv[1], include_examples=False)\n"
+        "bag = DagBag(sys.argv[1])\n"
         "tasks = {dag_id: sorted(dag.task_ids) for dag_id, dag in bag.dags.items()}\n"
         "print(json.dumps({'dags': tasks, 'errors': bag.import_errors}))\n"
     )
