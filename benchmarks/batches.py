@@ -57,9 +57,7 @@ class BenchAirflow(AirflowServer):
 
     def run(self, dag_id: str, conf: Mapping[str, Any]) -> float:
         """Run a DAG, and return the seconds from the start of its first ``generate`` task to the end of the last."""
-        self._until(lambda: self._exists(f"/api/v2/dags/{dag_id}"), 180.0)
-        run = self._ask(f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": dict(conf)})
-        path = f"/api/v2/dags/{dag_id}/dagRuns/{run['dag_run_id']}"
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{self.trigger(dag_id, conf)}"
         self._until(lambda: self._ask(path)["state"] in ("success", "failed"), 3600.0)
         state = self._ask(path)["state"]
         if state != "success":

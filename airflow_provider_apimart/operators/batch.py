@@ -110,6 +110,7 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"requests": "json", "parameters": "json"}
     ui_color = "#d3e3fd"
+    _interruption: Interruption | None = None
 
     def __init__(
         self,
@@ -189,12 +190,6 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
 
         return ApimartHook(self.apimart_conn_id)
 
-    @cached_property
-    def _interruption(self) -> Interruption:
-        from airflow_provider_apimart.batch.interruption import Interruption
-
-        return Interruption()
-
     def execute(self, context: Context) -> dict[str, Any]:
         """
         Make all items and return the manifest.
@@ -222,15 +217,18 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
 
     def on_kill(self) -> None:
         """Submit nothing more, and say what stays when the task is killed: APIMart can't cancel a generation."""
-        self._interruption.interrupt()
+        if self._interruption:
+            self._interruption.interrupt()
         self.log.warning(
             "The batch's generations go on and bill, although their task was killed; a retry takes them up"
         )
 
     def _attempt(self, context: Context, started_at: float, finished: frozenset[str] | None) -> dict[str, Any]:
         from airflow_provider_apimart.batch.attempt import attempt
+        from airflow_provider_apimart.batch.interruption import Interruption
         from airflow_provider_apimart.batch.outcome import MaxFailures, conclude, made
 
+        self._interruption = Interruption()
         plan = self._plan(context, started_at, finished)
         self.log.info("The batch has %d items", len(plan.items))
         with self._saving(context) as save:

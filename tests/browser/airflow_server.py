@@ -14,7 +14,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from tests.lab.airflow_lab import PROJECT
@@ -61,10 +61,11 @@ class AirflowServer:
     ) -> None:
         self._stop()
 
-    def trigger(self, dag_id: str) -> str:
+    def trigger(self, dag_id: str, conf: Mapping[str, Any] = MappingProxyType({})) -> str:
         """Start a run of a DAG, as soon as Airflow has read it, and return the run's id."""
         self._until(lambda: self._ask(f"/api/v2/dags/{dag_id}") is not None, _LONGEST_WAIT)
-        return str(self._ask(f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": None})["dag_run_id"])
+        wish = {"logical_date": None, "conf": dict(conf)}
+        return str(self._ask(f"/api/v2/dags/{dag_id}/dagRuns", wish)["dag_run_id"])
 
     def states(self, dag_id: str, run_id: str) -> dict[str, str | None]:
         """Return the state of every task of a run."""
