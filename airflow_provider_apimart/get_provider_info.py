@@ -8,11 +8,13 @@ _INTEGRATION = "APIMart"
 _PACKAGE = "airflow_provider_apimart"
 
 UI_FIELD_BEHAVIOUR: dict[str, Any] = {
-    "hidden-fields": ["schema", "login", "port"],
+    # The port can be part of the base URL, but Airflow 3.3.1 and 3.3.2 test no connection that has none of its own.
+    "hidden-fields": ["schema", "login"],
     "relabeling": {"password": "API Key", "host": "Base URL"},
     "placeholders": {
         "password": "sk-...",
         "host": "https://api.apimart.ai",
+        "port": "443",
         "extra": '{"timeout": 45, "upload_timeout": 120, "verify": true, "proxy": null, "headers": {}}',
     },
 }
@@ -51,8 +53,9 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-provider-apimart",
         "name": "APIMart",
-        "description": "`APIMart <https://apimart.ai/>`__: image and video generations of dozens of models. One task "
-        "instance is one paid generation, and nothing paid is lost.",
+        # The page of providers shows links as they are written, up to the next space.
+        "description": "Image and video generations of dozens of models. One task instance is one paid generation, and "
+        "nothing paid is lost. `APIMart <https://apimart.ai/>`__",
         "integrations": [
             {
                 "integration-name": _INTEGRATION,

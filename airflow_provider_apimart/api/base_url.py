@@ -5,12 +5,15 @@ from __future__ import annotations
 from contextlib import suppress
 from urllib.parse import SplitResult, urlsplit
 
-_SCHEMES = ("https", "http")
+# With the port that each means where none is written.
+_SCHEMES = {"https": 443, "http": 80}
 
 
 def normalise_base_url(written: str) -> str:
     """
     Return scheme, host, port and path prefix of a base URL, without a trailing ``/`` or ``/v1``.
+
+    A port that the scheme means anyway is left out: one account is written in one way.
 
     :param written: What the user wrote; a missing scheme means ``https``.
     :raises ValueError: If it can't be a base URL, with the reason and without repeating any secret in it.
@@ -38,7 +41,8 @@ def _port(parts: SplitResult) -> int | None:
 def _authority(parts: SplitResult) -> str:
     """Return host and port in the one form that every HTTP library leaves as it is."""
     port = _port(parts)
-    return _host(parts.hostname or "") + ("" if port is None else f":{port}")
+    is_default = port in (None, _SCHEMES[parts.scheme.lower()])
+    return _host(parts.hostname or "") + ("" if is_default else f":{port}")
 
 
 def _host(name: str) -> str:

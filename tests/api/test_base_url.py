@@ -26,7 +26,10 @@ from airflow_provider_apimart.api.base_url import normalise_base_url
         ("https://gateway.example/Path", "https://gateway.example/Path"),
         ("https://gateway.example/notv1", "https://gateway.example/notv1"),
         ("https://api.apimart.ai:", "https://api.apimart.ai"),
-        ("https://api.apimart.ai:0443", "https://api.apimart.ai:443"),
+        ("https://api.apimart.ai:0443", "https://api.apimart.ai"),
+        ("http://localhost:80/v1", "http://localhost"),
+        ("http://localhost:443", "http://localhost:443"),
+        ("https://localhost:080", "https://localhost:80"),
         ("https://XN--fchse-kva.example", "https://xn--fchse-kva.example"),
     ],
 )

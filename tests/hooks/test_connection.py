@@ -37,6 +37,8 @@ def settings(extra: object = None, **fields: Any) -> ClientSettings:
         ({"host": "http://localhost:9/v1", "port": 8080}, "http://localhost:9"),
         ({"host": "https://gateway/apimart", "port": 444}, "https://gateway:444/apimart"),
         ({"host": "http://[::1]", "port": 8080}, "http://[::1]:8080"),
+        ({"host": "https://api.apib.ai", "port": 443}, "https://api.apib.ai"),
+        ({"port": 443}, "https://api.apimart.ai"),
     ],
 )
 def test_base_url(fields: dict[str, Any], base_url: str) -> None:
