@@ -5,7 +5,7 @@ BIN := .venv/bin
 CONSTRAINTS := constraints/airflow-3.3.txt
 SOURCES := airflow_provider_apimart example_dags tests benchmarks demo docs
 
-.PHONY: help demo test test-matrix browser check docs faults sweep bench wheel clean
+.PHONY: help demo test test-matrix browser chaos check docs faults sweep bench wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -39,6 +39,19 @@ browser: .venv/browser ## look at Airflow's pages in a real Chromium; screenshot
 		|| { echo "Installing Chromium (apt-get) ..." && apt-get install --yes --quiet chromium > /dev/null; } \
 		|| echo "Chromium can't be installed here."
 	@$(BIN)/python -m pytest tests/browser
+
+.venv/chaos: .venv/development
+	@echo "Installing what runs Airflow on Celery and PostgreSQL into .venv (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[chaos]'
+	@touch $@
+
+# PostgreSQL and Redis come from Debian's packages; where they can't be had, the run is skipped and says so.
+chaos: .venv/chaos ## kill workers, triggerers and scheduler at random, count what is paid and saved (SHORT=--short: minutes)
+	@{ command -v redis-server && { command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; }; } > /dev/null 2>&1 \
+		|| { echo "Installing PostgreSQL and Redis (apt-get) ..." && apt-get update --quiet > /dev/null \
+			&& apt-get install --yes --quiet postgresql redis-server > /dev/null; } \
+		|| echo "PostgreSQL and Redis can't be installed here."
+	@$(BIN)/python -m tests.chaos $(SHORT)
 
 .venv/matrix: .venv/development
 	@echo "Installing what builds other environments into .venv (once) ..."
@@ -88,4 +101,4 @@ wheel: .venv/development ## build the wheel and install it into an empty environ
 	@$(BIN)/python -m tests.packaging.clean_install dist/*.whl
 
 clean: ## remove everything that the other targets made
-	rm -rf .venv .venvs .demo .browser dist build docs/_build
+	rm -rf .venv .venvs .demo .browser .chaos dist build docs/_build

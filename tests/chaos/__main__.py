@@ -1,0 +1,170 @@
+"""
+Run generations in an Airflow whose parts are killed at random, and count what was billed and what was saved.
+
+``python -m tests.chaos [--short] [--seed N]`` needs PostgreSQL and Redis; ``make chaos`` installs them. It starts them,
+a CeleryExecutor with two workers, a scheduler, a DAG processor, an API server and two triggerers on loopback, and runs
+``dags/chaos.py``. Workers, triggerers and the scheduler are killed with SIGKILL, all connections to the database are
+cut, and a tenth of all calls to APIMart's sandbox go wrong. It ends with 1 if a promise was broken, and leaves its logs
+in ``.chaos`` then; nothing else stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from airflow_provider_apimart.sandbox import Fault, Sandbox, SandboxSettings
+from tests.chaos import postgres as postgres_server
+from tests.chaos import redis as redis_server
+from tests.chaos.account import Account, Havoc, bill_of, saved_in
+from tests.chaos.cluster import Cluster
+from tests.chaos.havoc import havoc
+from tests.chaos.postgres import Postgres, postgres
+from tests.chaos.processes import Processes
+from tests.chaos.redis import redis
+from tests.chaos.run import ENDED, Run
+from tests.lab.airflow_lab import PROJECT
+
+LOGS = PROJECT / ".chaos"
+DATABASE = "database"
+TARGETS = ("worker-1", "worker-2", "triggerer-1", "triggerer-2", "scheduler", DATABASE)
+FAULTS = (
+    "lost_answer",
+    "no_answer",
+    "truncated",
+    "reset",
+    "closed_before_reading",
+    "server_error",
+    "bad_gateway",
+    "html_error",
+    "unavailable",
+    "gateway_timeout",
+    "rate_limited",
+)
+FAULTY = 0.1
+# The client's patience ends before a call that is never answered does.
+PATIENCE, SILENCE = 4.0, 6.0
+# Seconds between two strikes.
+PAUSES = (3.0, 12.0)
+
+
+@dataclass(frozen=True)
+class Form:
+    """
+    How much of it.
+
+    :param mapped: How many mapped generations; half of them wait on a worker, half in the triggerer.
+    :param batch: How many items the batch has.
+    :param longest: Seconds after which what hasn't ended counts as stuck.
+    """
+
+    mapped: int
+    batch: int
+    longest: float
+
+    @property
+    def generations(self) -> int:
+        """How many generations it asks for."""
+        return self.mapped + self.batch
+
+
+LONG = Form(mapped=100, batch=300, longest=2400)
+SHORT = Form(mapped=30, batch=60, longest=480)
+
+
+def main() -> int:
+    """Print the account; return 1 if a promise was broken."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--short", action="store_true", help="fewer generations")
+    parser.add_argument("--seed", type=int, default=0, help="what is struck when")
+    chosen = parser.parse_args()
+    if missing := postgres_server.missing_program() or redis_server.missing_program():
+        print(f"skipped: {missing} isn't installed, and can't be had here. Debian's packages: postgresql, redis-server")
+        return 0
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    shutil.rmtree(LOGS, ignore_errors=True)
+    LOGS.mkdir()
+    account = chaos(SHORT if chosen.short else LONG, chosen.seed)
+    print(account)
+    if account.holds:
+        shutil.rmtree(LOGS)
+    return 0 if account.holds else 1
+
+
+def chaos(form: Form, seed: int) -> Account:
+    """Run it all once."""
+    settings = SandboxSettings(seconds=6, balance=None, seed=seed)
+    with (
+        tempfile.TemporaryDirectory(prefix="apimart-chaos-") as name,
+        Sandbox(settings, faults()) as sandbox,
+        Processes(LOGS) as processes,
+        postgres(processes) as database,
+        redis(processes) as redis_port,
+    ):
+        folder = Path(name)
+        environment = {
+            "AIRFLOW_CONN_APIMART_DEFAULT": connection(sandbox),
+            "APIMART_CHAOS_PICTURES": str(folder / "pictures"),
+            "APIMART_CHAOS_MAPPED": str(form.mapped),
+            "APIMART_CHAOS_BATCH": str(form.batch),
+        }
+        cluster = Cluster(folder, LOGS, processes, database, redis_port, environment)
+        cluster.start()
+        run, began = Run(database), time.monotonic()
+        wrought = wreak(cluster, database, run, form.longest, seed)
+        return Account(
+            wanted=form.generations,
+            seconds=time.monotonic() - began,
+            havoc=wrought,
+            bill=bill_of(sandbox),
+            saved=saved_in(folder / "pictures", run.saved),
+            tasks=run.tasks,
+        )
+
+
+def faults() -> Iterator[Fault]:
+    """Return faults of all kinds that together hit the wanted share of all calls."""
+    # Each kind is drawn after the ones before it have passed a call by.
+    share = 1 - (1 - FAULTY) ** (1 / len(FAULTS))
+    for kind in FAULTS:
+        yield Fault(kind, on="any", share=share, seconds=SILENCE)
+
+
+def connection(sandbox: Sandbox) -> str:
+    """Return the connection to APIMart as JSON, with a patience that suits a sandbox."""
+    return json.dumps({**json.loads(sandbox.connection_json()), "extra": {"timeout": PATIENCE}})
+
+
+def wreak(cluster: Cluster, database: Postgres, run: Run, longest: float, seed: int) -> Havoc:
+    """Strike one target after the other until the run has ended, or lasts too long."""
+    strikes, fallen, cut = Counter(dict.fromkeys(TARGETS, 0)), Counter[str](), 0
+    plan, give_up_at = havoc(TARGETS, PAUSES, seed), time.monotonic() + longest
+    while run.state is None and time.monotonic() < give_up_at:
+        fallen.update(cluster.revive())
+        time.sleep(1)
+    for strike in plan:
+        strike_at = time.monotonic() + strike.pause
+        while run.state not in ENDED and time.monotonic() < strike_at:
+            fallen.update(cluster.revive())
+            time.sleep(1)
+        if run.state in ENDED or time.monotonic() > give_up_at:
+            break
+        strikes[strike.target] += 1
+        if strike.target == DATABASE:
+            cut += database.cut_connections()
+        else:
+            cluster.kill(strike.target)
+    return Havoc(strikes, cut, fallen)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

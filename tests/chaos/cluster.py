@@ -1,0 +1,128 @@
+"""An Airflow as teams run it: workers, triggerers, scheduler, DAG processor, API server, on PostgreSQL and Redis."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from tests.browser.airflow_server import free_port
+from tests.chaos.postgres import Postgres
+from tests.chaos.processes import Processes
+
+DAGS = Path(__file__).parent / "dags"
+
+#: The arguments of ``airflow`` by the part's name.
+PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "api-server": ("api-server",),
+        "dag-processor": ("dag-processor",),
+        "scheduler": ("scheduler", "--skip-serve-logs"),
+        "triggerer-1": ("triggerer", "--skip-serve-logs"),
+        "triggerer-2": ("triggerer", "--skip-serve-logs"),
+        "worker-1": ("celery", "worker", "--skip-serve-logs", "--celery-hostname", "worker-1"),
+        "worker-2": ("celery", "worker", "--skip-serve-logs", "--celery-hostname", "worker-2"),
+    }
+)
+
+#: What makes Airflow find out in seconds, not in minutes, that somebody has died; and what two cores can carry.
+SETTINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "CORE__EXECUTOR": "CeleryExecutor",
+        "CORE__LOAD_EXAMPLES": "False",
+        "CORE__PARALLELISM": "10",
+        "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "API__WORKERS": "1",
+        "CELERY__WORKER_CONCURRENCY": "4",
+        "CELERY__SYNC_PARALLELISM": "1",
+        # A task that a dead worker has taken from the queue goes to another one; Airflow ignores it if it runs.
+        "CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "60",
+        "DAG_PROCESSOR__PARSING_PROCESSES": "1",
+        "SCHEDULER__JOB_HEARTBEAT_SEC": "2",
+        "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "2",
+        "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
+        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
+        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+        "SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
+        "SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
+        # A task that was queued again and again isn't failed for it.
+        "SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES": "100",
+        "TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+        "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+    }
+)
+
+
+class Cluster:
+    """
+    The parts of one Airflow.
+
+    :param home: Directory of its configuration.
+    :param logs: Directory of the tasks' logs.
+    :param processes: Where they run.
+    :param environment: Variables for the DAGs, connections included.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        logs: Path,
+        processes: Processes,
+        postgres: Postgres,
+        redis_port: int,
+        environment: Mapping[str, str],
+    ) -> None:
+        self._processes = processes
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+        settings = {**SETTINGS, **_addresses(postgres, redis_port), **_secrets()}
+        airflow = {f"AIRFLOW__{name}": value for name, value in settings.items()}
+        self._environment = {**kept, **airflow, **environment}
+        self._environment |= {"AIRFLOW_HOME": str(home), "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(logs)}
+
+    # **environment}
+
+    def start(self) -> None:
+        """Prepare the database and start all parts."""
+        self._processes.run("migration", _airflow("db", "migrate"), self._environment)
+        for name in PARTS:
+            self._start(name)
+
+    def kill(self, name: str) -> None:
+        """Kill a part with SIGKILL, and start it again."""
+        self._processes.kill(name)
+        self._start(name)
+
+    def revive(self) -> list[str]:
+        """Start again what has ended by itself, as a supervisor of services does, and return its names."""
+        fallen = [name for name in self._processes.fallen() if name in PARTS]
+        for name in fallen:
+            self.kill(name)
+        return fallen
+
+    def _start(self, name: str) -> None:
+        self._processes.start(name, _airflow(*PARTS[name]), self._environment)
+
+
+def _airflow(*arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "airflow", *arguments)
+
+
+def _addresses(postgres: Postgres, redis_port: int) -> Mapping[str, str]:
+    api_port = free_port()
+    return {
+        "CORE__DAGS_FOLDER": str(DAGS),
+        "CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{api_port}/execution/",
+        "DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{postgres.address}",
+        "CELERY__BROKER_URL": f"redis://127.0.0.1:{redis_port}/0",
+        "API__HOST": "127.0.0.1",
+        "API__PORT": str(api_port),
+        "API__BASE_URL": f"http://127.0.0.1:{api_port}",
+    }
+
+
+def _secrets() -> Mapping[str, str]:
+    return {"API__SECRET_KEY": secrets.token_hex(), "API_AUTH__JWT_SECRET": secrets.token_hex(64)}
