@@ -42,8 +42,9 @@ _CONN_FIELDS: dict[str, Any] = {
     },
     "headers": {
         "label": "Headers",
-        "description": 'Sent along with every call to the API, as a JSON object such as {"X-Team": "media"}.',
-        "schema": {"type": ["object", "null"]},
+        "description": "Sent along with every call to the API: one a line, such as X-Team: media.",
+        # An object is edited in Airflow's editor of JSON, which rewrites it under the hands of whoever types it.
+        "schema": {"type": ["array", "null"], "items": {"type": "string"}},
     },
 }
 

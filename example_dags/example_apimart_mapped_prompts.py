@@ -30,6 +30,7 @@ with DAG(
         model="gemini-2.5-flash-image-preview",
         size="1:1",
         deferrable=True,
+        retries=2,
         map_index_template="{{ task.prompt }}",
         # Together with a pool, this keeps a large map within the account's rate limit.
         max_active_tis_per_dag=16,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from functools import cached_property
+from http import HTTPStatus
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -248,11 +249,6 @@ def _wait(
 
 
 def _explained(error: Exception) -> str:
-    match error:
-        case errors.ApimartAuthenticationError():
-            return f"APIMart doesn't accept the API key: check the connection's password. It said: {error}"
-        case errors.ApimartBalanceError():
-            return f"APIMart knows the API key, but nothing is left on it: top up the balance. It said: {error}"
-        case errors.ApimartServerError(status=200):
-            return f"APIMart answered, but couldn't look up the balance: {error}"
+    if isinstance(error, errors.ApimartServerError) and error.status == HTTPStatus.OK:
+        return f"APIMart answered, but couldn't look up the balance: {error}"
     return str(error)

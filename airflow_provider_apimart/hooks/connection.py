@@ -145,15 +145,28 @@ class _ConnectionReader:
         return value
 
     def _headers(self) -> Mapping[str, str]:
-        value = self._extra.get("headers") or {}
-        if not isinstance(value, Mapping) or not all(isinstance(item, str) for item in (*value, *value.values())):
-            raise self._refuse("extra.headers", "it is no object of header names and texts")
-        for name, text in value.items():
+        headers = _named_headers(self._extra.get("headers") or {})
+        if headers is None:
+            raise self._refuse(
+                "extra.headers",
+                "it is neither a list of lines such as 'X-Team: media' nor an object of names and texts",
+            )
+        for name, text in headers.items():
             if name.lower() in _RESERVED_HEADERS:
                 raise self._refuse("extra.headers", f"{name!r} is set by the provider itself")
             if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(text)):
                 raise self._refuse("extra.headers", f"{name!r} or its text holds characters that no header can")
+        return headers
+
+
+def _named_headers(value: object) -> dict[str, str] | None:
+    """Return headers by name, from an object or from a list of lines, or ``None`` if it is neither."""
+    if isinstance(value, list):
+        lines = [str(line).strip().partition(":") for line in value if str(line).strip()]
+        return {name: text.strip() for name, _, text in lines} if all(colon for _, colon, _ in lines) else None
+    if isinstance(value, Mapping) and all(isinstance(item, str) for item in (*value, *value.values())):
         return dict(value)
+    return None
 
 
 def _is_proxy(value: str) -> bool:

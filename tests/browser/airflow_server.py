@@ -30,12 +30,14 @@ class AirflowServer:
 
     :param home: An empty directory for its database and logs.
     :param connection: The connection to APIMart as JSON.
+    :param settings: Further configuration, as environment variables by name.
     """
 
-    def __init__(self, home: Path, connection: str) -> None:
+    def __init__(self, home: Path, connection: str, *, settings: Mapping[str, str] = MappingProxyType({})) -> None:
         self.home = home
         self.log_file = home / "standalone.log"
         self._connection = connection
+        self._settings = settings
         self._port = free_port()
         self.base_url = f"http://127.0.0.1:{self._port}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -100,6 +102,7 @@ class AirflowServer:
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
             "AIRFLOW_CONN_APIMART_DEFAULT": self._connection,
+            **self._settings,
         }
 
     def _is_healthy(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import pytest
 
 from airflow_provider_apimart.sandbox import Sandbox, SandboxSettings
 from tests.browser.airflow_server import AirflowServer
+from tests.lab.airflow_lab import PROJECT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +29,20 @@ _ARGUMENTS = (
     "--disable-sync",
 )
 
+_FOLDERS = {"examples": PROJECT / "example_dags", "browser": PROJECT / "tests" / "browser" / "dags"}
+_BUNDLES = [
+    {
+        "name": name,
+        "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+        "kwargs": {"path": str(folder)},
+    }
+    for name, folder in _FOLDERS.items()
+]
+_SETTINGS = {
+    "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+    "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(_BUNDLES),
+}
+
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
@@ -39,13 +55,6 @@ def browser() -> Iterator[Browser]:
         running = driver.chromium.launch(executable_path=executable, args=_ARGUMENTS)
         yield running
         running.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """Provide a page of a browser that knows nobody yet."""
-    with browser.new_context(viewport={"width": 1280, "height": 720}) as context:
-        yield context.new_page()
 
 
 @pytest.fixture(scope="session")
@@ -66,5 +75,16 @@ def sandbox(_apimart: Sandbox) -> Sandbox:
 def airflow(_apimart: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowServer]:
     """Provide a whole Airflow, shared by all tests: each makes DAG runs of its own."""
     home: Path = tmp_path_factory.mktemp("airflow")
-    with AirflowServer(home, _apimart.connection_json()) as server:
+    with AirflowServer(home, _apimart.connection_json(), settings=_SETTINGS) as server:
         yield server
+
+
+@pytest.fixture
+def page(browser: Browser, airflow: AirflowServer) -> Iterator[Page]:
+    """Provide a page of a browser of its own, which Airflow knows already."""
+    with browser.new_context(viewport={"width": 1280, "height": 720}) as context:
+        page = context.new_page()
+        # The first visit logs in, from where not every version of Airflow leads on to the page that was asked for.
+        page.goto(airflow.base_url)
+        page.get_by_role("link", name="Home").first.wait_for()
+        yield page

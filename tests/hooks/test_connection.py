@@ -73,6 +73,18 @@ def test_verify(written: object, verify: bool) -> None:
     assert settings({"verify": written}).verify is verify
 
 
+@pytest.mark.parametrize(
+    ("lines", "headers"),
+    [
+        (["X-A: 1", " X-B:http://b ", ""], {"X-A": "1", "X-B": "http://b"}),
+        (["X-A:"], {"X-A": ""}),
+        ([], {}),
+    ],
+)
+def test_headers_as_the_form_saves_them(lines: list[str], headers: dict[str, str]) -> None:
+    assert settings({"headers": lines}).headers == headers
+
+
 def test_empty_extras_are_as_good_as_none() -> None:
     empty = {"timeout": "", "upload_timeout": None, "verify": "", "proxy": "", "headers": {}}
     assert settings(empty) == settings() == settings("") == settings("{}")
@@ -94,7 +106,11 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "proxy is no URL": ({"extra": {"proxy": f"proxy:{KEY}"}}, "extra.proxy"),
     "proxy is SOCKS": ({"extra": {"proxy": f"socks5://user:{KEY}@proxy"}}, "extra.proxy"),
     "proxy is a number": ({"extra": {"proxy": 5}}, "extra.proxy"),
-    "headers is a list": ({"extra": {"headers": ["X-A"]}}, "extra.headers"),
+    "headers is a text": ({"extra": {"headers": "X-A: 1"}}, "extra.headers"),
+    "a line without a text": ({"extra": {"headers": ["X-A: 1", f"X-{KEY}"]}}, "extra.headers"),
+    "a line with a space in the name": ({"extra": {"headers": ["X-A : 1"]}}, "extra.headers"),
+    "a line that is an object": ({"extra": {"headers": [{"X-A": "1"}]}}, "extra.headers"),
+    "a line that replaces ours": ({"extra": {"headers": [f"Authorization: Bearer {KEY}"]}}, "extra.headers"),
     "a header is a number": ({"extra": {"headers": {"X-A": 1}}}, "extra.headers"),
     "a header replaces ours": ({"extra": {"headers": {"authorization": f"Bearer {KEY}"}}}, "extra.headers"),
     "a header replaces the key": ({"extra": {"headers": {"Idempotency-KEY": "x"}}}, "extra.headers"),

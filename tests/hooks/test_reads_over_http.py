@@ -162,9 +162,9 @@ SENTENCES: dict[str, tuple[bytes, bool, str]] = {
     "401": (
         http("401 no", b'{"error":{"message":"invalid API key","code":""}}'),
         False,
-        "check the connection's password",
+        "doesn't accept the API key; mend the connection's password",
     ),
-    "402": (http("402 no", b'{"error":{"message":"insufficient balance"}}'), False, "top up"),
+    "402": (http("402 no", b'{"error":{"message":"insufficient balance"}}'), False, "top it up"),
     "403": (http("403 no", b'{"error":{"message":"IP not allowed"}}'), False, "IP not allowed"),
     "success false": (
         http("200 OK", b'{"success":false,"message":"no such token"}'),

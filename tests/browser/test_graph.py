@@ -1,0 +1,47 @@
+"""How a DAG looks whose tasks are ours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_apimart.sandbox import Sandbox
+from demo.reference import draw_reference
+from tests.browser.airflow_server import AirflowServer
+from tests.browser.screenshots import keep
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.sync_api import Locator, Page
+
+DAG_ID = "example_apimart_image_to_image"
+OPERATORS = {
+    "upload": "ApimartUploadImageOperator",
+    "generate": "ApimartImageGenerationOperator",
+    "wait": "ApimartGenerationSensor",
+    "save": "ApimartToObjectStorageOperator",
+}
+
+
+def is_whole(text: Locator) -> bool:
+    """Whether nothing of a text is cut off."""
+    return bool(text.evaluate("text => text.scrollWidth <= text.clientWidth"))
+
+
+def test_the_graph_names_every_task_its_operator_and_its_state(
+    airflow: AirflowServer, sandbox: Sandbox, page: Page, tmp_path: Path
+) -> None:
+    reference = draw_reference(tmp_path / "reference.png")
+    run_id = airflow.trigger(DAG_ID, {"reference": str(reference), "destination": (tmp_path / "made").as_uri()})
+    airflow.wait_for(DAG_ID, run_id, save="success")
+    page.set_viewport_size({"width": 1280, "height": 560})
+    page.goto(f"{airflow.base_url}/dags/{DAG_ID}/runs/{run_id}")
+    page.get_by_role("button", name="Show Graph").click()
+
+    graph = page.locator(".react-flow")
+    for task_id, operator in OPERATORS.items():
+        node = graph.get_by_test_id(f"rf__node-{task_id}")
+        node.get_by_text(operator, exact=True).wait_for()
+        node.get_by_text("success", exact=True).wait_for()
+        assert is_whole(node.get_by_role("link").get_by_text(task_id, exact=True))
+    keep(graph, "graph")

@@ -1,0 +1,64 @@
+"""What a task shows of its generation: the link, and the URLs in XCom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+
+from airflow_provider_apimart.sandbox import Sandbox
+from tests.browser.airflow_server import AirflowServer
+from tests.browser.pictures import fetched, looks_like, shown
+from tests.browser.screenshots import keep
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+DAG_ID = "example_apimart_text_to_image"
+
+
+@pytest.fixture
+def task(airflow: AirflowServer, sandbox: Sandbox) -> str:
+    """Run a task that makes pictures, and return the URL of its page."""
+    run_id = airflow.trigger(DAG_ID)
+    airflow.wait_for(DAG_ID, run_id, generate="success")
+    return f"{airflow.base_url}/dags/{DAG_ID}/runs/{run_id}/tasks/generate"
+
+
+def opens_the_picture(link: Locator, sandbox: Sandbox, modifiers: Sequence[Literal["Control"]] | None = None) -> bool:
+    """Whether a link opens the first picture of the only generation."""
+    with link.page.expect_popup() as opened:
+        link.click(modifiers=modifiers)
+    (generation,) = sandbox.generations
+    assert opened.value.url == generation.urls[0]
+    return looks_like(shown(opened.value.locator("img")), fetched(generation.urls[0]))
+
+
+def row_of(page: Page, key: str) -> Locator:
+    """Return the row of a value in XCom."""
+    return page.get_by_role("row").filter(has=page.get_by_role("cell", name=key, exact=True))
+
+
+def test_the_link_of_the_task_opens_the_picture(sandbox: Sandbox, page: Page, task: str) -> None:
+    page.set_viewport_size({"width": 1280, "height": 480})
+    page.goto(f"{task}/details")
+    link = page.get_by_role("link", name="APIMart generation")
+    link.wait_for()
+    keep(page, "generation_link")
+    assert opens_the_picture(link, sandbox)
+
+
+def test_the_urls_in_xcom_can_be_clicked(sandbox: Sandbox, page: Page, task: str) -> None:
+    page.set_viewport_size({"width": 1280, "height": 1400})
+    page.goto(f"{task}/xcom")
+    assert opens_the_picture(row_of(page, "url").get_by_role("link"), sandbox)
+    page.mouse.move(0, 0)
+    keep(page.get_by_role("table"), "xcom")
+
+
+def test_the_urls_in_a_list_in_xcom_can_be_clicked_with_ctrl(sandbox: Sandbox, page: Page, task: str) -> None:
+    page.set_viewport_size({"width": 1280, "height": 1400})
+    page.goto(f"{task}/xcom")
+    page.get_by_role("button", name="Expand all extra JSON").click()
+    assert opens_the_picture(row_of(page, "urls").locator(".detected-link").first, sandbox, modifiers=["Control"])
