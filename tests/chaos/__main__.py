@@ -17,7 +17,6 @@ import signal
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,18 +24,17 @@ from pathlib import Path
 from airflow_provider_apimart.sandbox import Fault, Sandbox, SandboxSettings
 from tests.chaos import postgres as postgres_server
 from tests.chaos import redis as redis_server
-from tests.chaos.account import Account, Havoc, bill_of, saved_in
+from tests.chaos.account import Account, bill_of, saved_in
+from tests.chaos.assault import TARGETS, Assault
 from tests.chaos.cluster import Cluster
 from tests.chaos.havoc import havoc
-from tests.chaos.postgres import Postgres, postgres
+from tests.chaos.postgres import postgres
 from tests.chaos.processes import Processes
 from tests.chaos.redis import redis
-from tests.chaos.run import ENDED, Run
+from tests.chaos.run import Run
 from tests.lab.airflow_lab import PROJECT
 
 LOGS = PROJECT / ".chaos"
-DATABASE = "database"
-TARGETS = ("worker-1", "worker-2", "triggerer-1", "triggerer-2", "scheduler", DATABASE)
 FAULTS = (
     "lost_answer",
     "no_answer",
@@ -93,7 +91,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     shutil.rmtree(LOGS, ignore_errors=True)
     LOGS.mkdir()
-    account = chaos(SHORT if chosen.short else LONG, chosen.seed)
+    form = SHORT if chosen.short else LONG
+    print(f"{form.mapped} mapped generations and a batch of {form.batch}; seed {chosen.seed} ...", flush=True)
+    account = chaos(form, chosen.seed)
     print(account)
     if account.holds:
         shutil.rmtree(LOGS)
@@ -120,11 +120,11 @@ def chaos(form: Form, seed: int) -> Account:
         cluster = Cluster(folder, LOGS, processes, database, redis_port, environment)
         cluster.start()
         run, began = Run(database), time.monotonic()
-        wrought = wreak(cluster, database, run, form.longest, seed)
+        toll = Assault(cluster, database, run).carry_out(havoc(TARGETS, PAUSES, seed), form.longest)
         return Account(
             wanted=form.generations,
             seconds=time.monotonic() - began,
-            havoc=wrought,
+            toll=toll,
             bill=bill_of(sandbox),
             saved=saved_in(folder / "pictures", run.saved),
             tasks=run.tasks,
@@ -142,28 +142,6 @@ def faults() -> Iterator[Fault]:
 def connection(sandbox: Sandbox) -> str:
     """Return the connection to APIMart as JSON, with a patience that suits a sandbox."""
     return json.dumps({**json.loads(sandbox.connection_json()), "extra": {"timeout": PATIENCE}})
-
-
-def wreak(cluster: Cluster, database: Postgres, run: Run, longest: float, seed: int) -> Havoc:
-    """Strike one target after the other until the run has ended, or lasts too long."""
-    strikes, fallen, cut = Counter(dict.fromkeys(TARGETS, 0)), Counter[str](), 0
-    plan, give_up_at = havoc(TARGETS, PAUSES, seed), time.monotonic() + longest
-    while run.state is None and time.monotonic() < give_up_at:
-        fallen.update(cluster.revive())
-        time.sleep(1)
-    for strike in plan:
-        strike_at = time.monotonic() + strike.pause
-        while run.state not in ENDED and time.monotonic() < strike_at:
-            fallen.update(cluster.revive())
-            time.sleep(1)
-        if run.state in ENDED or time.monotonic() > give_up_at:
-            break
-        strikes[strike.target] += 1
-        if strike.target == DATABASE:
-            cut += database.cut_connections()
-        else:
-            cluster.kill(strike.target)
-    return Havoc(strikes, cut, fallen)
 
 
 if __name__ == "__main__":

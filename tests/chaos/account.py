@@ -15,7 +15,7 @@ from tests.chaos.run import Task
 
 
 @dataclass(frozen=True)
-class Havoc:
+class Toll:
     """
     What was done to Airflow.
 
@@ -70,7 +70,7 @@ class Account:
 
     wanted: int
     seconds: float
-    havoc: Havoc
+    toll: Toll
     bill: Bill
     saved: Saved
     tasks: Sequence[Task]
@@ -86,7 +86,7 @@ class Account:
             and sorted(saved.generations) == sorted(self.bill.paid),
             f"{len(saved.strays)} files lie about that nothing recorded": not saved.strays,
             f"succeeded {succeeded} of {len(self.tasks)} tasks": succeeded == len(self.tasks) > 0,
-            "everything was struck at least once": all(self.havoc.strikes.values()),
+            "everything was struck at least once": all(self.toll.strikes.values()),
         }
 
     @property
@@ -102,8 +102,8 @@ class Account:
         most = max(self.tasks, key=lambda task: task.tries, default=None)
         struck = sum(self.bill.faults.values())
         yield f"{'ran':<10}{self.seconds:.0f} s; {tries} tries of {len(self.tasks)} tasks; {most}"
-        yield f"{'struck':<10}{_told(self.havoc.strikes)}; {self.havoc.cut} connections to the database were cut"
-        yield f"{'fell':<10}{_told(self.havoc.fallen) or 'nothing'} (by itself, and was started again)"
+        yield f"{'struck':<10}{_told(self.toll.strikes)}; {self.toll.cut} connections to the database were cut"
+        yield f"{'fell':<10}{_told(self.toll.fallen) or 'nothing'} (by itself, and was started again)"
         yield f"{'faults':<10}{struck} on {self.bill.calls} calls ({_told(self.bill.faults)})"
         yield from (f"{'kept' if kept else 'BROKEN':<10}{words}" for words, kept in self.promises.items())
         yield from (f"{'':<10}{task}" for task in self.tasks if task.state != "success")

@@ -40,6 +40,7 @@ class Processes:
     ) -> None:
         for name in list(self._running):
             self.kill(name)
+        self._kill_orphans()
 
     def run(self, name: str, command: Sequence[str], environment: Mapping[str, str], user: str | None = None) -> None:
         """

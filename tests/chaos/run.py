@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tests.chaos.postgres import Postgres
 
-ENDED = ("success", "failed")
-
 
 @dataclass(frozen=True)
 class Task:
@@ -40,8 +38,17 @@ class Run:
         self._postgres = postgres
 
     @property
-    def state(self) -> str | None:
-        """The run's state; ``None`` until there is one."""
+    def has_begun(self) -> bool:
+        """Whether the scheduler has made it."""
+        return self._state is not None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has succeeded or failed."""
+        return self._state in ("success", "failed")
+
+    @property
+    def _state(self) -> str | None:
         states = self._postgres.rows("SELECT state FROM dag_run")
         return states[0][0] if states else None
 
