@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_NONE = Failures()
+
 
 @dataclass(frozen=True)
 class Pause:
@@ -59,7 +61,7 @@ def retrying(
     :param clock: Seconds that only grow.
     :raises ApimartError: The last error, when the policy gave up on it or it isn't one that passes.
     """
-    began, failures = clock(), Failures()
+    began, failures = clock(), _NONE
     while True:
         try:
             return (yield from start())

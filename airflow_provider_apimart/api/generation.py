@@ -269,10 +269,7 @@ def _generation(
     record: JsonObject, word: str, generation_id: str | None, modality: Modality | None, model: str | None
 ) -> Generation:
     status = GenerationStatus.of(word)
-    completed, created = moment(record.get("completed")), moment(record.get("created"))
-    finished = status is GenerationStatus.COMPLETED
-    outputs = _outputs(record, completed or created or datetime.now(UTC), modality) if finished else ()
-    return Generation(
+    seen = Generation(
         generation_id=generation_id or text(record.get("id")) or text(record.get("task_id")),
         status=status,
         status_word=word,
@@ -280,14 +277,25 @@ def _generation(
         model=text(record.get("model")) or model,
         progress=number(record.get("progress")),
         estimated_seconds=number(record.get("estimated_time")),
+        created=moment(record.get("created")),
+    )
+    # Most looks end here, and thousands of waits look.
+    return _ended(seen, record) if status.is_final else seen
+
+
+def _ended(seen: Generation, record: JsonObject) -> Generation:
+    completed = moment(record.get("completed"))
+    finished = seen.status is GenerationStatus.COMPLETED
+    outputs = _outputs(record, completed or seen.created or datetime.now(UTC), seen.modality) if finished else ()
+    return replace(
+        seen,
         outputs=outputs,
         cost=money(record.get("cost")),
         credits_cost=money(record.get("credits_cost")),
         usage=mapping(record.get("usage")) or None,
-        created=created,
         completed=completed,
         result=_beside_media(record, outputs) if finished else {},
-        failure=_failure(record) if status is GenerationStatus.FAILED else None,
+        failure=None if finished else _failure(record),
     )
 
 

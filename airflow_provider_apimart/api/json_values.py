@@ -17,7 +17,7 @@ from typing import Any
 JsonObject = Mapping[str, Any]
 
 # Made once: every poll reads several numbers.
-_NUMERIC = int | float | Decimal | str
+_NUMERIC = (int, float, Decimal, str)
 
 _DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=lambda _: None)
 
@@ -39,7 +39,8 @@ def parse(body: bytes) -> object:
 
 def mapping(value: object) -> JsonObject:
     """Return a JSON object, or an empty one."""
-    return value if isinstance(value, Mapping) else {}
+    # Nearly all are a dict, and asking that first is many times cheaper.
+    return value if isinstance(value, (dict, Mapping)) else {}
 
 
 def items(value: object) -> list[Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -34,11 +35,16 @@ class StatusRoutes:
 
     def in_order(self, modality: Modality | None) -> Iterator[str]:
         """Yield the routes worth asking, the likeliest first."""
-        older = [modality] if modality else list(Modality)
-        routes = [contract.TASKS_PATH, *(each.path for each in older)]
-        if self._answered in routes:
+        routes = _routes(modality)
+        if self._answered is not None and self._answered in routes:
             yield self._answered
         yield from (route for route in routes if route != self._answered)
+
+
+@cache
+def _routes(modality: Modality | None) -> Sequence[str]:
+    older = (modality,) if modality else tuple(Modality)
+    return (contract.TASKS_PATH, *(each.path for each in older))
 
 
 def look(

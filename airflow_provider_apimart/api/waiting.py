@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 from airflow_provider_apimart import exceptions as errors
@@ -163,7 +164,7 @@ def wait_until_final(
     :param clock: The Unix time, so that a wait keeps its deadline across restarts.
     :raises ApimartError: As :func:`look_patiently` does.
     """
-    known, first, ran = replace(policy, tolerates_missing=True), True, 0.0
+    known, first, ran = _of_a_known_id(policy), True, 0.0
     patience = replace(policy, tolerates_missing=False) if at_once else known
     if not at_once:
         yield Pause(wait.pause(None, experience, clock(), random.random(), first=True))
@@ -189,6 +190,12 @@ def wait_until_final(
         # What was seen isn't kept through the pause: there may be thousands.
         del generation, decision
         yield pause
+
+
+@cache
+def _of_a_known_id(policy: RetryPolicy) -> RetryPolicy:
+    """Return the one policy for all that wait so."""
+    return replace(policy, tolerates_missing=True)
 
 
 def _run_time(generation: Generation, ran: float, done: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -86,11 +86,12 @@ class ApimartGenerationTrigger(BaseTrigger):
             self.log.exception("The wait for generation %s was broken off", self.generation_id)
             return Decision(Verdict.ERROR, error=_broken_off(self.generation_id, error))
 
-    async def _looked_at(self, transport: AiohttpTransport, experience: Experience) -> Decision:
-        looking = wait_until_final(
-            self._wait(), experience, policy=ApimartHook.look_policy, on_look=ProgressLog(self.log)
+    def _looked_at(self, transport: AiohttpTransport, experience: Experience) -> Coroutine[Any, Any, Decision]:
+        # One logger for all: made for each of thousands, they would be a good part of what is held in memory.
+        progress = ProgressLog(self.logger())
+        return transport.hold(
+            wait_until_final(self._wait(), experience, policy=ApimartHook.look_policy, on_look=progress)
         )
-        return await transport.hold(looking)
 
     def _wait(self) -> Wait:
         return Wait(

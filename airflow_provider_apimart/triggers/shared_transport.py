@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
@@ -36,33 +36,54 @@ _experiences: dict[str, Experience] = {}
 _by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Shared]] = WeakKeyDictionary()
 
 
-@asynccontextmanager
-async def shared_transport(conn_id: str) -> AsyncIterator[tuple[AiohttpTransport, Experience]]:
+class SharedTransport:
     """
-    Use the transport that all waits of this connection in this event loop share, and what they have learnt.
+    The transport that all waits of a connection in this event loop share, and what they have learnt, for one of them.
 
-    It is opened by the first and closed by the last. When the service refuses the API key, later users get a new one,
-    since the connection may have been mended meanwhile.
+    ``async with SharedTransport("apimart_default") as (transport, experience):`` It is opened by the first and closed
+    by the last. When the service refuses the API key, later users get a new one, since the connection may have been
+    mended meanwhile.
 
-    :raises ApimartConfigurationError: If the connection can't be used.
+    :param conn_id: The connection.
+    :raises ApimartConfigurationError: When it is entered, if the connection can't be used.
     """
-    of_loop = _by_loop.setdefault(asyncio.get_running_loop(), {})
-    if conn_id not in of_loop:
-        of_loop[conn_id] = _Shared(conn_id)
-    shared = of_loop[conn_id]
-    shared.users += 1
-    try:
-        # Shielded: one user's cancellation must not take the transport from the others.
-        yield await asyncio.shield(shared.opening), _experiences.setdefault(conn_id, Experience())
-    except ApimartAuthenticationError:
-        _forget(of_loop, conn_id, shared)
-        raise
-    finally:
-        shared.users -= 1
-        if not shared.users:
+
+    # Thousands of them are held at once, and a generator each would cost several times the memory.
+    __slots__ = ("_conn_id", "_shared")
+
+    def __init__(self, conn_id: str) -> None:
+        self._conn_id = conn_id
+
+    async def __aenter__(self) -> tuple[AiohttpTransport, Experience]:
+        of_loop = _by_loop.setdefault(asyncio.get_running_loop(), {})
+        if self._conn_id not in of_loop:
+            of_loop[self._conn_id] = _Shared(self._conn_id)
+        self._shared = of_loop[self._conn_id]
+        self._shared.users += 1
+        try:
+            # Shielded: one user's cancellation must not take the transport from the others.
+            transport = await asyncio.shield(self._shared.opening)
+        except BaseException:
+            await self._leave()
+            raise
+        return transport, _experiences.setdefault(self._conn_id, Experience())
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, ApimartAuthenticationError):
+            self._forget()
+        await self._leave()
+
+    async def _leave(self) -> None:
+        self._shared.users -= 1
+        if not self._shared.users:
             # Forgotten first: whoever comes while it closes opens another.
-            _forget(of_loop, conn_id, shared)
-            await asyncio.shield(shared.close())
+            self._forget()
+            await asyncio.shield(self._shared.close())
+
+    def _forget(self) -> None:
+        of_loop = _by_loop[asyncio.get_running_loop()]
+        if of_loop.get(self._conn_id) is self._shared:
+            del of_loop[self._conn_id]
 
 
 async def with_todays_key(conn_id: str, use: Callable[[AiohttpTransport, Experience], Awaitable[T]]) -> T:
@@ -74,7 +95,7 @@ async def with_todays_key(conn_id: str, use: Callable[[AiohttpTransport, Experie
     refused: ClientSettings | None = None
     while True:
         try:
-            async with shared_transport(conn_id) as (transport, experience):
+            async with SharedTransport(conn_id) as (transport, experience):
                 current = transport.settings
                 if current == refused:
                     break
@@ -82,11 +103,6 @@ async def with_todays_key(conn_id: str, use: Callable[[AiohttpTransport, Experie
         except ApimartAuthenticationError as error:
             refused, last = current, error
     raise last
-
-
-def _forget(of_loop: dict[str, _Shared], conn_id: str, shared: _Shared) -> None:
-    if of_loop.get(conn_id) is shared:
-        del of_loop[conn_id]
 
 
 async def _open(conn_id: str) -> AiohttpTransport:

@@ -16,7 +16,7 @@ from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.sandbox import Fault, Sandbox
 from airflow_provider_apimart.triggers import shared_transport as module
 from airflow_provider_apimart.triggers.generation import ApimartGenerationTrigger
-from airflow_provider_apimart.triggers.shared_transport import shared_transport
+from airflow_provider_apimart.triggers.shared_transport import SharedTransport
 
 CONN_ID = "apimart_default"
 
@@ -109,13 +109,13 @@ async def test_thousands_of_waits_go_on_after_a_restart(sandbox: Sandbox, watch:
 async def test_what_was_learnt_outlives_the_transport(
     sandbox: Sandbox, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with shared_transport(CONN_ID) as (first, learnt):
+    async with SharedTransport(CONN_ID) as (first, learnt):
         learnt.run_times.note("m", 7.0)
-    async with shared_transport(CONN_ID) as (second, known):
+    async with SharedTransport(CONN_ID) as (second, known):
         assert second is not first
         assert list(known.run_times.of("m")) == [7.0]
     monkeypatch.setenv("AIRFLOW_CONN_OTHER", sandbox.connection_json())
-    async with shared_transport("other") as (_, others):
+    async with SharedTransport("other") as (_, others):
         assert not others.run_times.of("m")
 
 
@@ -139,20 +139,20 @@ async def test_the_only_wait_is_cancelled_while_it_opens(watch: Watch) -> None:
 
 
 async def test_whoever_comes_while_it_closes_gets_another(watch: Watch) -> None:
-    async with shared_transport(CONN_ID) as (first, _):
+    async with SharedTransport(CONN_ID) as (first, _):
         pass
-    async with shared_transport(CONN_ID) as (second, _):
+    async with SharedTransport(CONN_ID) as (second, _):
         assert second is not first
         assert second._session is not None
         assert not second._session.closed
 
 
 async def test_a_refused_key_is_read_anew_by_the_next(watch: Watch) -> None:
-    async with shared_transport(CONN_ID) as (kept, _):
+    async with SharedTransport(CONN_ID) as (kept, _):
         with pytest.raises(ApimartAuthenticationError):
-            async with shared_transport(CONN_ID):
+            async with SharedTransport(CONN_ID):
                 raise ApimartAuthenticationError("the key was revoked")
-        async with shared_transport(CONN_ID) as (mended, _):
+        async with SharedTransport(CONN_ID) as (mended, _):
             assert mended is not kept
         assert kept._session is not None
         assert not kept._session.closed
@@ -198,7 +198,7 @@ async def test_one_connections_trouble_does_not_slow_another(
 
 def test_each_event_loop_has_its_own(watch: Watch) -> None:
     async def use() -> AiohttpTransport:
-        async with shared_transport(CONN_ID) as (transport, _):
+        async with SharedTransport(CONN_ID) as (transport, _):
             return transport
 
     assert asyncio.run(use()) is not asyncio.run(use())
