@@ -117,13 +117,13 @@ def chaos(form: Form, seed: int) -> Account:
             "APIMART_CHAOS_MAPPED": str(form.mapped),
             "APIMART_CHAOS_BATCH": str(form.batch),
         }
-        cluster = Cluster(folder, LOGS, processes, database, redis_port, environment)
-        cluster.start()
-        run, began = Run(database), time.monotonic()
-        toll = Assault(cluster, database, run).carry_out(havoc(TARGETS, PAUSES, seed), form.longest)
+        with Cluster(folder, LOGS, processes, database, redis_port, environment) as cluster:
+            run, began = Run(database), time.monotonic()
+            toll = Assault(cluster, database, run).carry_out(havoc(TARGETS, PAUSES, seed), form.longest)
+            seconds = time.monotonic() - began
         return Account(
             wanted=form.generations,
-            seconds=time.monotonic() - began,
+            seconds=seconds,
             toll=toll,
             bill=bill_of(sandbox),
             saved=saved_in(folder / "pictures", run.saved),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_apimart.results.receipts import FOLDER as RECEIPTS
 from airflow_provider_apimart.sandbox import Sandbox
 from tests.chaos.run import Task
 
@@ -51,7 +52,7 @@ class Saved:
 
     :param generations: The generation of each recorded file that is there, with the SHA-256 that was recorded.
     :param broken: Recorded files that aren't there or differ.
-    :param strays: Files that nothing recorded.
+    :param strays: Files that are neither recorded nor what the provider keeps beside them.
     """
 
     generations: Sequence[str]
@@ -99,9 +100,9 @@ class Account:
 
     def _lines(self) -> Iterator[str]:
         tries = sum(task.tries for task in self.tasks)
-        most = max(self.tasks, key=lambda task: task.tries, default=None)
+        most = max((task.tries for task in self.tasks), default=0)
         struck = sum(self.bill.faults.values())
-        yield f"{'ran':<10}{self.seconds:.0f} s; {tries} tries of {len(self.tasks)} tasks; {most}"
+        yield f"{'ran':<10}{self.seconds:.0f} s; {len(self.tasks)} tasks took {tries} tries, one of them {most}"
         yield f"{'struck':<10}{_told(self.toll.strikes)}; {self.toll.cut} connections to the database were cut"
         yield f"{'fell':<10}{_told(self.toll.fallen) or 'nothing'} (by itself, and was started again)"
         yield f"{'faults':<10}{struck} on {self.bill.calls} calls ({_told(self.bill.faults)})"
@@ -127,12 +128,12 @@ def saved_in(folder: Path, mapped: Iterable[Mapping[str, Any]]) -> Saved:
     ledgers = list(folder.rglob("*.ledger.jsonl"))
     recorded = {file["uri"].removeprefix("file://"): file for file in [*mapped, *_of_batch(ledgers)]}
     whole = {name for name, file in recorded.items() if _sha256(Path(name)) == file["sha256"]}
-    beside = {str(path) for ledger in ledgers for path in (ledger, *ledger.parent.glob("*.html"))}
-    there = {str(path) for path in folder.rglob("*") if path.is_file()}
+    beside = {*ledgers, *folder.rglob("*.gallery.html"), *folder.rglob(f"{RECEIPTS}/*.json")}
+    there = {str(path) for path in {*folder.rglob("*")} - beside if path.is_file()}
     return Saved(
         generations=[recorded[name]["generation_id"] for name in whole],
         broken=sorted(recorded.keys() - whole),
-        strays=sorted(there - recorded.keys() - beside),
+        strays=sorted(there - recorded.keys()),
     )
 
 

@@ -7,7 +7,8 @@ import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, TracebackType
+from typing import Self
 
 from tests.browser.airflow_server import free_port
 from tests.chaos.postgres import Postgres
@@ -59,7 +60,7 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
 
 class Cluster:
     """
-    The parts of one Airflow.
+    The parts of one Airflow, which run inside a ``with`` block.
 
     :param home: Directory of its configuration.
     :param logs: Directory of the tasks' logs.
@@ -85,11 +86,19 @@ class Cluster:
 
     # **environment}
 
-    def start(self) -> None:
+    def __enter__(self) -> Self:
         """Prepare the database and start all parts."""
         self._processes.run("migration", _airflow("db", "migrate"), self._environment)
         for name in PARTS:
             self._start(name)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Kill all parts: of their Airflow nothing is kept."""
+        for name in PARTS:
+            self._processes.kill(name)
 
     def kill(self, name: str) -> None:
         """Kill a part with SIGKILL, and start it again."""

@@ -68,11 +68,13 @@ def test_files_are_compared_with_what_was_recorded(tmp_path: Path) -> None:
     (tmp_path / "batch.ledger.jsonl").write_text(json.dumps(line) + "\n" + json.dumps({"files": None}) + "\n")
     (tmp_path / "batch.gallery.html").write_text("")
     (tmp_path / "b.png").write_bytes(b"something else")
-    (tmp_path / "d.part").write_bytes(b"")
+    (tmp_path / ".apimart").mkdir()
+    (tmp_path / ".apimart" / "a.json").write_text("{}")
+    (tmp_path / ".apimart" / "d.part").write_bytes(b"")
     saved = saved_in(tmp_path, [*mapped, {"uri": "file:///gone.png", "sha256": "0", "generation_id": "four"}])
     assert sorted(saved.generations) == ["one", "three"]
     assert saved.broken == ["/gone.png", str(tmp_path / "b.png")]
-    assert saved.strays == [str(tmp_path / "d.part")]
+    assert saved.strays == [str(tmp_path / ".apimart" / "d.part")]
 
 
 def test_the_bill_is_the_count_of_the_sandbox() -> None:
