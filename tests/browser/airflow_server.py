@@ -78,10 +78,17 @@ class AirflowServer:
         """
         Wait until the named tasks of a run are in the given states, and return the states of all.
 
-        :raises AssertionError: If that takes too long.
+        :raises AssertionError: If that takes too long, or if another task has failed.
         """
-        self._until(lambda: states.items() <= self.states(dag_id, run_id).items(), _LONGEST_WAIT)
-        return self.states(dag_id, run_id)
+        found: dict[str, str | None] = {}
+
+        def arrived() -> bool:
+            found.update(self.states(dag_id, run_id))
+            assert "failed" not in found.values() or "failed" in states.values(), f"{run_id}: {found}"
+            return states.items() <= found.items()
+
+        self._until(arrived, _LONGEST_WAIT)
+        return found
 
     def _environment(self) -> Mapping[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}

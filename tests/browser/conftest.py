@@ -29,6 +29,8 @@ _ARGUMENTS = (
     "--disable-sync",
 )
 
+# Milliseconds until a page counts as broken, on a machine that is busy with a whole Airflow.
+_PATIENCE = 120_000
 _FOLDERS = {"examples": PROJECT / "example_dags", "browser": PROJECT / "tests" / "browser" / "dags"}
 _BUNDLES = [
     {
@@ -40,6 +42,9 @@ _BUNDLES = [
 ]
 _SETTINGS = {
     "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+    # A busy machine lets Airflow fail a task before it begins. What a retry costs is counted.
+    "AIRFLOW__CORE__DEFAULT_TASK_RETRIES": "3",
+    "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1",
     "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(_BUNDLES),
 }
 
@@ -83,6 +88,7 @@ def airflow(_apimart: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def page(browser: Browser, airflow: AirflowServer) -> Iterator[Page]:
     """Provide a page of a browser of its own, which Airflow knows already."""
     with browser.new_context(viewport={"width": 1280, "height": 720}) as context:
+        context.set_default_timeout(_PATIENCE)
         page = context.new_page()
         # The first visit logs in, from where not every version of Airflow leads on to the page that was asked for.
         page.goto(airflow.base_url)

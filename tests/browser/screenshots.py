@@ -12,21 +12,30 @@ from PIL import Image
 from tests.lab.airflow_lab import PROJECT
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import FloatRect, Locator
 
 _FOLDER = Path(os.environ.get("SCREENSHOTS") or PROJECT / ".browser")
 
 
-def keep(shown: Page | Locator, name: str, *, height: int | None = None) -> None:
+def keep(name: str, *elements: Locator, margin: int = 0) -> None:
     """
-    Keep what a page, or a part of it, shows.
+    Keep the part of a page that holds some elements, all of which are in sight.
 
-    :param shown: What to keep.
     :param name: The file's name, without ``.png``.
-    :param height: Pixels from the top; all by default.
+    :param elements: The elements, of one page.
+    :param margin: Pixels around them.
     """
-    with Image.open(io.BytesIO(shown.screenshot(animations="disabled"))) as whole:
-        part = whole.crop((0, 0, whole.width, height or whole.height))
+    shot = elements[0].page.screenshot(clip=_around(elements, margin), animations="disabled")
     _FOLDER.mkdir(parents=True, exist_ok=True)
-    # Pages have few colours: a palette makes their pictures a third as large.
-    part.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(_FOLDER / f"{name}.png", optimize=True)
+    with Image.open(io.BytesIO(shot)) as picture:
+        # Pages have few colours: a palette makes their pictures a third as large.
+        few_colours = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    few_colours.save(_FOLDER / f"{name}.png", optimize=True)
+
+
+def _around(elements: tuple[Locator, ...], margin: int) -> FloatRect:
+    boxes = [box for box in (element.bounding_box() for element in elements) if box]
+    left, top = min(box["x"] for box in boxes) - margin, min(box["y"] for box in boxes) - margin
+    right = max(box["x"] + box["width"] for box in boxes) + margin
+    bottom = max(box["y"] + box["height"] for box in boxes) + margin
+    return {"x": left, "y": top, "width": right - left, "height": bottom - top}

@@ -31,7 +31,7 @@ def test_approving_the_picture_on_the_page_makes_the_clip(
 ) -> None:
     (drawn,) = sandbox.generations
     assert looks_like(shown(page.get_by_alt_text("The picture")), fetched(drawn.urls[0]))
-    keep(page, "approval")
+    keep("approval", page.locator("body"))
 
     page.get_by_role("button", name="Approve").click()
 

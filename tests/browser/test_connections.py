@@ -71,14 +71,14 @@ def test_the_form_has_what_a_connection_to_apimart_needs(airflow: AirflowServer,
         shown = form.locator(f"input[name={field}]").get_attribute("placeholder")
         assert shown == CONNECTION_TYPE["ui-field-behaviour"]["placeholders"][field]
     assert form.locator("input[name=password]").get_attribute("type") == "password"
-    keep(form, "connection_form")
+    keep("connection_form", form)
 
     form.get_by_text("Extra Fields", exact=True).click()
     fields = CONNECTION_TYPE["conn-fields"].values()
     assert labels(extra) == [field["label"] for field in fields]
     for field in fields:
         extra.get_by_text(field["description"], exact=True).wait_for()
-    keep(extra, "connection_form_extra")
+    keep("connection_form_extra", extra)
 
 
 def test_a_connection_saved_in_the_form_makes_a_generation(
@@ -107,7 +107,7 @@ def test_the_test_button_tells_what_is_left(airflow: AirflowServer, sandbox: San
     assert "Test Connection Successful" in said
     assert "APIMart accepts the API key; $100.00 are left on it." in said
     assert sandbox.accepted == 0
-    keep(page, "connection_test")
+    keep("connection_test", page.locator("body"))
 
 
 def test_the_test_button_explains_a_wrong_key_and_does_not_repeat_it(
@@ -123,4 +123,4 @@ def test_the_test_button_explains_a_wrong_key_and_does_not_repeat_it(
     assert "APIMart doesn't accept the API key; mend the connection's password: invalid API key" in said
     assert WRONG_KEY not in page.content()
     assert WRONG_KEY not in airflow.log_file.read_text()
-    keep(page, "connection_test_refused")
+    keep("connection_test_refused", page.locator("body"))

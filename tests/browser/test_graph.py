@@ -38,10 +38,9 @@ def test_the_graph_names_every_task_its_operator_and_its_state(
     page.goto(f"{airflow.base_url}/dags/{DAG_ID}/runs/{run_id}")
     page.get_by_role("button", name="Show Graph").click()
 
-    graph = page.locator(".react-flow")
-    for task_id, operator in OPERATORS.items():
-        node = graph.get_by_test_id(f"rf__node-{task_id}")
-        node.get_by_text(operator, exact=True).wait_for()
+    nodes = {task_id: page.get_by_test_id(f"rf__node-{task_id}") for task_id in OPERATORS}
+    for task_id, node in nodes.items():
+        node.get_by_text(OPERATORS[task_id], exact=True).wait_for()
         node.get_by_text("success", exact=True).wait_for()
         assert is_whole(node.get_by_role("link").get_by_text(task_id, exact=True))
-    keep(graph, "graph")
+    keep("graph", *nodes.values(), margin=16)

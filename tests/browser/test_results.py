@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -45,7 +46,7 @@ def test_the_link_of_the_task_opens_the_picture(sandbox: Sandbox, page: Page, ta
     page.goto(f"{task}/details")
     link = page.get_by_role("link", name="APIMart generation")
     link.wait_for()
-    keep(page, "generation_link")
+    keep("generation_link", page.locator("body"))
     assert opens_the_picture(link, sandbox)
 
 
@@ -53,12 +54,13 @@ def test_the_urls_in_xcom_can_be_clicked(sandbox: Sandbox, page: Page, task: str
     page.set_viewport_size({"width": 1280, "height": 1400})
     page.goto(f"{task}/xcom")
     assert opens_the_picture(row_of(page, "url").get_by_role("link"), sandbox)
-    page.mouse.move(0, 0)
-    keep(page.get_by_role("table"), "xcom")
 
 
 def test_the_urls_in_a_list_in_xcom_can_be_clicked_with_ctrl(sandbox: Sandbox, page: Page, task: str) -> None:
     page.set_viewport_size({"width": 1280, "height": 1400})
     page.goto(f"{task}/xcom")
     page.get_by_role("button", name="Expand all extra JSON").click()
-    assert opens_the_picture(row_of(page, "urls").locator(".detected-link").first, sandbox, modifiers=["Control"])
+    link = row_of(page, "urls").locator(".detected-link").first
+    assert opens_the_picture(link, sandbox, modifiers=["Control"])
+    page.mouse.move(0, 0)
+    keep("xcom", *map(partial(row_of, page), ("status", "url", "urls")))
