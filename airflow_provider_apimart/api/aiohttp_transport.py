@@ -7,7 +7,7 @@ import logging
 import math
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Self, TypeVar
 
@@ -117,12 +117,13 @@ class AiohttpTransport:
 
     async def _turn(self) -> float:
         """Wait until the pace allows one more request, and return the moment."""
-        async with self._queue:
-            while (seconds := self._pace.seconds_to_wait()) > 0:  # noqa: ASYNC110 - a time is waited for, no event
-                await asyncio.sleep(seconds)
-            if self._pace_is_news:
-                self._tell_pace()
-            return self._pace.sent()
+        if self._queue.locked() or self._pace.seconds_to_wait() > 0:
+            async with self._queue:
+                while (seconds := self._pace.seconds_to_wait()) > 0:  # noqa: ASYNC110 - a time is waited for, no event
+                    await asyncio.sleep(seconds)
+        if self._pace_is_news:
+            self._tell_pace()
+        return self._pace.sent()
 
     def _tell_pace(self) -> None:
         pace = self._pace.per_second or math.inf
@@ -166,10 +167,10 @@ class _CountedBody:
                 yield block
 
 
-def _headers(request: Request) -> dict[str, str]:
+def _headers(request: Request) -> Mapping[str, str]:
     """Return the headers of this request alone. Those that authorise it are the session's."""
     if request.content is None:
-        return dict(request.headers)
+        return request.headers
     described = {"Content-Type": request.content.content_type, "Content-Length": str(request.content.length)}
     return {**request.headers, **described}
 

@@ -17,8 +17,9 @@ class LargeFile:
     """
     Writes blocks to a file.
 
-    Pieces of two mebibytes go past the page cache where the system and the file system can: filling pages with what nobody
-    reads again soon takes longer than writing, and drives out what others read. Where they can't, they go through it.
+    Pieces of two mebibytes go past the page cache where the system and the file system can: filling pages with what
+    nobody reads again soon takes longer than writing, and drives out what others read. Where they can't, they go
+    through it.
 
     :param file: An empty file. Nobody else writes to it meanwhile.
     """
