@@ -34,11 +34,12 @@ test: .venv/development ## run all tests
 	@touch $@
 
 # Chromium comes from Debian's packages; where it can't be had, the tests are skipped and say so.
-browser: .venv/browser ## look at Airflow's pages in a real Chromium; screenshots land in .browser
+SCREENSHOTS ?= .browser
+browser: .venv/browser ## look at Airflow's pages in a real Chromium; screenshots land in .browser (SCREENSHOTS=docs/images)
 	@command -v chromium > /dev/null || command -v google-chrome > /dev/null \
 		|| { echo "Installing Chromium (apt-get) ..." && apt-get install --yes --quiet chromium > /dev/null; } \
 		|| echo "Chromium can't be installed here."
-	@$(BIN)/python -m pytest tests/browser
+	@SCREENSHOTS=$(SCREENSHOTS) $(BIN)/python -m pytest tests/browser
 
 .venv/chaos: .venv/development
 	@echo "Installing what runs Airflow on Celery and PostgreSQL into .venv (once) ..."

@@ -85,6 +85,9 @@ class _ConnectionReader:
         key = (self._connection.password or "").strip()
         if not key:
             raise self._refuse("the password", "it is empty, and it must hold the APIMart API key")
+        if not key.strip("*"):
+            # As Airflow 3.0 hands it to the test of a stored connection.
+            raise self._refuse("the password", f"{key} is what Airflow shows in place of an API key")
         if not (key.isascii() and key.isprintable()) or " " in key:
             raise self._refuse("the password", "an API key has visible ASCII characters only")
         return key

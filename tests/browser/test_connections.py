@@ -50,7 +50,7 @@ def save(form: Locator) -> None:
 
 def answer_to_the_test(page: Page, connection_id: str) -> Locator:
     """Click the button that tests a connection, and return what Airflow says then."""
-    page.set_viewport_size({"width": 1000, "height": 480})
+    page.set_viewport_size({"width": 1000, "height": 560})
     # What was said of saving is gone from a page that is loaded anew.
     page.reload()
     page.get_by_role("row").filter(has_text=connection_id).get_by_role("button", name="Test Connection").click()

@@ -34,7 +34,7 @@ def test_the_graph_names_every_task_its_operator_and_its_state(
     reference = draw_reference(tmp_path / "reference.png")
     run_id = airflow.trigger(DAG_ID, {"reference": str(reference), "destination": (tmp_path / "made").as_uri()})
     airflow.wait_for(DAG_ID, run_id, save="success")
-    page.set_viewport_size({"width": 1280, "height": 560})
+    page.set_viewport_size({"width": 1280, "height": 640})
     page.goto(f"{airflow.base_url}/dags/{DAG_ID}/runs/{run_id}")
     page.get_by_role("button", name="Show Graph").click()
 

@@ -116,6 +116,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a header replaces the key": ({"extra": {"headers": {"Idempotency-KEY": "x"}}}, "extra.headers"),
     "a header breaks the line": ({"extra": {"headers": {"X-A": f"1\r\nX-B: {KEY}"}}}, "extra.headers"),
     "no password": ({"password": None}, "password"),
+    "masked password": ({"password": "***"}, "password"),
     "blank password": ({"password": "  "}, "password"),
     "password with a space": ({"password": f"{KEY} x"}, "password"),
     "password with a line break": ({"password": f"{KEY}\nx"}, "password"),
