@@ -16,6 +16,7 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 from airflow_provider_apimart.sandbox import Sandbox, SandboxSettings
 from tests.airflow_versions import lacks, reason
 from tests.lab import AirflowLab
+from tests.lab.airflow_command import AirflowCommands, airflow_commands
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +28,13 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowLab]:
     home: Path = tmp_path_factory.mktemp("lab")
     with AirflowLab(home) as airflow:
         yield airflow
+
+
+@pytest.fixture(scope="session")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowCommands]:
+    """Provide Airflow's own commands, each in a process and an Airflow of its own."""
+    with airflow_commands(tmp_path_factory.mktemp("commands")) as provided:
+        yield provided
 
 
 @pytest.fixture

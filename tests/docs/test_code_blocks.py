@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +18,8 @@ from airflow.providers.common.compat.sdk import DAG
 from airflow_provider_apimart.sandbox import Sandbox, SandboxSettings
 from airflow_provider_apimart.sensors.generation import ApimartGenerationSensor
 from tests.docs.blocks import Block, all_blocks
-from tests.lab.airflow_lab import PROJECT
+from tests.lab.airflow_command import AirflowCommands
+from tests.lab.fork_server import PROJECT
 
 BLOCKS = all_blocks()
 RUN = [block for block in BLOCKS if block.mark != "not-run" and block.language != "text"]
@@ -34,12 +34,10 @@ def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Return the environment of someone who has just installed the provider, on whose path ``python`` is ours."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-    return kept | {
-        "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+def environment(commands: AirflowCommands, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return the environment of someone who has just set up Airflow, on whose path ``python`` is ours."""
+    home = tmp_path_factory.mktemp("airflow") / "home"
+    return commands.airflow(home, home / "dags").environment | {
         "APIMART_API_KEY": "sk-of-nobody",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
@@ -114,13 +112,6 @@ def run_commands(block: Block, commands: str, environment: dict[str, str]) -> No
     assert commands.strip(), "a console without a command: write it as text"
     # The port that the pages name may be taken on this machine.
     commands = commands.replace("--port 8585", "--port 0")
-    if "airflow " in commands:
-        subprocess.run(
-            [shutil.which("airflow", path=environment["PATH"]) or "airflow", "db", "migrate"],
-            env=environment,
-            capture_output=True,
-            check=True,
-        )
     if block.mark == "run-until":
         run_until(block.said, commands, environment)
         return

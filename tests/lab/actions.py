@@ -27,8 +27,10 @@ from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from sqlalchemy import inspect, select, text
 
 from tests.airflow_versions import lacks
-from tests.lab.airflow_internals import AWAITING_INPUT, DagSerialization, dag_bag, supervisor, sync_bag_to_db
+from tests.lab import in_process_api
+from tests.lab.airflow_internals import AWAITING_INPUT, DagSerialization, dag_bag, sync_bag_to_db
 from tests.lab.crash_points import install, send_later
+from tests.lab.in_process_api import supervisor
 
 RECORD_KEY = "apimart_submission"
 _LONGEST_DRIVE = 60.0
@@ -47,11 +49,7 @@ def prepare_database() -> None:
 
 def warm_up() -> None:
     """Do once what every forked process would do again."""
-    # The first request builds the routes of the API, which takes seconds; the thread that serves it must not be forked.
-    client = supervisor.InProcessTestSupervisor._api_client()
-    client.get("health")
-    client.close()
-    del supervisor.in_process_api_server().transport
+    in_process_api.build()
     _dag_bag()
     import airflow_provider_apimart.batch.attempt
     import airflow_provider_apimart.hooks.apimart

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
-from airflow.sdk.execution_time import supervisor
 from airflow.utils.state import TaskInstanceState
 
 # None below Airflow 3.3.
@@ -22,14 +20,10 @@ except ImportError:  # Airflow 3.1
 
     BUNDLE = {}
 
-if not hasattr(supervisor.in_process_api_server, "cache_info"):
-    # Below Airflow 3.3 each try would build the routes of the API anew.
-    supervisor.in_process_api_server = cache(supervisor.in_process_api_server)
-
 
 def dag_bag(folder: str) -> Any:
     """Return all DAGs of a folder, as the task runner takes them."""
     return BundleDagBag(dag_folder=folder, bundle_path=folder, **BUNDLE)
 
 
-__all__ = ["AWAITING_INPUT", "DagSerialization", "dag_bag", "supervisor", "sync_bag_to_db"]
+__all__ = ["AWAITING_INPUT", "DagSerialization", "dag_bag", "sync_bag_to_db"]

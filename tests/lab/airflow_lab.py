@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-PROJECT = Path(__file__).resolve().parents[2]
+from tests.lab.fork_server import PROJECT, ForkServer, airflow_environment
+
 QUICK = {"first": 0.02, "longest": 1.0}
 
 
@@ -135,29 +132,18 @@ class AirflowLab:
         self.home = home
         self.log_file = home / "lab.log"
         self._runs = 0
-        self._template: subprocess.Popen[str] | None = None
+        dags = home / "dags"
+        self._server = ForkServer("tests.lab.actions", airflow_environment(home, dags), self.log_file)
 
     def __enter__(self) -> Self:
         self._copy_dags()
-        self.log_file.touch()
-        with self.log_file.open("a") as log:
-            self._template = subprocess.Popen(
-                [sys.executable, "-m", "tests.lab.template"],
-                cwd=PROJECT,
-                env=self._environment(),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
+        self._server.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._template and self._template.stdin:
-            self._template.stdin.close()
-            self._template.wait(timeout=30)
+        self._server.stop()
 
     def start_run(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> Run:
         """Create a DAG run; nothing runs before :meth:`Run.drive`."""
@@ -177,17 +163,7 @@ class AirflowLab:
 
     def ask(self, action: str, run: Run, environment: Mapping[str, str], **arguments: Any) -> dict[str, Any]:
         """Let a fresh process of the lab do something, and return its exit status and result."""
-        assert self._template is not None
-        assert self._template.stdin is not None
-        assert self._template.stdout is not None
-        job = {"action": action, "dag_id": run.dag_id, "run_id": run.run_id, "environment": dict(environment)}
-        self._template.stdin.write(json.dumps(job | {"arguments": arguments}) + "\n")
-        self._template.stdin.flush()
-        line = self._template.stdout.readline()
-        if not line:
-            raise AssertionError(f"the lab has died:\n{self.log_file.read_text(errors='replace')[-6000:]}")
-        reply: dict[str, Any] = json.loads(line)
-        return reply
+        return self._server.ask(action, environment, dag_id=run.dag_id, run_id=run.run_id, **arguments)
 
     def _copy_dags(self) -> None:
         dags = self.home / "dags"
@@ -195,13 +171,3 @@ class AirflowLab:
         for folder in (PROJECT / "example_dags", PROJECT / "tests" / "dags"):
             for file in folder.glob("*.py"):
                 shutil.copy(file, dags)
-
-    def _environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-        return kept | {
-            "AIRFLOW_HOME": str(self.home),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(self.home / "dags"),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}",
-        }

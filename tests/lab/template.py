@@ -1,7 +1,9 @@
 """
-The process from which the lab's short-lived ones are forked, so that each has Airflow imported already.
+The process from which short-lived ones are forked, so that each has Airflow imported already.
 
-It reads jobs as lines of JSON, lets a fork do each, and answers with its exit status and result.
+It says ``{}`` when it is ready, reads jobs as lines of JSON, lets a fork do each, and answers with its exit status and
+result. What it can do are the functions of the module that it is started with, such as :mod:`tests.lab.actions`, of
+which ``prepare_database``, ``warm_up`` and ``after_fork`` are called unasked.
 """
 
 from __future__ import annotations
@@ -22,13 +24,13 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     # What Airflow prints belongs into the log.
     os.dup2(2, 1)
-    actions = importlib.import_module("tests.lab.actions")
+    actions = importlib.import_module(sys.argv[1])
     if _forked(lambda: actions.prepare_database()) != 0:
         return
     actions.warm_up()
+    print("{}", file=answers, flush=True)
     for line in sys.stdin:
-        answers.write(json.dumps(_do(actions, json.loads(line))) + "\n")
-        answers.flush()
+        print(json.dumps(_do(actions, json.loads(line))), file=answers, flush=True)
 
 
 def _do(actions: Any, job: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,7 +43,7 @@ def _do(actions: Any, job: Mapping[str, Any]) -> dict[str, Any]:
 def _act(actions: Any, job: Mapping[str, Any], result_file: Path) -> None:
     os.environ.update(job["environment"])
     actions.after_fork()
-    result = getattr(actions, job["action"])(job["dag_id"], job["run_id"], **job["arguments"])
+    result = getattr(actions, job["action"])(**job["arguments"])
     result_file.write_text(json.dumps(result, default=str))
 
 
@@ -55,6 +57,7 @@ def _forked(work: Any) -> int:
         except BaseException:
             traceback.print_exc()
         finally:
+            sys.stdout.flush()
             sys.stderr.flush()
             os._exit(status)
     _, ended = os.waitpid(child, 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,8 @@ from PIL import Image
 
 from airflow_provider_apimart.sandbox import Sandbox
 from tests.airflow_versions import running
-from tests.lab.airflow_lab import PROJECT
+from tests.lab.airflow_command import Airflow, AirflowCommands
+from tests.lab.fork_server import PROJECT
 
 EXAMPLES = {
     "example_apimart_image_to_image": 1,
@@ -41,24 +41,8 @@ ENDINGS = {
 
 
 @pytest.fixture(scope="module")
-def airflow_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    home = tmp_path_factory.mktemp("airflow")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-    environment = kept | {
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "example_dags"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-    }
-    airflow(environment, "db", "migrate")
-    return environment
-
-
-def airflow(environment: dict[str, str], *arguments: str) -> str:
-    command = [sys.executable, "-m", "airflow", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    output = done.stdout + done.stderr
-    assert done.returncode == 0, output[-6000:]
-    return output
+def airflow(commands: AirflowCommands, tmp_path_factory: pytest.TempPathFactory) -> Airflow:
+    return commands.airflow(tmp_path_factory.mktemp("airflow") / "home", PROJECT / "example_dags")
 
 
 def test_every_example_is_run() -> None:
@@ -67,18 +51,18 @@ def test_every_example_is_run() -> None:
 
 
 @pytest.mark.parametrize("dag_id", EXAMPLES)
-def test_an_example_is_billed_as_expected(
-    airflow_environment: dict[str, str], sandbox: Sandbox, tmp_path: Path, dag_id: str
-) -> None:
+def test_an_example_is_billed_as_expected(airflow: Airflow, sandbox: Sandbox, tmp_path: Path, dag_id: str) -> None:
     reference = tmp_path / "reference.jpg"
     Image.new("RGB", (64, 48), (200, 30, 30)).save(reference)
-    environment = airflow_environment | {"AIRFLOW_CONN_APIMART_DEFAULT": sandbox.connection_json()}
     conf = {"reference": str(reference), "destination": (tmp_path / "saved").as_uri()}
 
-    output = airflow(environment, "dags", "test", dag_id, "--conf", json.dumps(conf))
+    ended = airflow.run(
+        *("dags", "test", dag_id, "--conf", json.dumps(conf)), AIRFLOW_CONN_APIMART_DEFAULT=sandbox.connection_json()
+    )
 
-    assert f"<DagRun {dag_id}" in output
-    assert ") successful" in output or "successful" in output
+    assert ended.status == 0, ended.output[-6000:]
+    assert f"<DagRun {dag_id}" in ended.output
+    assert "successful" in ended.output
     assert (sandbox.accepted, sandbox.billed) == (EXAMPLES[dag_id], EXAMPLES[dag_id])
     assert all(generation.status == "completed" for generation in sandbox.generations)
     # Receipts of what is saved lie in a folder of their own.
@@ -87,17 +71,17 @@ def test_an_example_is_billed_as_expected(
     assert not any("Authorization" in request.headers for request in sandbox.file_requests)
 
 
-def test_a_failure_tells_a_person_what_failed_and_what_to_do(
-    airflow_environment: dict[str, str], sandbox: Sandbox
-) -> None:
-    environment = airflow_environment | {"AIRFLOW_CONN_APIMART_DEFAULT": sandbox.connection_json(), "COLUMNS": "1000"}
+def test_a_failure_tells_a_person_what_failed_and_what_to_do(airflow: Airflow, sandbox: Sandbox) -> None:
     conf = json.dumps({"prompt": "[sandbox: fail out of paint]"})
-    command = [sys.executable, "-m", "airflow", "dags", "test", "example_apimart_failure_callback", "--conf", conf]
 
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    ended = airflow.run(
+        *("dags", "test", "example_apimart_failure_callback", "--conf", conf),
+        AIRFLOW_CONN_APIMART_DEFAULT=sandbox.connection_json(),
+        COLUMNS="1000",
+    )
 
     (generation,) = sandbox.generations
-    told = " ".join((done.stdout + done.stderr).split())
+    told = " ".join(ended.output.split())
     assert f"Task generate of example_apimart_failure_callback failed. Generation: {generation.generation_id}." in told
     assert "Model: gemini-3-pro-image-preview. Reason: " in told
     assert "What to do: clear the task" in told
@@ -108,7 +92,7 @@ def test_a_failure_tells_a_person_what_failed_and_what_to_do(
 
 
 def test_the_examples_parse_without_connection_network_or_optional_dependency(
-    airflow_environment: dict[str, str],
+    airflow: Airflow,
 ) -> None:
     """Defining the DAGs imports neither an HTTP library nor what the sandbox draws with."""
     script = (
@@ -123,7 +107,7 @@ def test_the_examples_parse_without_connection_network_or_optional_dependency(
     folder = str(PROJECT / "example_dags")
     loaded, by_airflow = (
         subprocess.run(
-            [sys.executable, "-c", code, folder], env=airflow_environment, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code, folder], env=airflow.environment, capture_output=True, text=True, check=True
         ).stdout.splitlines()[-1]
         for code in (script, bare + script.splitlines()[-1])
     )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from airflow_provider_apimart.sandbox import Sandbox
-from tests.lab.airflow_lab import PROJECT
+from tests.lab.airflow_command import Airflow, AirflowCommands
+from tests.lab.fork_server import PROJECT
 
 DAG_ID = "example_apimart_assets"
 
@@ -22,25 +22,23 @@ def completed(events: Path) -> dict[str, Any]:
     return {event["job"]["name"]: event for event in told if event["eventType"] == "COMPLETE"}
 
 
-def run_example(home: Path, sandbox: Sandbox, events: Path, destination: Path) -> None:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-    environment = kept | {
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "example_dags"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+def run_example(airflow: Airflow, sandbox: Sandbox, events: Path, destination: Path) -> None:
+    """Run it in a process that has read nothing of the settings of OpenLineage's provider, which reads them once."""
+    environment = airflow.environment | {
         "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps({"type": "file", "log_file_path": str(events), "append": True}),
         "AIRFLOW_CONN_APIMART_DEFAULT": sandbox.connection_json(),
     }
     conf = json.dumps({"destination": destination.as_uri()})
-    for command in (["db", "migrate"], ["dags", "test", DAG_ID, "--conf", conf]):
-        arguments = [sys.executable, "-m", "airflow", *command]
-        done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    command = [sys.executable, "-m", "airflow", "dags", "test", DAG_ID, "--conf", conf]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
 
 
-def test_openlineage_is_told_of_what_was_paid_for_and_of_what_was_saved(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_openlineage_is_told_of_what_was_paid_for_and_of_what_was_saved(
+    commands: AirflowCommands, sandbox: Sandbox, tmp_path: Path
+) -> None:
     events, destination = tmp_path / "events.json", tmp_path / "saved"
-    run_example(tmp_path / "airflow", sandbox, events, destination)
+    run_example(commands.airflow(tmp_path / "airflow", PROJECT / "example_dags"), sandbox, events, destination)
     told = completed(events)
     (made,) = sandbox.generations
     (file,) = destination.glob("*.png")

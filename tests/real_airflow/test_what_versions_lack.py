@@ -18,13 +18,9 @@ from airflow_provider_apimart.durable.store import task_state_store
 from airflow_provider_apimart.sandbox import Sandbox
 from airflow_provider_apimart.triggers.generation import ApimartGenerationTrigger
 from tests.airflow_versions import lacks
-from tests.lab.airflow_lab import PROJECT
-from tests.real_airflow.dag_test import DagTest, environment_of, migrated
-
-
-@pytest.fixture(scope="module")
-def airflow_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return migrated(tmp_path_factory.mktemp("airflow"))
+from tests.lab.airflow_command import Airflow
+from tests.lab.fork_server import PROJECT, airflow_environment
+from tests.real_airflow.dag_test import DagTest
 
 
 def listed_dags(home: Path) -> dict[str, Any]:
@@ -37,7 +33,9 @@ def listed_dags(home: Path) -> dict[str, Any]:
         "print(json.dumps({'dags': tasks, 'errors': bag.import_errors}))\n"
     )
     command = [sys.executable, "-c", script, str(PROJECT / "example_dags")]
-    done = subprocess.run(command, env=environment_of(home), capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, env=airflow_environment(home, PROJECT / "tests" / "dags"), capture_output=True, text=True, check=True
+    )
     listed: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return listed
 
@@ -79,14 +77,12 @@ def test_every_example_can_be_parsed_and_the_approval_is_absent_where_there_is_n
 
 
 @pytest.mark.parametrize("dag_id", ["lab_asset_waiting", "lab_asset_saved"])
-def test_asset_events_tell_of_the_generation(
-    airflow_environment: dict[str, str], sandbox: Sandbox, tmp_path: Path, dag_id: str
-) -> None:
+def test_asset_events_tell_of_the_generation(airflow: Airflow, sandbox: Sandbox, tmp_path: Path, dag_id: str) -> None:
     """On Airflow 2.11 an asset is a dataset, and its event tells the same."""
-    run = DagTest(airflow_environment, sandbox, dag_id, "2026-02-05")
+    run = DagTest(airflow, sandbox, dag_id, "2026-02-05")
     assert run.run({"destination": (tmp_path / "saved").as_uri()}) == 0, run.log[-6000:]
     table = "dataset_event" if lacks("assets by that name") else "asset_event"
-    with closing(sqlite3.connect(Path(airflow_environment["AIRFLOW_HOME"]) / "airflow.db")) as database:
+    with closing(sqlite3.connect(Path(airflow.environment["AIRFLOW_HOME"]) / "airflow.db")) as database:
         rows = database.execute(f"SELECT extra FROM {table} WHERE source_dag_id = ?", [dag_id]).fetchall()
     assert rows
     made = {generation.generation_id for generation in sandbox.generations}
