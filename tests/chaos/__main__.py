@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from airflow_provider_apimart.sandbox import Fault, Sandbox, SandboxSettings
 from tests.chaos import postgres as postgres_server
@@ -88,7 +89,7 @@ def main() -> int:
     if missing := postgres_server.missing_program() or redis_server.missing_program():
         print(f"skipped: {missing} isn't installed, and can't be had here. Debian's packages: postgresql, redis-server")
         return 0
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    signal.signal(signal.SIGTERM, stop)
     shutil.rmtree(LOGS, ignore_errors=True)
     LOGS.mkdir()
     form = SHORT if chosen.short else LONG
@@ -129,6 +130,12 @@ def chaos(form: Form, seed: int) -> Account:
             saved=saved_in(folder / "pictures", run.saved),
             tasks=run.tasks,
         )
+
+
+def stop(number: int, _: object) -> NoReturn:
+    """End in order, once: a second signal mustn't keep the first one from cleaning up."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(f"stopped by {signal.Signals(number).name}")
 
 
 def faults() -> Iterator[Fault]:

@@ -29,7 +29,7 @@ class Processes:
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._started: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
         _adopt_orphans()
@@ -38,7 +38,7 @@ class Processes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for name in list(self._running):
+        for name in self._started:
             self.kill(name)
         self._kill_orphans()
 
@@ -49,7 +49,7 @@ class Processes:
         :raises AssertionError: If it fails.
         """
         self.start(name, command, environment, user)
-        if self._running.pop(name).wait():
+        if self._started[name].wait():
             raise AssertionError(f"{name} failed:\n{self.log(name)[-6000:]}")
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str], user: str | None = None) -> None:
@@ -59,7 +59,7 @@ class Processes:
         :param user: Who it runs as, if not as we do.
         """
         with (self._logs / f"{name}.log").open("ab") as output:
-            self._running[name] = subprocess.Popen(
+            self._started[name] = subprocess.Popen(
                 command,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -77,7 +77,7 @@ class Processes:
 
     def kill(self, name: str) -> None:
         """Kill a process and all its descendants with SIGKILL, as when their machine is lost."""
-        process = self._running.pop(name)
+        process = self._started[name]
         if process.poll() is None:
             _kill(_family(process.pid))
         process.wait()
@@ -85,19 +85,19 @@ class Processes:
 
     def stop(self, name: str) -> None:
         """Interrupt a process and wait for its end."""
-        process = self._running[name]
+        process = self._started[name]
         process.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
             process.wait(_LONGEST_STOP)
         self.kill(name)
 
     def fallen(self) -> list[str]:
-        """Return the names of those that have ended by themselves."""
-        return [name for name, process in self._running.items() if process.poll() is not None]
+        """Return the names of those that have ended."""
+        return [name for name, process in self._started.items() if process.poll() is not None]
 
     def _kill_orphans(self) -> None:
         """Kill what was started while its parent was being killed."""
-        known = {process.pid for process in self._running.values()}
+        known = {process.pid for process in self._started.values()}
         for child in psutil.Process().children():
             if child.pid not in known:
                 _kill(_family(child.pid))
