@@ -38,7 +38,7 @@ def warm_up() -> None:
 def after_fork() -> None:
     """Let a forked process take its settings, logging and database from its own variables."""
     os.chdir(os.environ["AIRFLOW_HOME"])
-    settings.dispose_orm(do_log=False)
+    settings.dispose_orm()
     settings.initialize()
 
 
