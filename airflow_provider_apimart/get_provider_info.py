@@ -10,7 +10,7 @@ _PACKAGE = "airflow_provider_apimart"
 UI_FIELD_BEHAVIOUR: dict[str, Any] = {
     # The port can be part of the base URL, but Airflow 3.3.1 and 3.3.2 test no connection that has none of its own.
     "hidden-fields": ["schema", "login"],
-    "relabeling": {"password": "API Key", "host": "Base URL"},
+    "relabeling": {"password": "API Key", "host": "Base URL", "port": "Port"},
     "placeholders": {
         "password": "sk-...",
         "host": "https://api.apimart.ai",
@@ -19,7 +19,7 @@ UI_FIELD_BEHAVIOUR: dict[str, Any] = {
     },
 }
 
-_CONN_FIELDS: dict[str, Any] = {
+CONNECTION_FIELDS: dict[str, Any] = {
     "timeout": {
         "label": "Timeout",
         "description": "Seconds that a reply may take. Empty: 15 for reads, 45 for submits.",
@@ -81,7 +81,7 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-class-name": f"{_PACKAGE}.hooks.apimart.ApimartHook",
                 "hook-name": "APIMart",
                 "ui-field-behaviour": UI_FIELD_BEHAVIOUR,
-                "conn-fields": _CONN_FIELDS,
+                "conn-fields": CONNECTION_FIELDS,
             }
         ],
         "config": {

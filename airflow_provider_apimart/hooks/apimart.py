@@ -73,6 +73,20 @@ class ApimartHook(BaseHook):
         # The same facts under the names that those versions use.
         return {name.replace("-", "_"): value for name, value in UI_FIELD_BEHAVIOUR.items()}
 
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Return the extra fields of the connection form on Airflow 2.11 to 3.1, which has fields for texts only."""
+        from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
+        from wtforms import StringField
+
+        from airflow_provider_apimart.get_provider_info import CONNECTION_FIELDS
+
+        return {
+            name: StringField(field["label"], widget=BS3TextFieldWidget(), description=field["description"])
+            for name, field in CONNECTION_FIELDS.items()
+            if "array" not in field["schema"]["type"]
+        }
+
     @cached_property
     def settings(self) -> ClientSettings:
         """

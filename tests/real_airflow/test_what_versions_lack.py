@@ -11,16 +11,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers_manager import ProvidersManager
 from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_apimart.durable.store import task_state_store
+from airflow_provider_apimart.get_provider_info import CONNECTION_FIELDS, UI_FIELD_BEHAVIOUR
 from airflow_provider_apimart.sandbox import Sandbox
 from airflow_provider_apimart.triggers.generation import ApimartGenerationTrigger
-from tests.airflow_versions import lacks
+from tests.airflow_versions import lacks, running
 from tests.lab.airflow_command import Airflow
 from tests.lab.fork_server import PROJECT, airflow_environment
 from tests.real_airflow.dag_test import DagTest
+
+
+def answer(script: str, home: Path, *arguments: str) -> Any:
+    """Return what a script prints last, as JSON, in an Airflow of this version that has done nothing yet."""
+    command = [sys.executable, "-c", script, *arguments]
+    environment = airflow_environment(home, PROJECT / "tests" / "dags")
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def listed_dags(home: Path) -> dict[str, Any]:
@@ -32,12 +40,26 @@ def listed_dags(home: Path) -> dict[str, Any]:
         "tasks = {dag_id: sorted(dag.task_ids) for dag_id, dag in bag.dags.items()}\n"
         "print(json.dumps({'dags': tasks, 'errors': bag.import_errors}))\n"
     )
-    command = [sys.executable, "-c", script, str(PROJECT / "example_dags")]
-    done = subprocess.run(
-        command, env=airflow_environment(home, PROJECT / "tests" / "dags"), capture_output=True, text=True, check=True
-    )
-    listed: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    listed: dict[str, Any] = answer(script, home, str(PROJECT / "example_dags"))
     return listed
+
+
+def form_fields(home: Path) -> set[str]:
+    """Return the extra fields of the connection's form, as the pages of this version ask for them."""
+    script = (
+        "import json\n"
+        "try:\n"
+        "    from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService\n"
+        "except ImportError:\n"
+        "    from airflow.providers_manager import ProvidersManager\n"
+        "    widgets = ProvidersManager().connection_form_widgets.values()\n"
+        "    fields = [each.field_name for each in widgets if each.hook_class_name == 'ApimartHook']\n"
+        "else:\n"
+        "    forms = {each.connection_type: each.extra_fields for each in HookMetaService.hook_meta_data()}\n"
+        "    fields = list(forms['apimart'] or ())\n"
+        "print(json.dumps(fields))\n"
+    )
+    return set(answer(script, home))
 
 
 def test_without_a_state_store_nothing_is_kept() -> None:
@@ -53,19 +75,14 @@ def test_a_trigger_that_is_never_told_of_a_kill_is_a_trigger_all_the_same() -> N
     assert ApimartGenerationTrigger(**arguments).serialize() == (path, arguments)
 
 
-def test_the_connection_form_names_its_fields_from_either_source() -> None:
-    """Below Airflow 3.2 the hook describes the form, and the extra is JSON with an example in place of fields."""
-    behaviour = ProvidersManager().field_behaviours["apimart"]
-    assert behaviour["relabeling"] == {"password": "API Key", "host": "Base URL"}
-    assert json.loads(behaviour["placeholders"]["extra"]).keys() == {
-        "timeout",
-        "upload_timeout",
-        "verify",
-        "proxy",
-        "headers",
-    }
-    fields = [name for name in ProvidersManager().connection_form_widgets if "apimart" in name]
-    assert bool(fields) is not lacks("connection form from the provider's description")
+def test_the_connection_form_has_the_fields_that_the_version_has_widgets_for(tmp_path: Path) -> None:
+    """Airflow 3.0 has none for any provider, unless that of FAB is installed; before 3.2 there is none for lists."""
+    fields = set(CONNECTION_FIELDS)
+    if lacks("connection form from the provider's description"):
+        fields = set() if running == (3, 0) else fields - {"headers"}
+    assert form_fields(tmp_path) == fields
+    # Where a field has no widget, it is written as JSON.
+    assert json.loads(UI_FIELD_BEHAVIOUR["placeholders"]["extra"]).keys() == CONNECTION_FIELDS.keys()
 
 
 def test_every_example_can_be_parsed_and_the_approval_is_absent_where_there_is_none(tmp_path: Path) -> None:
