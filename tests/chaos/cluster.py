@@ -39,8 +39,6 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "API__WORKERS": "1",
         "CELERY__WORKER_CONCURRENCY": "4",
         "CELERY__SYNC_PARALLELISM": "1",
-        # A task that a dead worker has taken from the queue goes to another one; Airflow ignores it if it runs.
-        "CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "60",
         "DAG_PROCESSOR__PARSING_PROCESSES": "1",
         "SCHEDULER__JOB_HEARTBEAT_SEC": "2",
         "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "2",
@@ -48,6 +46,8 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+        # For what a dead worker had taken from the queue. The broker's visibility_timeout is no way to mend that: it
+        # gives running tasks to another worker, whose failure to start them again Airflow takes for theirs.
         "SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
         "SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
         # A task that was queued again and again isn't failed for it.
