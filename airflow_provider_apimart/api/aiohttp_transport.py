@@ -108,22 +108,22 @@ class AiohttpTransport:
     async def _exchange(self, request: Request) -> Reply | ApimartError:
         """Send a request when it is its turn; what goes wrong is returned, so that nothing is chained to it."""
         async with self._slots:
-            sent_at = await self._turn()
+            if self._queue.locked() or self._pace.seconds_to_wait() > 0:
+                await self._turn()
+            sent_at = self._pace.sent()
             answer = await self._send(request)
         if isinstance(answer, Reply) and answer.status == HTTPStatus.TOO_MANY_REQUESTS:
             asked = retry_after_seconds(answer.header(contract.RETRY_AFTER_HEADER))
             self._pace_is_news |= self._pace.refused(sent_at, asked)
         return answer
 
-    async def _turn(self) -> float:
-        """Wait until the pace allows one more request, and return the moment."""
-        if self._queue.locked() or self._pace.seconds_to_wait() > 0:
-            async with self._queue:
-                while (seconds := self._pace.seconds_to_wait()) > 0:  # noqa: ASYNC110 - a time is waited for, no event
-                    await asyncio.sleep(seconds)
-        if self._pace_is_news:
-            self._tell_pace()
-        return self._pace.sent()
+    async def _turn(self) -> None:
+        """Wait until the pace allows one more request."""
+        async with self._queue:
+            if self._pace_is_news:
+                self._tell_pace()
+            while (seconds := self._pace.seconds_to_wait()) > 0:  # noqa: ASYNC110 - a time is waited for, no event
+                await asyncio.sleep(seconds)
 
     def _tell_pace(self) -> None:
         pace = self._pace.per_second or math.inf

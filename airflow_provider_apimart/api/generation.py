@@ -261,8 +261,9 @@ def read_generation(
 def task_record(body: object) -> JsonObject:
     """Return the object that describes the task: ``data``, its first item, or the body itself."""
     data = mapping(body).get("data")
-    candidates = [*items(data)[:1], body]
-    return next((mapping(candidate) for candidate in candidates if mapping(candidate)), {})
+    if isinstance(data, list):
+        data = data[0] if data else None
+    return mapping(data) or mapping(body)
 
 
 def _generation(

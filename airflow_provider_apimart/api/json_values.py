@@ -56,7 +56,9 @@ def text(value: object) -> str | None:
         value = _digits(value)
     if not isinstance(value, str):
         return None
-    return value.encode("utf-8", "replace").decode("utf-8").strip() or None
+    if not value.isascii():
+        value = value.encode("utf-8", "replace").decode("utf-8")
+    return value.strip() or None
 
 
 def _digits(value: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from http import HTTPStatus
 from urllib.parse import quote
@@ -33,18 +33,16 @@ class StatusRoutes:
         """Remember the route that knew a generation."""
         self._answered = route
 
-    def in_order(self, modality: Modality | None) -> Iterator[str]:
-        """Yield the routes worth asking, the likeliest first."""
-        routes = _routes(modality)
-        if self._answered is not None and self._answered in routes:
-            yield self._answered
-        yield from (route for route in routes if route != self._answered)
+    def in_order(self, modality: Modality | None) -> Sequence[str]:
+        """Return the routes worth asking, the likeliest first."""
+        return _routes(modality, self._answered)
 
 
 @cache
-def _routes(modality: Modality | None) -> Sequence[str]:
+def _routes(modality: Modality | None, likeliest: str | None) -> Sequence[str]:
     older = (modality,) if modality else tuple(Modality)
-    return (contract.TASKS_PATH, *(each.path for each in older))
+    routes = (contract.TASKS_PATH, *(each.path for each in older))
+    return sorted(routes, key=lambda route: route != likeliest)
 
 
 def look(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from airflow_provider_apimart import exceptions as errors
@@ -134,7 +135,8 @@ def look_patiently(wait: Wait, routes: StatusRoutes, policy: RetryPolicy = LOOK_
     :raises ApimartError: At once for what isn't a blip, such as an authentication error or an unknown id.
     """
     try:
-        return (yield from retrying(lambda: look(wait.generation_id, wait.modality, routes, model=wait.model), policy))
+        looking = partial(look, wait.generation_id, wait.modality, routes, model=wait.model)
+        return (yield from retrying(looking, policy))
     except errors.ApimartTransientError as error:
         raise errors.ApimartStatusUnreadableError(
             "The status of the generation couldn't be read several times in a row. It goes on and bills; a retry "
@@ -164,7 +166,7 @@ def wait_until_final(
     :param clock: The Unix time, so that a wait keeps its deadline across restarts.
     :raises ApimartError: As :func:`look_patiently` does.
     """
-    known, first, ran = _of_a_known_id(policy), True, 0.0
+    known, first, seen_running = _of_a_known_id(policy), True, -math.inf
     patience = replace(policy, tolerates_missing=False) if at_once else known
     if not at_once:
         yield Pause(wait.pause(None, experience, clock(), random.random(), first=True))
@@ -180,13 +182,13 @@ def wait_until_final(
             raise
         on_look(generation)
         now = clock()
-        decision, age = wait.decide(generation, now), wait.age(generation, now)
+        decision = wait.decide(generation, now)
         if decision.verdict is Verdict.COMPLETED:
-            experience.run_times.note(wait.model, _run_time(generation, ran, age))
+            experience.run_times.note(wait.model, _run_time(generation, wait.age(generation, now), now - seen_running))
         if decision.verdict is not Verdict.LOOK_AGAIN:
             return decision
         pause = Pause(wait.pause(generation, experience, now, random.random(), first=first))
-        patience, first, ran = known, False, age
+        patience, first, seen_running = known, False, now
         # What was seen isn't kept through the pause: there may be thousands.
         del generation, decision
         yield pause
@@ -198,13 +200,14 @@ def _of_a_known_id(policy: RetryPolicy) -> RetryPolicy:
     return replace(policy, tolerates_missing=True)
 
 
-def _run_time(generation: Generation, ran: float, done: float) -> float:
+def _run_time(generation: Generation, done: float, unseen: float) -> float:
     """
     Return how long a generation took, in seconds of the clock that times the looks.
 
-    :param ran: Its age when it was last seen running.
     :param done: Its age when it was seen finished.
+    :param unseen: Seconds since it was last seen running; infinite if it never was.
     """
+    ran = max(0.0, done - unseen)
     if generation.completed is None or generation.created is None:
         return (ran + done) / 2
     # The service's clock may be another, but it can't have finished before it was seen running.
