@@ -14,6 +14,9 @@ from tests.lab.airflow_lab import PROJECT
 if TYPE_CHECKING:
     from playwright.sync_api import FloatRect, Locator
 
+_IS_STILL = """
+    () => document.getAnimations().every(each => each.effect.getComputedTiming().endTime === Infinity)
+"""
 _FOLDER = Path(os.environ.get("SCREENSHOTS") or PROJECT / ".browser")
 
 
@@ -25,7 +28,10 @@ def keep(name: str, *elements: Locator, margin: int = 0) -> None:
     :param elements: The elements, of one page.
     :param margin: Pixels around them.
     """
-    shot = elements[0].page.screenshot(clip=_around(elements, margin), animations="disabled")
+    page = elements[0].page
+    # What unfolds has its place only when it has unfolded.
+    page.wait_for_function(_IS_STILL)
+    shot = page.screenshot(clip=_around(elements, margin), animations="disabled")
     _FOLDER.mkdir(parents=True, exist_ok=True)
     with Image.open(io.BytesIO(shot)) as picture:
         # Pages have few colours: a palette makes their pictures a third as large.
