@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from functools import cached_property
 from typing import BinaryIO, Literal
 
 from airflow_provider_apimart.api import contract, json_values
@@ -64,9 +63,9 @@ class Reply:
     headers: Mapping[str, str]
     body: bytes
 
-    @cached_property
+    @property
     def json(self) -> object:
-        """What the body says as JSON, or ``None`` if it isn't JSON."""
+        """What the body says as JSON, read at every access, or ``None`` if it isn't JSON."""
         return json_values.parse(self.body)
 
     def header(self, name: str) -> str | None:

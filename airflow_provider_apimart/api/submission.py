@@ -115,10 +115,10 @@ def _read_submission(reply: Reply, modality: Modality, model: str | None) -> Sub
 def _accepted(reply: Reply, modality: Modality) -> Generation | None:
     if not 200 <= reply.status < 300:
         return None
-    record = task_record(reply.json)
-    generation_id = _generation_id(reply.json)
+    body = reply.json
+    record, generation_id = task_record(body), _generation_id(body)
     if record.get("object") == "generation.result":
-        result = read_generation(reply.json, generation_id, modality)
+        result = read_generation(body, generation_id, modality)
         if result and result.status.is_final:
             return result
     return _submitted(generation_id, record.get("status")) if generation_id else None

@@ -70,21 +70,19 @@ class ApimartGenerationTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield the one event that says how the wait ended."""
-        yield TriggerEvent((await self._decision()).to_event())
+        try:
+            decision = await with_todays_key(self.apimart_conn_id, self._looked_at)
+        except ApimartError as error:
+            decision = Decision(Verdict.ERROR, error=error)
+        except Exception as error:
+            # Whatever else: without an event the task would fail without knowing its generation.
+            self.log.exception("The wait for generation %s was broken off", self.generation_id)
+            decision = Decision(Verdict.ERROR, error=_broken_off(self.generation_id, error))
+        yield TriggerEvent(decision.to_event())
 
     async def on_kill(self) -> None:
         """Say what stays when a person clears or marks the deferred task (Airflow 3.3 and later)."""
         self.log.warning("Generation %s goes on and bills: APIMart can't cancel it", self.generation_id)
-
-    async def _decision(self) -> Decision:
-        try:
-            return await with_todays_key(self.apimart_conn_id, self._looked_at)
-        except ApimartError as error:
-            return Decision(Verdict.ERROR, error=error)
-        except Exception as error:
-            # Whatever else: without an event the task would fail without knowing its generation.
-            self.log.exception("The wait for generation %s was broken off", self.generation_id)
-            return Decision(Verdict.ERROR, error=_broken_off(self.generation_id, error))
 
     def _looked_at(self, transport: AiohttpTransport, experience: Experience) -> Coroutine[Any, Any, Decision]:
         # One logger for all: made for each of thousands, they would be a good part of what is held in memory.
