@@ -80,9 +80,9 @@ class RetryPolicy:
 
     def within(self, seconds: float) -> RetryPolicy:
         """Return the policy for someone who has only so many seconds left."""
-        left = max(0.0, seconds)
-        if left >= max(self.seconds, self.rate_limited_seconds):
+        if seconds >= self.seconds and seconds >= self.rate_limited_seconds:
             return self
+        left = max(0.0, seconds)
         return replace(self, seconds=min(self.seconds, left), rate_limited_seconds=min(self.rate_limited_seconds, left))
 
     def pause_after(self, error: ApimartError, failures: Failures, draw: float) -> float | None:

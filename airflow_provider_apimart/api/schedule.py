@@ -9,7 +9,7 @@ the lag stays a few percent of the run and the requests stay few.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from airflow_provider_apimart.api.contract import Modality
@@ -92,10 +92,11 @@ class PollSchedule:
 
     interval: float | None = None
 
-    def pause(self, outlook: Outlook, draw: float, *, first: bool = False) -> float:
+    def pause(self, outlook: Callable[[], Outlook], draw: float, *, first: bool = False) -> float:
         """
         Return the seconds to the next look.
 
+        :param outlook: Tells what is known of the generation; it isn't asked where the user has decided.
         :param draw: A random number from 0 to 1.
         :param first: Whether it is a wait's first pause. Chance only shortens that one; later ones are kept exactly
             where the user set them.
@@ -103,5 +104,5 @@ class PollSchedule:
         if self.interval is not None:
             return self.interval * (1 - draw) if first else self.interval
         if first:
-            return outlook.interval * (1 - draw * _SPREAD_OF_FIRST_PAUSE)
-        return min(_LONGEST_INTERVAL, outlook.interval * (1 + _SPREAD * (2 * draw - 1)))
+            return outlook().interval * (1 - draw * _SPREAD_OF_FIRST_PAUSE)
+        return min(_LONGEST_INTERVAL, outlook().interval * (1 + _SPREAD * (2 * draw - 1)))

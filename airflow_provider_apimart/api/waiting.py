@@ -108,7 +108,7 @@ class Wait:
         :param draw: A random number from 0 to 1.
         :param first: Whether nothing was paused yet, see :class:`~airflow_provider_apimart.api.schedule.PollSchedule`.
         """
-        seconds = self.schedule.pause(self._outlook(seen, experience, now), draw, first=first)
+        seconds = self.schedule.pause(partial(self._outlook, seen, experience, now), draw, first=first)
         # The last look falls on the deadline, not behind it.
         return seconds if self.deadline is None else max(0.0, min(seconds, self.deadline - now))
 

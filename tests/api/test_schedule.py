@@ -26,7 +26,7 @@ outlooks = st.builds(
 
 
 def pause(waited: float, draw: float = MIDDLE, *, first: bool = False, **known: object) -> float:
-    return PollSchedule().pause(Outlook(waited, **known), draw, first=first)  # type: ignore[arg-type]  # as named
+    return PollSchedule().pause(lambda: Outlook(waited, **known), draw, first=first)  # type: ignore[arg-type]  # as named
 
 
 def looks(run: float, **known: object) -> list[float]:
@@ -39,26 +39,26 @@ def looks(run: float, **known: object) -> list[float]:
 
 @given(outlooks, draws)
 def test_every_interval_lies_within_its_bounds(outlook: Outlook, draw: float) -> None:
-    assert 0.9 <= PollSchedule().pause(outlook, draw) <= 60.0
-    assert 0.7 <= PollSchedule().pause(outlook, draw, first=True) <= 60.0
+    assert 0.9 <= PollSchedule().pause(lambda: outlook, draw) <= 60.0
+    assert 0.7 <= PollSchedule().pause(lambda: outlook, draw, first=True) <= 60.0
 
 
 @given(outlooks, draws)
 def test_chance_only_shortens_the_first_pause(outlook: Outlook, draw: float) -> None:
-    first = PollSchedule().pause(outlook, draw, first=True)
-    assert first <= PollSchedule().pause(outlook, 0.0, first=True) == outlook.interval
+    first = PollSchedule().pause(lambda: outlook, draw, first=True)
+    assert first <= PollSchedule().pause(lambda: outlook, 0.0, first=True) == outlook.interval
 
 
 @given(st.floats(0.1, 3600), outlooks, draws)
 def test_the_users_interval_wins(interval: float, outlook: Outlook, draw: float) -> None:
     schedule = PollSchedule(interval)
-    assert schedule.pause(outlook, draw) == interval
-    assert 0.0 <= schedule.pause(outlook, draw, first=True) <= interval
+    assert schedule.pause(lambda: outlook, draw) == interval
+    assert 0.0 <= schedule.pause(lambda: outlook, draw, first=True) <= interval
 
 
 def test_waits_that_begin_together_look_apart() -> None:
     for schedule in (PollSchedule(), PollSchedule(10.0)):
-        firsts = [schedule.pause(Outlook(0.0), draw / 1000, first=True) for draw in range(1000)]
+        firsts = [schedule.pause(lambda: Outlook(0.0), draw / 1000, first=True) for draw in range(1000)]
         assert len(set(firsts)) == 1000
     nexts = {pause(30.0, draw / 1000) for draw in range(1000)}
     assert len(nexts) == 1000
