@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_NONE = Failures()
+_NO_FAILURES = Failures()
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def retrying(
     :param clock: Seconds that only grow.
     :raises ApimartError: The last error, when the policy gave up on it or it isn't one that passes.
     """
-    began, failures = clock(), _NONE
+    began, failures = clock(), _NO_FAILURES
     while True:
         try:
             return (yield from start())

@@ -42,7 +42,7 @@ class StatusRoutes:
 def _routes(modality: Modality | None, likeliest: str | None) -> Sequence[str]:
     older = (modality,) if modality else tuple(Modality)
     routes = (contract.TASKS_PATH, *(each.path for each in older))
-    return sorted(routes, key=lambda route: route != likeliest)
+    return tuple(sorted(routes, key=lambda route: route != likeliest))
 
 
 def look(

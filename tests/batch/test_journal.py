@@ -65,6 +65,7 @@ async def test_a_line_that_nobody_waits_for_is_written_all_the_same(
     journal.load()
     journal.note(entry("1"))
     await asyncio.wait_for(_until(lambda: "1" in journal_in(tmp_path).load()), 30)
+    assert list(journal_in(tmp_path).load()) == ["1"]
 
 
 async def _until(holds: Callable[[], bool]) -> None:

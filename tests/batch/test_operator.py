@@ -93,5 +93,8 @@ def test_an_event_that_says_nothing_is_no_end(sandbox: Sandbox, tmp_path: Path, 
     assert manifest["completed"] == sandbox.billed == 2
 
 
-def test_a_task_that_is_killed_before_it_runs_is_killed_quietly(tmp_path: Path) -> None:
-    operator(tmp_path).on_kill()
+def test_a_task_that_is_killed_before_it_runs_is_killed_quietly(sandbox: Sandbox, tmp_path: Path) -> None:
+    task = operator(tmp_path, poll_interval=0.05)
+    task.on_kill()
+    assert sandbox.billed == 0
+    assert task.execute(task_context())["completed"] == sandbox.billed == 2
