@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import sys
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Self
 from tests.browser.airflow_server import free_port
 from tests.chaos.postgres import Postgres
 from tests.chaos.processes import Processes
+from tests.lab.fork_server import bare_environment
 
 DAGS = Path(__file__).parent / "dags"
 
@@ -78,13 +78,10 @@ class Cluster:
         environment: Mapping[str, str],
     ) -> None:
         self._processes = processes
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
         settings = {**SETTINGS, **_addresses(postgres, redis_port), **_secrets()}
         airflow = {f"AIRFLOW__{name}": value for name, value in settings.items()}
-        self._environment = {**kept, **airflow, **environment}
+        self._environment = {**bare_environment(), **airflow, **environment}
         self._environment |= {"AIRFLOW_HOME": str(home), "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(logs)}
-
-    # **environment}
 
     def __enter__(self) -> Self:
         """Prepare the database and start all parts."""

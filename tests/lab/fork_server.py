@@ -13,10 +13,14 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parents[2]
 
 
+def bare_environment() -> dict[str, str]:
+    """Return the variables of this process but those of its own Airflow."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+
+
 def airflow_environment(home: Path, dags: Path) -> dict[str, str]:
     """Return the variables of a process whose Airflow lies in a directory, whatever Airflow the tests' own may be."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-    return kept | {
+    return bare_environment() | {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
