@@ -16,7 +16,7 @@ with DAG(
     doc_md=__doc__,
 ):
     # [START howto_hook_apimart]
-    @task(retries=2)
+    @task(retries=2, multiple_outputs=False)
     def generate() -> dict[str, Any]:
         """Make a picture; the key is the same in every try, so a retry isn't charged again."""
         from airflow_provider_apimart.hooks.apimart import ApimartHook

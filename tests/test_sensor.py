@@ -28,6 +28,8 @@ TROUBLES: list[tuple[str, int, type[ApimartError]]] = [
 class Context(dict[str, Any]):
     """As much of a context as the sensor uses."""
 
+    try_number = 1
+
     def __init__(self) -> None:
         super().__init__(ti=self)
         self.pushed: dict[str, Any] = {}

@@ -17,6 +17,8 @@ from airflow_provider_apimart.api.dollars import dollars
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError, error_from_json
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
 from airflow_provider_apimart.results.limits import MAX_FILE_BYTES, MAX_TOTAL_BYTES
+from airflow_provider_apimart.resumption import is_of_an_earlier_try
+from airflow_provider_apimart.xcom import returnable
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -208,6 +210,8 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
 
         :param event: See :class:`~airflow_provider_apimart.triggers.batch.ApimartBatchTrigger`.
         """
+        if is_of_an_earlier_try(event, context):
+            return self._attempt(context, started_at=time.time(), finished=None)
         said: Mapping[str, Any] = event if isinstance(event, Mapping) else {}
         if said.get("error"):
             raise error_from_json(said["error"])
@@ -234,12 +238,12 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
         with self._saving(context) as save:
             end = attempt(plan, self.hook.settings, self._folder, save, self._interruption)
         if end.parked:
-            self._defer(end, started_at)
+            self._defer(context, end, started_at)
         context["ti"].xcom_push(key="manifest", value=end.manifest)
         conclude(end.counts, end.entries, MaxFailures(self.max_failures), end.stopped_by)
         destination = None if self.destination is None else self._folder
         self.emit_lineage(context, made(end.entries), destination=destination, ledger=end.manifest["ledger"])
-        return end.manifest
+        return returnable(end.manifest)
 
     def _plan(self, context: Context, started_at: float, finished: frozenset[str] | None) -> BatchPlan:
         from airflow_provider_apimart.api.schedule import PollSchedule
@@ -327,7 +331,7 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
         with ResultSaver(self._folder, network=network, limits=limits) as saver:
             yield BatchSaver(saver, self.hook, self.filename, _facts(context))
 
-    def _defer(self, end: BatchEnd, started_at: float) -> NoReturn:
+    def _defer(self, context: Context, end: BatchEnd, started_at: float) -> NoReturn:
         from airflow_provider_apimart.triggers.batch import trigger_for
 
         self.log.info("%d generations run; the triggerer waits for them", len(end.parked))
@@ -338,6 +342,7 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
                 started_at=started_at,
                 deadline=max((wait.deadline for wait in end.parked if wait.deadline), default=None),
                 apimart_conn_id=self.apimart_conn_id,
+                try_number=context["ti"].try_number,
             ),
             method_name="execute_complete",
         )

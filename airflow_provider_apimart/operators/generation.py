@@ -12,6 +12,8 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
 from airflow_provider_apimart.links.generation import ApimartGenerationLink, LinksGeneration
+from airflow_provider_apimart.resumption import is_of_an_earlier_try
+from airflow_provider_apimart.xcom import returnable
 
 if TYPE_CHECKING:
     from pathlib import PurePath
@@ -153,13 +155,7 @@ class ApimartGenerationOperator(LinksGeneration, EmitsLineage, BaseOperator):
         :raises ApimartGenerationFailedError: If the generation failed. A retry makes a new one.
         :raises ApimartWaitTimeoutError: If the wait ran out. A retry takes the generation up again.
         """
-        self.generation_link = ""
-        with self._metrics.counting():
-            generation = self._obtain(context)
-            self._announce(context, generation)
-            if self.wait_for_completion and not generation.status.is_final:
-                generation = self._finished(generation)
-        return self._deliver(context, generation)
+        return self._make(context)
 
     def execute_complete(self, context: Context, event: Any, generation_id: str | None = None) -> dict[str, Any]:
         """
@@ -170,6 +166,8 @@ class ApimartGenerationOperator(LinksGeneration, EmitsLineage, BaseOperator):
         """
         from airflow_provider_apimart.api.waiting import conclude
 
+        if is_of_an_earlier_try(event, context):
+            return self._make(context)
         self._generation_id = generation_id
         with self._metrics.counting():
             generation = conclude(event, generation_id)
@@ -202,6 +200,15 @@ class ApimartGenerationOperator(LinksGeneration, EmitsLineage, BaseOperator):
             arguments["image_urls"] = [self.image_urls]
         return build_payload(arguments, self.parameters, with_files=self.upload_references)
 
+    def _make(self, context: Context) -> dict[str, Any]:
+        self.generation_link = ""
+        with self._metrics.counting():
+            generation = self._obtain(context)
+            self._announce(context, generation)
+            if self.wait_for_completion and not generation.status.is_final:
+                generation = self._finished(context, generation)
+        return self._deliver(context, generation)
+
     def _obtain(self, context: Context) -> Generation:
         from airflow_provider_apimart.api.contract import Modality
         from airflow_provider_apimart.durable.decision import OnUnknownOutcome
@@ -229,19 +236,20 @@ class ApimartGenerationOperator(LinksGeneration, EmitsLineage, BaseOperator):
 
     def _announce(self, context: Context, generation: Generation) -> None:
         self._generation_id = generation.generation_id
-        context["ti"].xcom_push(key="generation_id", value=generation.generation_id)
+        if generation.generation_id:
+            context["ti"].xcom_push(key="generation_id", value=generation.generation_id)
         link = self.link(context, generation, self.hook)
         self.log.info(
             "Generation %s of %s is %s: %s", generation.generation_id, self.model, generation.status_word, link
         )
 
-    def _finished(self, generation: Generation) -> Generation:
+    def _finished(self, context: Context, generation: Generation) -> Generation:
         """Return the generation when it is finished, or let the triggerer wait for it."""
         from airflow_provider_apimart.api.progress import ProgressLog
 
         wait = self._wait(generation)
         if self.deferrable:
-            self._defer(wait)
+            self._defer(context, wait)
         return self.hook.finish(wait, on_look=ProgressLog(self.log))
 
     def _wait(self, generation: Generation) -> Wait:
@@ -258,11 +266,11 @@ class ApimartGenerationOperator(LinksGeneration, EmitsLineage, BaseOperator):
             model=generation.model,
         )
 
-    def _defer(self, wait: Wait) -> NoReturn:
+    def _defer(self, context: Context, wait: Wait) -> NoReturn:
         from airflow_provider_apimart.triggers.generation import trigger_for
 
         self.defer(
-            trigger=trigger_for(wait, self.apimart_conn_id),
+            trigger=trigger_for(wait, self.apimart_conn_id, context["ti"].try_number),
             method_name="execute_complete",
             kwargs={"generation_id": wait.generation_id},
         )
@@ -282,7 +290,7 @@ class ApimartGenerationOperator(LinksGeneration, EmitsLineage, BaseOperator):
             self._metrics.completed(generation)
         record_store(context).mark_delivered(context["ti"].max_tries)
         self.emit_lineage(context, [unsaved(generation)])
-        return generation.to_xcom()
+        return returnable(generation.to_xcom())
 
 
 class ApimartImageGenerationOperator(ApimartGenerationOperator):

@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowSensorTimeout, BaseSensor
 from airflow_provider_apimart.api.dollars import dollars
 from airflow_provider_apimart.exceptions import ApimartBalanceError, ApimartRateLimitError
 from airflow_provider_apimart.sensors.leniency import skipping
+from airflow_provider_apimart.xcom import returnable
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -86,7 +87,7 @@ class ApimartBalanceSensor(BaseSensorOperator):
             return PokeReturnValue(is_done=False)
         left = "no limit" if balance.remaining is None else f"${balance.remaining}"
         self.log.info("The API key has %s left; $%s are required", left, required)
-        return PokeReturnValue(is_done=balance.covers(required), xcom_value=balance.to_xcom())
+        return PokeReturnValue(is_done=balance.covers(required), xcom_value=returnable(balance.to_xcom()))
 
     def _look(self) -> Balance | None:
         """Return the balance, or nothing if APIMart only says that it is used up or asks to slow down."""

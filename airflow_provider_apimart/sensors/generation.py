@@ -25,7 +25,9 @@ from airflow_provider_apimart.exceptions import (
 )
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
 from airflow_provider_apimart.links.generation import ApimartGenerationLink, LinksGeneration
+from airflow_provider_apimart.resumption import is_of_an_earlier_try
 from airflow_provider_apimart.sensors.leniency import skipping
+from airflow_provider_apimart.xcom import returnable
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -98,8 +100,7 @@ class ApimartGenerationSensor(LinksGeneration, EmitsLineage, BaseSensorOperator)
         with skipping(self):
             if not self.deferrable:
                 return cast("dict[str, Any]", super().execute(context))
-            looked = self.poke(context)
-            return cast("dict[str, Any]", looked.xcom_value) if looked.is_done else self._defer()
+            return self._look_or_defer(context)
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once, and return the generation if it is finished."""
@@ -116,14 +117,20 @@ class ApimartGenerationSensor(LinksGeneration, EmitsLineage, BaseSensorOperator)
         :param generation_id: The generation that was waited for, should the event be unreadable.
         """
         with skipping(self):
+            if is_of_an_earlier_try(event, context):
+                return self._look_or_defer(context)
             return self._deliver(context, self._concluded(event, generation_id))
 
-    def _defer(self) -> NoReturn:
+    def _look_or_defer(self, context: Context) -> dict[str, Any]:
+        looked = self.poke(context)
+        return cast("dict[str, Any]", looked.xcom_value) if looked.is_done else self._defer(context)
+
+    def _defer(self, context: Context) -> NoReturn:
         from airflow_provider_apimart.triggers.generation import trigger_for
 
         wait = replace(self._wait, deadline=time.time() + self.timeout)
         self.defer(
-            trigger=trigger_for(wait, self.apimart_conn_id),
+            trigger=trigger_for(wait, self.apimart_conn_id, context["ti"].try_number),
             method_name="execute_complete",
             kwargs={"generation_id": wait.generation_id},
         )
@@ -198,7 +205,7 @@ class ApimartGenerationSensor(LinksGeneration, EmitsLineage, BaseSensorOperator)
         link = self.link(context, generation, self.hook)
         self.log.info("Generation %s is finished: %s", generation.generation_id, link)
         self.emit_lineage(context, [unsaved(generation)])
-        return generation.to_xcom()
+        return returnable(generation.to_xcom())
 
     def _get_next_poke_interval(
         self, started_at: datetime | float, run_duration: Callable[[], float], poke_count: int

@@ -16,6 +16,7 @@ from airflow_provider_apimart.api.schedule import PollSchedule
 from airflow_provider_apimart.api.waiting import Wait, wait_until_final
 from airflow_provider_apimart.exceptions import ApimartAuthenticationError, ApimartConfigurationError, ApimartError
 from airflow_provider_apimart.hooks.apimart import ApimartHook
+from airflow_provider_apimart.resumption import TRY_NUMBER
 from airflow_provider_apimart.triggers.shared_transport import with_todays_key
 
 # Results don't wait longer than this for others before they are saved: their URLs live for a day.
@@ -35,6 +36,7 @@ class ApimartBatchTrigger(BaseTrigger):
     :param apimart_conn_id: The connection; the API key is no argument and is read when the trigger runs.
     :param deadline: Unix time after which the wait ends. It is absolute, so a restart doesn't prolong it.
     :param poll_interval: Seconds between two looks at one generation; ``None`` adapts.
+    :param try_number: The try of the task that waits; it travels through the event.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class ApimartBatchTrigger(BaseTrigger):
         apimart_conn_id: str = "apimart_default",
         deadline: float | None = None,
         poll_interval: float | None = None,
+        try_number: int | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # not annotated by Airflow
         self.generations = generations
@@ -53,6 +56,7 @@ class ApimartBatchTrigger(BaseTrigger):
         self.apimart_conn_id = apimart_conn_id
         self.deadline = deadline
         self.poll_interval = poll_interval
+        self.try_number = try_number
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments with which the trigger is made again."""
@@ -65,6 +69,7 @@ class ApimartBatchTrigger(BaseTrigger):
                 "apimart_conn_id": self.apimart_conn_id,
                 "deadline": self.deadline,
                 "poll_interval": self.poll_interval,
+                "try_number": self.try_number,
             },
         )
 
@@ -77,7 +82,7 @@ class ApimartBatchTrigger(BaseTrigger):
         except (ApimartConfigurationError, ApimartAuthenticationError) as error:
             # The worker may be able to reach APIMart where the triggerer isn't: it must not defer again and again.
             event = {"finished": [], "error": error.to_json()}
-        yield TriggerEvent(event | {"started_at": self.started_at})
+        yield TriggerEvent(event | {"started_at": self.started_at, TRY_NUMBER: self.try_number})
 
     async def on_kill(self) -> None:
         """Say what stays when a person clears or marks the deferred task (Airflow 3.3 and later)."""
@@ -139,7 +144,12 @@ class ApimartBatchTrigger(BaseTrigger):
 
 
 def trigger_for(
-    waits: Sequence[Wait], enough: int, started_at: float, deadline: float | None, apimart_conn_id: str
+    waits: Sequence[Wait],
+    enough: int,
+    started_at: float,
+    deadline: float | None,
+    apimart_conn_id: str,
+    try_number: int,
 ) -> ApimartBatchTrigger:
     """Return the trigger that waits as a worker would; its arguments are plain values."""
     return ApimartBatchTrigger(
@@ -149,4 +159,5 @@ def trigger_for(
         apimart_conn_id=apimart_conn_id,
         deadline=deadline,
         poll_interval=waits[0].schedule.interval,
+        try_number=try_number,
     )

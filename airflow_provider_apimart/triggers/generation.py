@@ -15,6 +15,7 @@ from airflow_provider_apimart.api.schedule import PollSchedule
 from airflow_provider_apimart.api.waiting import Decision, Verdict, Wait, wait_until_final
 from airflow_provider_apimart.exceptions import ApimartError, ApimartStatusUnreadableError
 from airflow_provider_apimart.hooks.apimart import ApimartHook
+from airflow_provider_apimart.resumption import TRY_NUMBER
 from airflow_provider_apimart.triggers.shared_transport import with_todays_key
 
 
@@ -23,7 +24,7 @@ class ApimartGenerationTrigger(BaseTrigger):
     Wait until a generation is finished, has failed, or the deadline has passed.
 
     It only reads, so it may run any number of times. Its event is
-    :meth:`~airflow_provider_apimart.api.waiting.Decision.to_event`.
+    :meth:`~airflow_provider_apimart.api.waiting.Decision.to_event` with the number of the try.
 
     :param generation_id: APIMart's id.
     :param started_at: Unix time of the submit, from which the interval between two looks grows.
@@ -32,6 +33,7 @@ class ApimartGenerationTrigger(BaseTrigger):
     :param poll_interval: Seconds between two looks; ``None`` adapts to the time waited.
     :param modality: What the generation makes, if known.
     :param model: The model, if known.
+    :param try_number: The try of the task that waits; it travels through the event.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class ApimartGenerationTrigger(BaseTrigger):
         poll_interval: float | None = None,
         modality: str | None = None,
         model: str | None = None,
+        try_number: int | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # not annotated by Airflow
         self.generation_id = generation_id
@@ -52,6 +55,7 @@ class ApimartGenerationTrigger(BaseTrigger):
         self.poll_interval = poll_interval
         self.modality = modality
         self.model = model
+        self.try_number = try_number
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments with which the trigger is made again."""
@@ -65,6 +69,7 @@ class ApimartGenerationTrigger(BaseTrigger):
                 "poll_interval": self.poll_interval,
                 "modality": self.modality,
                 "model": self.model,
+                "try_number": self.try_number,
             },
         )
 
@@ -78,7 +83,7 @@ class ApimartGenerationTrigger(BaseTrigger):
             # Whatever else: without an event the task would fail without knowing its generation.
             self.log.exception("The wait for generation %s was broken off", self.generation_id)
             decision = Decision(Verdict.ERROR, error=_broken_off(self.generation_id, error))
-        yield TriggerEvent(decision.to_event())
+        yield TriggerEvent(decision.to_event() | {TRY_NUMBER: self.try_number})
 
     async def on_kill(self) -> None:
         """Say what stays when a person clears or marks the deferred task (Airflow 3.3 and later)."""
@@ -102,7 +107,7 @@ class ApimartGenerationTrigger(BaseTrigger):
         )
 
 
-def trigger_for(wait: Wait, apimart_conn_id: str) -> ApimartGenerationTrigger:
+def trigger_for(wait: Wait, apimart_conn_id: str, try_number: int) -> ApimartGenerationTrigger:
     """Return the trigger that waits as a worker would; its arguments are plain values."""
     return ApimartGenerationTrigger(
         generation_id=wait.generation_id,
@@ -112,6 +117,7 @@ def trigger_for(wait: Wait, apimart_conn_id: str) -> ApimartGenerationTrigger:
         poll_interval=wait.schedule.interval,
         modality=wait.modality.value if wait.modality else None,
         model=wait.model,
+        try_number=try_number,
     )
 
 

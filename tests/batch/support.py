@@ -91,6 +91,7 @@ def triggered(end: BatchEnd, plan: BatchPlan) -> Mapping[str, Any]:
         started_at=plan.started_at,
         deadline=max((wait.deadline for wait in end.parked if wait.deadline), default=None),
         apimart_conn_id="apimart_default",
+        try_number=1,
     )
     return run_trigger(trigger)
 

@@ -42,7 +42,11 @@ ENDINGS = {
 
 @pytest.fixture(scope="module")
 def airflow(commands: AirflowCommands, tmp_path_factory: pytest.TempPathFactory) -> Airflow:
-    return commands.airflow(tmp_path_factory.mktemp("airflow") / "home", PROJECT / "example_dags")
+    made = commands.airflow(tmp_path_factory.mktemp("airflow") / "home", PROJECT / "example_dags")
+    if running == (3, 0):
+        # There `dags test` refuses outlets that no DAG processor has seen.
+        assert made.run("dags", "reserialize").status == 0
+    return made
 
 
 def test_every_example_is_run() -> None:

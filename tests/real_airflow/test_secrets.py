@@ -75,7 +75,7 @@ def test_no_repr_shows_the_key(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
     hook = ApimartHook()
     operator = ApimartImageGenerationOperator(task_id="generate", model="m", prompt="p")
     session = hook.get_conn()
-    trigger = trigger_for(Wait("task_1", started_at=0), "apimart_default")
+    trigger = trigger_for(Wait("task_1", started_at=0), "apimart_default", 1)
     shown = [
         hook,
         hook.settings,

@@ -1,0 +1,103 @@
+"""Retries that Airflow 3.0 and 3.1.0 resume with the event of the try before, over real HTTP on every version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import TaskDeferred
+
+from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.hooks.apimart import ApimartHook
+from airflow_provider_apimart.operators.batch import ApimartBatchGenerationOperator
+from airflow_provider_apimart.operators.generation import ApimartImageGenerationOperator
+from airflow_provider_apimart.sandbox import Fault, Sandbox
+from airflow_provider_apimart.sensors.generation import ApimartGenerationSensor
+from tests.batch.bare import task_context
+from tests.batch.support import run_trigger
+
+MODEL = "gemini-2.5-flash-image-preview"
+
+
+@pytest.fixture(autouse=True)
+def connection(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_APIMART_DEFAULT", sandbox.connection_json())
+
+
+def context(try_number: int) -> Any:
+    made = task_context()
+    made["ti"].try_number = try_number
+    return made
+
+
+def event_of(deferral: pytest.ExceptionInfo[TaskDeferred]) -> Mapping[str, Any]:
+    return run_trigger(deferral.value.trigger)
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"generation_id": "task_of_the_first_try"}])
+def test_a_retry_after_a_failed_generation_makes_a_new_one(sandbox: Sandbox, kwargs: dict[str, str]) -> None:
+    task = ApimartImageGenerationOperator(
+        task_id="generate", model=MODEL, prompt="[sandbox: fail once]", deferrable=True, poll_interval=0.05
+    )
+    with pytest.raises(TaskDeferred) as deferral:
+        task.execute(context(1))
+    stale = event_of(deferral)
+    with pytest.raises(errors.ApimartGenerationFailedError):
+        task.execute_complete(context(1), stale, **kwargs)
+
+    with pytest.raises(TaskDeferred) as deferral:
+        task.execute_complete(context(2), stale, **kwargs)
+    generation = task.execute_complete(context(2), event_of(deferral))
+
+    assert generation["status"] == "completed"
+    assert (sandbox.accepted, sandbox.billed) == (2, 1)
+
+
+def test_a_retry_of_a_sensor_looks_again(sandbox: Sandbox) -> None:
+    submission = ApimartHook().submit_generation("image", {"model": MODEL, "prompt": "a cat"}, idempotency_key="k")
+    generation_id = str(submission.generation.generation_id)
+    task = ApimartGenerationSensor(task_id="wait", generation=generation_id, deferrable=True, poke_interval=0.05)
+    with pytest.raises(TaskDeferred) as deferral:
+        task.execute(context(1))
+    sandbox.inject(Fault("unauthorized", on="status", times=2))
+    stale = event_of(deferral)
+    with pytest.raises(errors.ApimartAuthenticationError):
+        task.execute_complete(context(1), stale)
+
+    sandbox.clear_faults()
+    sandbox.complete_all()
+    assert task.execute_complete(context(2), stale)["generation_id"] == generation_id
+    assert sandbox.billed == 1
+
+
+def test_a_retry_of_a_batch_goes_on(sandbox: Sandbox, tmp_path: Path) -> None:
+    task = ApimartBatchGenerationOperator(
+        task_id="generate",
+        requests=[{"prompt": "a cat"}, {"prompt": "a dog"}],
+        model=MODEL,
+        destination=f"file://{tmp_path}",
+        deferrable=True,
+        poll_interval=0.05,
+    )
+    with pytest.raises(TaskDeferred) as deferral:
+        task.execute(context(1))
+    sandbox.inject(Fault("unauthorized", on="status", times=4))
+    stale = event_of(deferral)
+    with pytest.raises(errors.ApimartAuthenticationError):
+        task.execute_complete(context(1), stale)
+
+    sandbox.clear_faults()
+    sandbox.complete_all()
+    manifest = resumed_until_done(task, stale)
+    assert (manifest["completed"], sandbox.accepted, sandbox.billed) == (2, 2, 2)
+
+
+def resumed_until_done(task: ApimartBatchGenerationOperator, event: Mapping[str, Any]) -> dict[str, Any]:
+    for _ in range(5):
+        try:
+            return task.execute_complete(context(2), event)
+        except TaskDeferred as deferral:
+            event = run_trigger(deferral.trigger)
+    raise AssertionError("the batch doesn't end")
