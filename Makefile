@@ -59,7 +59,7 @@ chaos: .venv/chaos ## kill workers, triggerers and scheduler at random, count wh
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[matrix]'
 	@touch $@
 
-VERSIONS ?= 2.11 3.0 3.1 3.2 3.3 lowest
+VERSIONS ?=
 MATRIX ?=
 test-matrix: .venv/matrix ## run all tests on every version of Airflow (VERSIONS="2.11 3.1" for some)
 	@$(BIN)/python -m tests.matrix $(MATRIX) $(VERSIONS)
@@ -95,11 +95,11 @@ bench: .venv/development ## measure, side by side with named alternatives (half 
 	@$(BIN)/python -m benchmarks.rate_limit $(SHORT)
 	@$(BIN)/python -m benchmarks.batches $(SHORT)
 
-wheel: .venv/development ## build the wheel and install it into an empty environment
+wheel: .venv/matrix ## build the wheel, and install it into an empty environment for every version of Airflow
 	@rm -rf dist
 	@$(BIN)/python -m build --wheel
 	@$(BIN)/python -m twine check --strict dist/*
-	@$(BIN)/python -m tests.packaging.clean_install dist/*.whl
+	@$(BIN)/python -m tests.packaging.clean_install dist/*.whl $(VERSIONS)
 
 clean: ## remove everything that the other targets made
 	rm -rf .venv .venvs .demo .browser .chaos dist build docs/_build

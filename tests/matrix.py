@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-PROJECT = Path(__file__).resolve().parents[1]
-VERSIONS = ("2.11", "3.0", "3.1", "3.2", "3.3", "lowest")
+from tests.packaging.environment import PROJECT, VERSIONS, constraints, make
+
 # What touches Airflow; the rest imports at most the base of an exception from it, and its paths.
 TOUCHES_AIRFLOW = (
     "tests/batch/test_in_airflow.py",
@@ -81,27 +81,17 @@ class Environment:
         """Where it lies."""
         return PROJECT / ".venvs" / self.name
 
-    @property
-    def constraints(self) -> Path:
-        """The file that names its versions."""
-        prefix = "" if self.version == "lowest" else "airflow-"
-        return PROJECT / "constraints" / f"{prefix}{self.version}.txt"
-
     def build(self) -> None:
         """Make it, unless it is newer than what it is made from."""
         done = self.folder / "installed"
-        sources = (self.constraints, PROJECT / "pyproject.toml")
+        pins = constraints(self.version)
+        sources = (pins, PROJECT / "pyproject.toml")
         if done.exists() and all(done.stat().st_mtime > source.stat().st_mtime for source in sources):
             return
         print(f"Installing the environment {self.name} ...", flush=True)
-        _uv("venv", "--quiet", "--clear", "--seed", "--python", self.python, str(self.folder)).check_returncode()
-        wanted = ("--constraint", str(self.constraints), "--editable", ".[test]")
-        interpreter = str(self.folder / "bin" / "python")
-        if _uv("pip", "install", "--quiet", "--python", interpreter, *wanted).returncode:
-            # It doesn't read pip's configuration, which may name the only registry within reach.
-            subprocess.run([interpreter, "-m", "pip", "install", "--quiet", *wanted], cwd=PROJECT, check=True)
-        if unnamed := self._installed() - _pins(self.constraints.read_text()):
-            raise SystemExit(f"{self.constraints} doesn't name {', '.join(sorted(unnamed))}")
+        make(self.folder, self.version, "--editable", ".[test]", python=self.python)
+        if unnamed := self._installed() - _pins(pins.read_text()):
+            raise SystemExit(f"{pins} doesn't name {', '.join(sorted(unnamed))}")
         done.touch()
 
     def _installed(self) -> set[str]:
@@ -122,10 +112,6 @@ def _pins(text: str) -> set[str]:
     """Return the lines of a list of versions, with names as registries compare them."""
     lines = (line.partition("==") for line in text.splitlines())
     return {f"{re.sub('[-_.]+', '-', name).lower()}=={pinned}" for name, _, pinned in lines}
-
-
-def _uv(*arguments: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([sys.executable, "-m", "uv", *arguments], cwd=PROJECT, check=False)
 
 
 def outcome_from(version: str, report: Path, seconds: float) -> Outcome:

@@ -18,6 +18,7 @@ from airflow_provider_apimart.exceptions import (
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.sandbox import Fault, Sandbox
 from airflow_provider_apimart.sensors.generation import ApimartGenerationSensor
+from airflow_provider_apimart.xcom import returnable
 
 TROUBLES: list[tuple[str, int, type[ApimartError]]] = [
     ("unauthorized", 1, ApimartAuthenticationError),
@@ -99,7 +100,8 @@ def test_what_was_handed_over_finished_is_returned_without_asking(sandbox: Sandb
     sandbox.complete_all()
     finished = ApimartHook().get_generation(generation_id).to_xcom()
     asked = len(sandbox.requests)
-    assert sensor(finished).execute(Context()) == finished  # type: ignore[arg-type]  # a part of one
+    returned = sensor(finished).execute(Context())  # type: ignore[arg-type]  # a part of one
+    assert returned == returnable(finished)
     assert len(sandbox.requests) == asked
 
 

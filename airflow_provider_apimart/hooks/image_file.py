@@ -16,10 +16,14 @@ def image_file(image: str | PurePath | ObjectStoragePath) -> ImageFile:
     Return the picture at a path.
 
     :param image: A local path, or a URI such as ``s3://conn_id@bucket/reference.jpg``.
-    :raises ApimartInvalidRequestError: If there is no such file.
+    :raises ApimartInvalidRequestError: If there is no such file, or its kind of storage isn't known.
     """
-    path = image if isinstance(image, ObjectStoragePath) else _path(str(image))
-    if not path.exists():
+    try:
+        path = image if isinstance(image, ObjectStoragePath) else _path(str(image))
+        exists = path.exists()
+    except (ValueError, ImportError) as error:
+        raise ApimartInvalidRequestError(f"The picture {image} can't be opened: {error}") from error
+    if not exists:
         where = "" if path.is_absolute() or "://" in str(path) else f" (looked for in {Path.cwd()})"
         raise ApimartInvalidRequestError(f"There is no picture at {path}{where}; nothing was uploaded.")
     if not path.is_file():
@@ -30,10 +34,7 @@ def image_file(image: str | PurePath | ObjectStoragePath) -> ImageFile:
 def _path(image: str) -> ObjectStoragePath:
     if image.lower().startswith(("http://", "https://")):
         raise ApimartInvalidRequestError(f"{image} is a URL already; give it to image_urls as it is.")
-    try:
-        return ObjectStoragePath(image)
-    except (ValueError, ImportError) as error:
-        raise ApimartInvalidRequestError(f"The picture {image} can't be opened: {error}") from error
+    return ObjectStoragePath(image)
 
 
 def _image_file(path: ObjectStoragePath) -> ImageFile:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
@@ -15,6 +16,7 @@ from airflow_provider_apimart.batch import journal as journal_module
 from airflow_provider_apimart.batch.journal import Journal, read_lines
 from airflow_provider_apimart.batch.ledger import LedgerEntry
 from airflow_provider_apimart.exceptions import ApimartDestinationError
+from tests.object_storage import attach_anew
 
 NAME = "dag.task.run"
 
@@ -263,6 +265,7 @@ def test_an_object_storage_needs_no_directories(monkeypatch: pytest.MonkeyPatch)
         raise PermissionError("buckets are made by others")
 
     monkeypatch.setattr(ObjectStoragePath, "mkdir", mkdir)
+    attach_anew("memory", fsspec.filesystem("memory"))
     journal = Journal("memory://bucket/batches", NAME)
     assert journal.load() == {}
     assert journal.merge() is None

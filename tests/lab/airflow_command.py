@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.airflow_versions import running
 from tests.lab.fork_server import ForkServer, airflow_environment
 
 
@@ -64,12 +65,17 @@ class AirflowCommands:
 
     def airflow(self, home: Path, dags: Path) -> Airflow:
         """
-        Return an Airflow that is ready to run DAGs.
+        Return an Airflow that is ready to run DAGs: it knows them and their outlets.
 
         :param home: Its directory, made here.
         """
         shutil.copytree(self._template, home)
-        return Airflow(self._server, airflow_environment(home, dags))
+        airflow = Airflow(self._server, airflow_environment(home, dags))
+        # Airflow 2's command line has looked up its folder of DAGs before the fork.
+        where = ("--subdir", str(dags)) if running < (3, 0) else ()
+        known = airflow.run("dags", "reserialize", *where)
+        assert known.status == 0, known.output
+        return airflow
 
 
 @contextmanager

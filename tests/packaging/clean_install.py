@@ -1,7 +1,8 @@
 """
-Install a wheel into an empty environment and look at it as Airflow does.
+Install a wheel into an empty environment for each version of Airflow, and look at it as Airflow does.
 
 ``python -m tests.packaging.clean_install dist/*.whl`` prints what it found and fails on the first thing that is wrong.
+Versions after the wheel's name are the only ones that are looked at.
 """
 
 from __future__ import annotations
@@ -11,23 +12,26 @@ import re
 import subprocess
 import sys
 import tempfile
-import venv
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[2]
+from tests.packaging.environment import PROJECT, VERSIONS, make
+
 LISTINGS = ("list", "hooks", "links", "triggers")
 METADATA = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "LICENSE"}
 
 
-def main(wheel: Path) -> None:
+def main(wheel: Path, versions: Iterable[str]) -> None:
     """Check one wheel."""
     check_contents(wheel)
-    with tempfile.TemporaryDirectory() as folder:
-        environment = install(wheel, Path(folder))
-        for command in LISTINGS:
-            check_command(environment, Path(folder), command)
-    print(f"{wheel.name}: installs into an empty environment, and Airflow lists it without a warning")
+    for version in versions:
+        with tempfile.TemporaryDirectory() as folder:
+            commands = make(Path(folder) / "environment", version, str(wheel.resolve()))
+            for command in LISTINGS:
+                listed = check_command(commands, Path(folder), command)
+                print(f"{version}: airflow providers {command}: {listed}", flush=True)
+    print(f"{wheel.name}: installs into an empty environment, and each Airflow lists it without a warning")
 
 
 def check_contents(wheel: Path) -> None:
@@ -52,21 +56,9 @@ def _files(folder: str) -> set[str]:
     return {path.relative_to(PROJECT).as_posix() for path in files}
 
 
-def install(wheel: Path, folder: Path) -> Path:
-    """Install the wheel, with the versions that were tested, and return the folder of its commands."""
-    venv.create(folder / "venv", with_pip=True)
-    commands = folder / "venv" / "bin"
-    constraints = PROJECT / "constraints" / "airflow-3.3.txt"
-    subprocess.run(
-        [commands / "python", "-m", "pip", "install", "--quiet", "--constraint", constraints, wheel.resolve()],
-        check=True,
-    )
-    return commands
-
-
-def check_command(commands: Path, home: Path, command: str, *, others: tuple[str, ...] = ()) -> None:
+def check_command(commands: Path, home: Path, command: str, *, others: tuple[str, ...] = ()) -> str:
     """
-    Fail if Airflow warns, or doesn't show the provider.
+    Return what Airflow shows of the provider, or fail if it shows nothing or warns.
 
     :param others: What lines begin with that warn of other providers.
     """
@@ -93,8 +85,8 @@ def check_command(commands: Path, home: Path, command: str, *, others: tuple[str
     lines = [line for line in output.splitlines() if not line.startswith(others)]
     warnings = [line for line in lines if "warn" in line.lower() or "error" in line.lower()]
     assert not warnings, f"`airflow providers {command}` warns:\n{output}"
-    print(f"airflow providers {command}: {' | '.join(' '.join(line.split()) for line in ours)}")
+    return " | ".join(" ".join(line.split()) for line in ours)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:] or VERSIONS)

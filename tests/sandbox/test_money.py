@@ -86,7 +86,7 @@ JOBS = strategies.lists(
 @given(jobs=JOBS, moment=strategies.integers(0, 60))
 def test_the_balance_always_adds_up(jobs: list[tuple[int, int, bool]], moment: int) -> None:
     now = [0.0]
-    ledger = Ledger([ApiKey("k")], lambda: now[0])
+    ledger = Ledger([ApiKey("k", balance=Decimal(1000))], lambda: now[0])
     for number, (seconds, price, fails) in enumerate(jobs):
         failure = "x" if fails else None
         ledger.accept(
@@ -98,7 +98,7 @@ def test_the_balance_always_adds_up(jobs: list[tuple[int, int, bool]], moment: i
     expected = sum((price for seconds, price, fails in jobs if not (fails and seconds <= moment)), 0)
 
     assert ledger.dollars == expected
-    assert ledger.account("k").balance == START - expected
+    assert ledger.account("k").balance == 1000 - expected
 
 
 def test_the_same_request_is_replayed(client: Client, sandbox: Sandbox) -> None:
