@@ -16,12 +16,12 @@ from airflow import settings
 from airflow.jobs.job import Job
 from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
 from airflow.models.asset import AssetEvent
-from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance, clear_task_instances
 from airflow.models.trigger import Trigger
 from airflow.triggers.base import TriggerEvent
 from airflow.utils.session import create_session
+from airflow.utils.sqlalchemy import prohibit_commit
 from airflow.utils.state import DagRunState, State, TaskInstanceState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from sqlalchemy import inspect, select, text
@@ -244,10 +244,8 @@ def trigger_by_assets(dag_id: str, run_id: str) -> list[str]:
     """Start the runs that asset events ask for, as the scheduler's loop does, and return those of one DAG."""
     scheduler = _scheduler()
     with create_session() as session:
-        needing, triggered = DagModel.dags_needing_dagruns(session)
-        models = [model for model in needing if model.dag_id in triggered]
-        scheduler._create_dag_runs_asset_triggered(dag_models=models, session=session)
-        session.flush()
+        with prohibit_commit(session) as guard:
+            scheduler._create_dagruns_for_dags(guard, session)
         scheduler._start_queued_dagruns(session)
         runs = select(DagRun.run_id).where(DagRun.dag_id == dag_id, DagRun.run_type == DagRunType.ASSET_TRIGGERED)
         return list(session.scalars(runs.order_by(DagRun.id)))
