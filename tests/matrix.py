@@ -23,6 +23,7 @@ from tests.packaging.environment import PROJECT, VERSIONS, constraints, make
 # What touches Airflow; the rest imports at most the base of an exception from it, and its paths.
 TOUCHES_AIRFLOW = (
     "tests/batch/test_in_airflow.py",
+    "tests/compat",
     "tests/durable/test_crash_points.py",
     "tests/hooks",
     "tests/packaging",
@@ -131,11 +132,11 @@ def _name(case: ElementTree.Element) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Run the matrix; return how many versions didn't pass."""
     parser = argparse.ArgumentParser(description="Run the tests on several versions of Airflow.")
-    parser.add_argument("versions", nargs="*", choices=VERSIONS, default=VERSIONS)
+    parser.add_argument("versions", nargs="*", help=f"some of {', '.join(VERSIONS)}; otherwise all")
     parser.add_argument("--short", action="store_true", help="only what touches Airflow, but all on lowest")
     parser.add_argument("--python", default=sys.executable, help="another interpreter to make environments from")
     chosen = parser.parse_args(arguments)
-    outcomes = [_run(Environment(version, chosen.python), chosen.short) for version in chosen.versions]
+    outcomes = [_run(Environment(version, chosen.python), chosen.short) for version in chosen.versions or VERSIONS]
     print("", HEADER, *outcomes, *_details(outcomes), sep="\n")
     return sum(1 for outcome in outcomes if outcome.failed)
 

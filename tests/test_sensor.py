@@ -9,6 +9,7 @@ from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSki
 
 from airflow_provider_apimart.api.retrying import RetryPolicy
 from airflow_provider_apimart.api.waiting import Decision, Verdict
+from airflow_provider_apimart.compat.xcom import returnable
 from airflow_provider_apimart.exceptions import (
     ApimartAuthenticationError,
     ApimartError,
@@ -18,7 +19,6 @@ from airflow_provider_apimart.exceptions import (
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.sandbox import Fault, Sandbox
 from airflow_provider_apimart.sensors.generation import ApimartGenerationSensor
-from airflow_provider_apimart.xcom import returnable
 
 TROUBLES: list[tuple[str, int, type[ApimartError]]] = [
     ("unauthorized", 1, ApimartAuthenticationError),

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
+from airflow_provider_apimart.compat.resumption import is_of_an_earlier_try
+from airflow_provider_apimart.compat.xcom import returnable
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
 from airflow_provider_apimart.links.generation import ApimartGenerationLink, LinksGeneration
-from airflow_provider_apimart.resumption import is_of_an_earlier_try
-from airflow_provider_apimart.xcom import returnable
 
 if TYPE_CHECKING:
     from pathlib import PurePath

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, BaseSensorOperator, PokeReturnValue
 
 from airflow_provider_apimart.api.dollars import dollars
+from airflow_provider_apimart.compat.xcom import returnable
 from airflow_provider_apimart.exceptions import ApimartBalanceError, ApimartRateLimitError
 from airflow_provider_apimart.sensors.leniency import skipping
-from airflow_provider_apimart.xcom import returnable
 
 if TYPE_CHECKING:
     from decimal import Decimal

@@ -17,6 +17,8 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
+from airflow_provider_apimart.compat.resumption import is_of_an_earlier_try
+from airflow_provider_apimart.compat.xcom import returnable
 from airflow_provider_apimart.exceptions import (
     ApimartRateLimitError,
     ApimartStatusUnreadableError,
@@ -25,9 +27,7 @@ from airflow_provider_apimart.exceptions import (
 )
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
 from airflow_provider_apimart.links.generation import ApimartGenerationLink, LinksGeneration
-from airflow_provider_apimart.resumption import is_of_an_earlier_try
 from airflow_provider_apimart.sensors.leniency import skipping
-from airflow_provider_apimart.xcom import returnable
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

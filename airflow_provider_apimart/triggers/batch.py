@@ -14,9 +14,9 @@ from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.experience import Experience
 from airflow_provider_apimart.api.schedule import PollSchedule
 from airflow_provider_apimart.api.waiting import Wait, wait_until_final
+from airflow_provider_apimart.compat.resumption import TRY_NUMBER
 from airflow_provider_apimart.exceptions import ApimartAuthenticationError, ApimartConfigurationError, ApimartError
 from airflow_provider_apimart.hooks.apimart import ApimartHook
-from airflow_provider_apimart.resumption import TRY_NUMBER
 from airflow_provider_apimart.triggers.shared_transport import with_todays_key
 
 # Results don't wait longer than this for others before they are saved: their URLs live for a day.

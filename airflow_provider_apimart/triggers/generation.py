@@ -13,9 +13,9 @@ from airflow_provider_apimart.api.experience import Experience
 from airflow_provider_apimart.api.progress import ProgressLog
 from airflow_provider_apimart.api.schedule import PollSchedule
 from airflow_provider_apimart.api.waiting import Decision, Verdict, Wait, wait_until_final
+from airflow_provider_apimart.compat.resumption import TRY_NUMBER
 from airflow_provider_apimart.exceptions import ApimartError, ApimartStatusUnreadableError
 from airflow_provider_apimart.hooks.apimart import ApimartHook
-from airflow_provider_apimart.resumption import TRY_NUMBER
 from airflow_provider_apimart.triggers.shared_transport import with_todays_key
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_apimart.xcom import returnable
+from airflow_provider_apimart.compat.xcom import returnable
 from tests.airflow_versions import running
 
 

@@ -1,0 +1,1 @@
+"""What older versions of Airflow do otherwise, and what is done about it."""
