@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,11 @@ from airflow_provider_apimart.sandbox import Sandbox, SandboxSettings
 from tests.airflow_versions import lacks, reason
 from tests.lab import AirflowLab
 from tests.lab.airflow_command import AirflowCommands, airflow_commands
+
+
+def pytest_configure() -> None:
+    """Let interrupts work: tests that a shell has started in the background ignore them, and so do their children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
