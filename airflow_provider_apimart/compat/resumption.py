@@ -15,15 +15,19 @@ log = logging.getLogger(__name__)
 TRY_NUMBER = "try_number"
 
 
-def is_of_an_earlier_try(event: object, context: Context) -> bool:
+def has_to_begin_anew(event: object, context: Context) -> bool:
     """
-    Return whether the event ended the wait of another try than the one that runs.
+    Return whether the event ended the wait of another try in vain, and say so in the log.
 
-    Airflow 3.0 and 3.1.0 resume a retry with the event that made the try before fail (apache/airflow#56704). Such a
-    retry has to begin anew: it would fail with the same event each time.
+    Airflow 3.0 and 3.1.0 resume a retry with the event that made the try before fail (apache/airflow#56704), and below
+    3.1 a scheduler that resets an orphaned task does the like. With the same event it would fail each time. What ended
+    well is paid for, and is delivered whichever try has waited for it.
     """
-    waited = event.get(TRY_NUMBER) if isinstance(event, Mapping) else None
-    if waited is None or waited == context["ti"].try_number:
+    from airflow_provider_apimart.api.waiting import Verdict
+
+    said = event if isinstance(event, Mapping) else {}
+    waited = said.get(TRY_NUMBER)
+    if waited in (None, context["ti"].try_number) or said.get("verdict") == Verdict.COMPLETED:
         return False
     log.info("Airflow resumes this try with the event of try %s; it begins anew", waited)
     return True

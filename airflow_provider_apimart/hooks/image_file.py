@@ -18,12 +18,8 @@ def image_file(image: str | PurePath | ObjectStoragePath) -> ImageFile:
     :param image: A local path, or a URI such as ``s3://conn_id@bucket/reference.jpg``.
     :raises ApimartInvalidRequestError: If there is no such file, or its kind of storage isn't known.
     """
-    try:
-        path = image if isinstance(image, ObjectStoragePath) else _path(str(image))
-        exists = path.exists()
-    except (ValueError, ImportError) as error:
-        raise ApimartInvalidRequestError(f"The picture {image} can't be opened: {error}") from error
-    if not exists:
+    path = _path(image)
+    if not path.exists():
         where = "" if path.is_absolute() or "://" in str(path) else f" (looked for in {Path.cwd()})"
         raise ApimartInvalidRequestError(f"There is no picture at {path}{where}; nothing was uploaded.")
     if not path.is_file():
@@ -31,10 +27,16 @@ def image_file(image: str | PurePath | ObjectStoragePath) -> ImageFile:
     return _image_file(path)
 
 
-def _path(image: str) -> ObjectStoragePath:
-    if image.lower().startswith(("http://", "https://")):
+def _path(image: str | PurePath | ObjectStoragePath) -> ObjectStoragePath:
+    if str(image).lower().startswith(("http://", "https://")):
         raise ApimartInvalidRequestError(f"{image} is a URL already; give it to image_urls as it is.")
-    return ObjectStoragePath(image)
+    try:
+        path = image if isinstance(image, ObjectStoragePath) else ObjectStoragePath(str(image))
+        # Below Airflow 3.1 it is only here that an unknown kind of storage is noticed.
+        _ = path.fs
+    except (ValueError, ImportError) as error:
+        raise ApimartInvalidRequestError(f"The picture {image} can't be opened: {error}") from error
+    return path
 
 
 def _image_file(path: ObjectStoragePath) -> ImageFile:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_apimart.api.dollars import dollars
-from airflow_provider_apimart.compat.resumption import is_of_an_earlier_try
+from airflow_provider_apimart.compat.resumption import has_to_begin_anew
 from airflow_provider_apimart.compat.xcom import returnable
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError, error_from_json
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
@@ -210,7 +210,7 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
 
         :param event: See :class:`~airflow_provider_apimart.triggers.batch.ApimartBatchTrigger`.
         """
-        if is_of_an_earlier_try(event, context):
+        if has_to_begin_anew(event, context):
             return self._attempt(context, started_at=time.time(), finished=None)
         said: Mapping[str, Any] = event if isinstance(event, Mapping) else {}
         if said.get("error"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_apimart.compat.resumption import is_of_an_earlier_try
+from airflow_provider_apimart.compat.resumption import has_to_begin_anew
 from airflow_provider_apimart.compat.xcom import returnable
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
 from airflow_provider_apimart.links.generation import ApimartGenerationLink, LinksGeneration
@@ -166,7 +166,7 @@ class ApimartGenerationOperator(LinksGeneration, EmitsLineage, BaseOperator):
         """
         from airflow_provider_apimart.api.waiting import conclude
 
-        if is_of_an_earlier_try(event, context):
+        if has_to_begin_anew(event, context):
             return self._make(context)
         self._generation_id = generation_id
         with self._metrics.counting():

@@ -69,6 +69,10 @@ class WantedFile:
         }
 
 
+# Airflow 3.0 loses keys whose value is None.
+_OF_A_MANIFEST = {"items", "ledger"}
+
+
 def wanted_generations(value: object) -> Iterator[Wanted]:
     """
     Go through the generations that a user names.
@@ -84,9 +88,10 @@ def wanted_generations(value: object) -> Iterator[Wanted]:
     if isinstance(value, Sequence) and not isinstance(value, str):
         for each in value:
             yield from wanted_generations(each)
-    elif isinstance(value, Mapping) and "ledger" in value:
-        # The manifest of a batch without items names no ledger.
-        yield from _owed_by(value["ledger"]) if value["ledger"] else ()
+    elif isinstance(value, Mapping) and value.keys() & _OF_A_MANIFEST:
+        # That of a batch without items names no ledger.
+        ledger = value.get("ledger")
+        yield from _owed_by(ledger) if ledger else ()
     elif isinstance(value, str) and value.endswith(LEDGER_SUFFIX):
         yield from _owed_by(value)
     else:

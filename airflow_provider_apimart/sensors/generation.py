@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_apimart.compat.resumption import is_of_an_earlier_try
+from airflow_provider_apimart.compat.resumption import has_to_begin_anew
 from airflow_provider_apimart.compat.xcom import returnable
 from airflow_provider_apimart.exceptions import (
     ApimartRateLimitError,
@@ -117,11 +117,12 @@ class ApimartGenerationSensor(LinksGeneration, EmitsLineage, BaseSensorOperator)
         :param generation_id: The generation that was waited for, should the event be unreadable.
         """
         with skipping(self):
-            if is_of_an_earlier_try(event, context):
+            if has_to_begin_anew(event, context):
                 return self._look_or_defer(context)
             return self._deliver(context, self._concluded(event, generation_id))
 
     def _look_or_defer(self, context: Context) -> dict[str, Any]:
+        self.generation_link = ""
         looked = self.poke(context)
         return cast("dict[str, Any]", looked.xcom_value) if looked.is_done else self._defer(context)
 

@@ -15,7 +15,12 @@ from airflow_provider_apimart.api.experience import Experience
 from airflow_provider_apimart.api.schedule import PollSchedule
 from airflow_provider_apimart.api.waiting import Wait, wait_until_final
 from airflow_provider_apimart.compat.resumption import TRY_NUMBER
-from airflow_provider_apimart.exceptions import ApimartAuthenticationError, ApimartConfigurationError, ApimartError
+from airflow_provider_apimart.exceptions import (
+    ApimartAuthenticationError,
+    ApimartConfigurationError,
+    ApimartError,
+    ApimartStatusUnreadableError,
+)
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.triggers.shared_transport import with_todays_key
 
@@ -82,6 +87,10 @@ class ApimartBatchTrigger(BaseTrigger):
         except (ApimartConfigurationError, ApimartAuthenticationError) as error:
             # The worker may be able to reach APIMart where the triggerer isn't: it must not defer again and again.
             event = {"finished": [], "error": error.to_json()}
+        except Exception as error:
+            # Whatever else: without an event the task would fail without a word of its generations.
+            self.log.exception("The wait for %d generations was broken off", len(self.generations))
+            event = {"finished": [], "error": _broken_off(error).to_json()}
         yield TriggerEvent(event | {"started_at": self.started_at, TRY_NUMBER: self.try_number})
 
     async def on_kill(self) -> None:
@@ -141,6 +150,13 @@ class ApimartBatchTrigger(BaseTrigger):
                 modality=Modality(modality) if modality else None,
                 model=model,
             )
+
+
+def _broken_off(error: Exception) -> ApimartStatusUnreadableError:
+    return ApimartStatusUnreadableError(
+        f"The wait for the batch's generations was broken off by {type(error).__name__}. They go on and bill; a retry "
+        "takes them up again"
+    )
 
 
 def trigger_for(

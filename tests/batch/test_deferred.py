@@ -139,6 +139,15 @@ def test_a_key_that_is_refused_in_the_triggerer_ends_the_wait(sandbox: Sandbox, 
     assert isinstance(errors.error_from_json(run_trigger(waiting)["error"]), errors.ApimartAuthenticationError)
 
 
+def test_whatever_breaks_a_wait_is_told_in_an_event(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without one the task would fail without a word of its generations, and on Airflow 3.0 each retry as well."""
+    monkeypatch.setenv("AIRFLOW_CONN_APIMART_DEFAULT", sandbox.connection_json())
+    of_another_version = ApimartBatchTrigger([["task_1"]], enough=1, started_at=0.0)
+    error = errors.error_from_json(run_trigger(of_another_version)["error"])
+    assert isinstance(error, errors.ApimartStatusUnreadableError)
+    assert "broken off by ValueError" in error.message
+
+
 def test_a_status_that_cannot_be_read_in_the_triggerer_is_looked_at_by_the_worker(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.compat.resumption import TRY_NUMBER
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.operators.batch import ApimartBatchGenerationOperator
 from airflow_provider_apimart.operators.generation import ApimartImageGenerationOperator
@@ -53,6 +54,33 @@ def test_a_retry_after_a_failed_generation_makes_a_new_one(sandbox: Sandbox, kwa
 
     assert generation["status"] == "completed"
     assert (sandbox.accepted, sandbox.billed) == (2, 1)
+
+
+def test_what_ended_well_is_delivered_whichever_try_has_waited(sandbox: Sandbox) -> None:
+    """A day later its idempotency key protects no more, and to begin anew would pay again."""
+    task = ApimartImageGenerationOperator(
+        task_id="generate", model=MODEL, prompt="a cat", deferrable=True, poll_interval=0.05
+    )
+    with pytest.raises(TaskDeferred) as deferral:
+        task.execute(context(1))
+    completed = event_of(deferral)
+    sandbox.advance(25 * 3600)
+
+    assert task.execute_complete(context(2), completed)["status"] == "completed"
+    assert (sandbox.accepted, sandbox.billed) == (1, 1)
+
+
+def test_an_event_of_before_triggers_told_the_try_is_taken_for_this_trys(sandbox: Sandbox) -> None:
+    task = ApimartImageGenerationOperator(
+        task_id="generate", model=MODEL, prompt="[sandbox: fail]", deferrable=True, poll_interval=0.05
+    )
+    with pytest.raises(TaskDeferred) as deferral:
+        task.execute(context(1))
+    event = {key: value for key, value in event_of(deferral).items() if key != TRY_NUMBER}
+
+    with pytest.raises(errors.ApimartGenerationFailedError):
+        task.execute_complete(context(2), event)
+    assert sandbox.accepted == 1
 
 
 def test_a_retry_of_a_sensor_looks_again(sandbox: Sandbox) -> None:

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+import pytest
+
+from airflow_provider_apimart.api.generation import Generation, GenerationStatus, generation_from_xcom
+from airflow_provider_apimart.compat import xcom
 from airflow_provider_apimart.compat.xcom import returnable
+from airflow_provider_apimart.results.wanted import wanted_generations
 from tests.airflow_versions import running
 
+OUTPUTS = {"url": None, "cost": 0, "urls": [], "result": {"text": None}}
+KEPT = {"cost": 0, "urls": [], "result": {"text": None}}
 
-def test_only_airflow_3_0_misses_what_is_none() -> None:
-    outputs = {"url": None, "cost": 0, "urls": [], "result": {"text": None}}
-    kept = {key: value for key, value in outputs.items() if key != "url"}
-    assert returnable(outputs) == (kept if running == (3, 0) else outputs)
+
+@pytest.mark.parametrize(("refuses_none", "returned"), [(True, KEPT), (False, OUTPUTS)])
+def test_only_none_is_left_out(monkeypatch: pytest.MonkeyPatch, refuses_none: bool, returned: object) -> None:
+    monkeypatch.setattr(xcom, "_REFUSES_NONE", refuses_none)
+    assert returnable(OUTPUTS) == returned
+
+
+def test_only_airflow_3_0_refuses_none() -> None:
+    assert (returnable(OUTPUTS) == KEPT) is (running == (3, 0))
+
+
+def test_what_is_left_of_outputs_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xcom, "_REFUSES_NONE", True)
+    generation = Generation("task_1", GenerationStatus.COMPLETED, "completed")
+    assert generation_from_xcom(returnable(generation.to_xcom())) == generation
+    (wanted,) = wanted_generations(returnable(generation.to_xcom()))
+    assert wanted.generation == generation
+    assert list(wanted_generations(returnable({"items": 0, "ledger": None}))) == []

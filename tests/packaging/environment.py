@@ -11,7 +11,13 @@ VERSIONS = ("2.11", "3.0", "3.1", "3.2", "3.3", "lowest")
 
 
 def constraints(version: str) -> Path:
-    """Return the file that names the versions of everything for one of ``VERSIONS``."""
+    """
+    Return the file that names the versions of everything.
+
+    :param version: One of ``VERSIONS``.
+    """
+    if version not in VERSIONS:
+        raise SystemExit(f"There are constraints for {', '.join(VERSIONS)}, not for {version}")
     return PROJECT / "constraints" / ("lowest.txt" if version == "lowest" else f"airflow-{version}.txt")
 
 
