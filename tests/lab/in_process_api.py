@@ -11,13 +11,19 @@ if not hasattr(supervisor.in_process_api_server, "cache_info"):
     supervisor.in_process_api_server = cache(supervisor.in_process_api_server)
 
 
+_served_here: list[object] = []
+
+
 def build() -> None:
     """Build the routes of the API, which takes seconds, so that forks of this process have them."""
     client = supervisor.InProcessTestSupervisor._api_client()
     client.get("health")
     client.close()
-    # The thread that serves it must not be forked.
-    del supervisor.in_process_api_server().transport
+    # Forks need a transport of their own, since a thread isn't forked. This one mustn't be collected either: with it
+    # ends the API, of which forks have but the routes.
+    api = supervisor.in_process_api_server()
+    _served_here.append(api.transport)
+    del api.transport
 
 
 __all__ = ["build", "supervisor"]
