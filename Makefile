@@ -25,8 +25,8 @@ help: ## list the targets
 demo: .venv/runtime ## make a picture from a reference in a real Airflow, at no cost
 	@$(BIN)/python -m demo
 
-test: .venv/development ## run all tests
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+test: .venv/development ## run all tests but those that need a browser
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --ignore tests/browser
 
 .venv/browser: .venv/development
 	@echo "Installing what drives a browser into .venv (once) ..."

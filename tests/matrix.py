@@ -104,6 +104,7 @@ class Environment:
         report = self.folder / "report.xml"
         report.unlink(missing_ok=True)
         command = [self.folder / "bin" / "python", "-m", "pytest", "-q", "-r", "f", "-n", "2", "--dist", "worksteal"]
+        command += ["--ignore", "tests/browser"]
         began = time.monotonic()
         subprocess.run([*command, f"--junitxml={report}", *tests], cwd=PROJECT, check=False)
         return outcome_from(self.name, report, time.monotonic() - began)
