@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow import __version__ as airflow_version
 
-# Its API answers an XCom of None with 422 (apache/airflow#55062), and every key that a task returns is one.
+# Airflow 3.0 answers an XCom of None with 422 (apache/airflow#55062), and every key that a task returns is one.
 _REFUSES_NONE = airflow_version.startswith("3.0.")
 
 

@@ -33,24 +33,29 @@ def context(try_number: int) -> Any:
     return made
 
 
-def event_of(deferral: pytest.ExceptionInfo[TaskDeferred]) -> Mapping[str, Any]:
-    return run_trigger(deferral.value.trigger)
+def picture(prompt: str) -> ApimartImageGenerationOperator:
+    return ApimartImageGenerationOperator(
+        task_id="generate", model=MODEL, prompt=prompt, deferrable=True, poll_interval=0.05
+    )
+
+
+def deferred(task: Any) -> TaskDeferred:
+    """Run the first try until it defers."""
+    with pytest.raises(TaskDeferred) as deferral:
+        task.execute(context(1))
+    return deferral.value
 
 
 @pytest.mark.parametrize("kwargs", [{}, {"generation_id": "task_of_the_first_try"}])
 def test_a_retry_after_a_failed_generation_makes_a_new_one(sandbox: Sandbox, kwargs: dict[str, str]) -> None:
-    task = ApimartImageGenerationOperator(
-        task_id="generate", model=MODEL, prompt="[sandbox: fail once]", deferrable=True, poll_interval=0.05
-    )
-    with pytest.raises(TaskDeferred) as deferral:
-        task.execute(context(1))
-    stale = event_of(deferral)
+    task = picture("[sandbox: fail once]")
+    stale = run_trigger(deferred(task).trigger)
     with pytest.raises(errors.ApimartGenerationFailedError):
         task.execute_complete(context(1), stale, **kwargs)
 
     with pytest.raises(TaskDeferred) as deferral:
         task.execute_complete(context(2), stale, **kwargs)
-    generation = task.execute_complete(context(2), event_of(deferral))
+    generation = task.execute_complete(context(2), run_trigger(deferral.value.trigger))
 
     assert generation["status"] == "completed"
     assert (sandbox.accepted, sandbox.billed) == (2, 1)
@@ -58,12 +63,8 @@ def test_a_retry_after_a_failed_generation_makes_a_new_one(sandbox: Sandbox, kwa
 
 def test_what_ended_well_is_delivered_whichever_try_has_waited(sandbox: Sandbox) -> None:
     """A day later its idempotency key protects no more, and to begin anew would pay again."""
-    task = ApimartImageGenerationOperator(
-        task_id="generate", model=MODEL, prompt="a cat", deferrable=True, poll_interval=0.05
-    )
-    with pytest.raises(TaskDeferred) as deferral:
-        task.execute(context(1))
-    completed = event_of(deferral)
+    task = picture("a cat")
+    completed = run_trigger(deferred(task).trigger)
     sandbox.advance(25 * 3600)
 
     assert task.execute_complete(context(2), completed)["status"] == "completed"
@@ -71,12 +72,8 @@ def test_what_ended_well_is_delivered_whichever_try_has_waited(sandbox: Sandbox)
 
 
 def test_an_event_of_before_triggers_told_the_try_is_taken_for_this_trys(sandbox: Sandbox) -> None:
-    task = ApimartImageGenerationOperator(
-        task_id="generate", model=MODEL, prompt="[sandbox: fail]", deferrable=True, poll_interval=0.05
-    )
-    with pytest.raises(TaskDeferred) as deferral:
-        task.execute(context(1))
-    event = {key: value for key, value in event_of(deferral).items() if key != TRY_NUMBER}
+    task = picture("[sandbox: fail]")
+    event = {key: value for key, value in run_trigger(deferred(task).trigger).items() if key != TRY_NUMBER}
 
     with pytest.raises(errors.ApimartGenerationFailedError):
         task.execute_complete(context(2), event)
@@ -87,10 +84,9 @@ def test_a_retry_of_a_sensor_looks_again(sandbox: Sandbox) -> None:
     submission = ApimartHook().submit_generation("image", {"model": MODEL, "prompt": "a cat"}, idempotency_key="k")
     generation_id = str(submission.generation.generation_id)
     task = ApimartGenerationSensor(task_id="wait", generation=generation_id, deferrable=True, poke_interval=0.05)
-    with pytest.raises(TaskDeferred) as deferral:
-        task.execute(context(1))
+    deferral = deferred(task)
     sandbox.inject(Fault("unauthorized", on="status", times=2))
-    stale = event_of(deferral)
+    stale = run_trigger(deferral.trigger)
     with pytest.raises(errors.ApimartAuthenticationError):
         task.execute_complete(context(1), stale)
 
@@ -109,10 +105,9 @@ def test_a_retry_of_a_batch_goes_on(sandbox: Sandbox, tmp_path: Path) -> None:
         deferrable=True,
         poll_interval=0.05,
     )
-    with pytest.raises(TaskDeferred) as deferral:
-        task.execute(context(1))
+    deferral = deferred(task)
     sandbox.inject(Fault("unauthorized", on="status", times=4))
-    stale = event_of(deferral)
+    stale = run_trigger(deferral.trigger)
     with pytest.raises(errors.ApimartAuthenticationError):
         task.execute_complete(context(1), stale)
 
