@@ -91,5 +91,6 @@ def _peak_memory() -> int:
 
 
 if __name__ == "__main__":
-    os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="apimart-bench-")
-    main()
+    with tempfile.TemporaryDirectory(prefix="apimart-bench-") as home:
+        os.environ["AIRFLOW_HOME"] = home
+        main()

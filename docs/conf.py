@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -16,6 +18,8 @@ os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="apimart-docs-")
 os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "WARNING"
 
 from airflow_provider_apimart import __version__
+
+atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
 project = "airflow-provider-apimart"
 author = "The airflow-provider-apimart developers"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +20,8 @@ from airflow_provider_apimart.sandbox import Sandbox, SandboxSettings
 from tests.airflow_versions import lacks, reason
 from tests.lab import AirflowLab
 from tests.lab.airflow_command import AirflowCommands, airflow_commands
+
+atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
 
 def pytest_configure() -> None:

@@ -22,6 +22,7 @@ from tests.lab.fork_server import PROJECT, airflow_environment
 _LONGEST_START = 300.0
 _LONGEST_WAIT = 300.0
 _LONGEST_STOP = 30.0
+_LINES_TOLD = 60
 
 
 class AirflowServer:
@@ -128,8 +129,18 @@ class AirflowServer:
         while not self._is(is_so):
             assert self._process is not None
             if self._process.poll() is not None or time.monotonic() > give_up_at:
-                raise AssertionError(f"Airflow didn't get there:\n{self.log_file.read_text(errors='replace')[-6000:]}")
+                raise AssertionError(f"Airflow didn't get there:\n{self._account()}")
             time.sleep(0.5)
+
+    def _account(self) -> str:
+        """Tell how Airflow's parts are, since ``airflow standalone`` goes on without one that died, and its log."""
+        lines = self.log_file.read_text(errors="replace").splitlines()
+        told = [line for line in lines if "[http.access]" not in line]
+        try:
+            health: object = self._ask("/api/v2/monitor/health")
+        except OSError as error:
+            health = error
+        return "\n".join([str(health), *told[-_LINES_TOLD:]])
 
     def _is(self, is_so: Callable[[], bool]) -> bool:
         try:

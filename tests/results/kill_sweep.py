@@ -222,5 +222,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="apimart-sweep-"))
-    sys.exit(main())
+    with tempfile.TemporaryDirectory(prefix="apimart-sweep-") as home:
+        os.environ.setdefault("AIRFLOW_HOME", home)
+        sys.exit(main())
