@@ -25,7 +25,7 @@ from tests.browser.airflow_server import AirflowServer
 
 BENCHMARKS = Path(__file__).parent
 RUN_SECONDS = 10.0
-LONGEST_RUN = 900.0
+LONGEST_RUN = 600.0
 BATCH = "batch operator, in a task of a real Airflow"
 WHOLE = "... with the task's own start and end, which are Airflow's"
 BARE = {"bare asyncio script, a look every 2 s": 2.0, "bare asyncio script, a look every 0.5 s": 0.5}

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[2]
+# A part of Airflow that waits in vain for SQLite's lock dies (seen: the triggerer), by default after 5 s.
+_SECONDS_FOR_A_LOCK = 120
 
 
 def bare_environment() -> dict[str, str]:
@@ -25,7 +27,7 @@ def airflow_environment(home: Path, dags: Path) -> dict[str, str]:
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout={_SECONDS_FOR_A_LOCK}",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
     }
 
