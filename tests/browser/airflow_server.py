@@ -23,6 +23,8 @@ _LONGEST_START = 300.0
 _LONGEST_WAIT = 300.0
 _LONGEST_STOP = 30.0
 _LINES_TOLD = 60
+# Airflow's 32 would do no more on a few cores, but fight for SQLite's lock until its API answers no longer.
+_TASKS_AT_ONCE = 8
 
 
 class AirflowServer:
@@ -95,6 +97,7 @@ class AirflowServer:
         return airflow_environment(self.home, PROJECT / "example_dags") | {
             # `airflow standalone` starts its parts by the command's name.
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "AIRFLOW__CORE__PARALLELISM": str(_TASKS_AT_ONCE),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.base_url}/execution/",
             "AIRFLOW__API__HOST": "127.0.0.1",

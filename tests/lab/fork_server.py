@@ -12,7 +12,7 @@ from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[2]
 # A part of Airflow that waits in vain for SQLite's lock dies (seen: the triggerer), by default after 5 s.
-_SECONDS_FOR_A_LOCK = 120
+_SECONDS_FOR_A_LOCK = 60
 
 
 def bare_environment() -> dict[str, str]:
