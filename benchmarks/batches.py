@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_apimart.sandbox import Sandbox, SandboxSettings
-from tests.browser.airflow_server import AirflowServer
+from tests.lab.airflow_server import AirflowServer
 
 BENCHMARKS = Path(__file__).parent
 RUN_SECONDS = 10.0

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_apimart.sandbox import Sandbox
-from tests.browser.airflow_server import AirflowServer
 from tests.browser.pictures import fetched, looks_like, shown
 from tests.browser.screenshots import keep
+from tests.lab.airflow_server import AirflowServer
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

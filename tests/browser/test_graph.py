@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_apimart.sandbox import Sandbox
 from demo.reference import draw_reference
-from tests.browser.airflow_server import AirflowServer
 from tests.browser.screenshots import keep
+from tests.lab.airflow_server import AirflowServer
 
 if TYPE_CHECKING:
     from pathlib import Path

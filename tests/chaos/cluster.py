@@ -9,9 +9,9 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
 
-from tests.browser.airflow_server import free_port
 from tests.chaos.postgres import Postgres
 from tests.chaos.processes import Processes
+from tests.lab.airflow_server import free_port
 from tests.lab.fork_server import bare_environment
 
 DAGS = Path(__file__).parent / "dags"

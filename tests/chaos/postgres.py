@@ -14,8 +14,8 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from tests.browser.airflow_server import free_port
 from tests.chaos.processes import Processes
+from tests.lab.airflow_server import free_port
 
 _LONGEST_START = 60.0
 # The server refuses to run as root.

@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.browser.airflow_server import free_port
 from tests.chaos.processes import Processes
+from tests.lab.airflow_server import free_port
 
 _LONGEST_START = 30.0
 
