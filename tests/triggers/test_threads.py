@@ -11,8 +11,8 @@ import pytest
 
 from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
 from airflow_provider_apimart.api.balance import balance
+from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.sandbox import Sandbox
-from tests.batch.support import settings
 
 CALLS = 4000
 
@@ -42,7 +42,7 @@ def test_requests_do_not_mix_with_what_another_thread_sends(sandbox: Sandbox) ->
     """The sandbox is that thread: the buffer of aiohttp before 3.13 let its answers become our requests."""
 
     async def ask() -> set[bool]:
-        async with AiohttpTransport(settings(sandbox)) as transport:
+        async with AiohttpTransport(ClientSettings(sandbox.api_key, sandbox.base_url)) as transport:
             answers = await asyncio.gather(*(transport.hold(balance()) for _ in range(CALLS)))
         return {answer.unlimited for answer in answers}
 
