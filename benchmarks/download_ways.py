@@ -27,12 +27,12 @@ _AT_ONCE = 8
 def saver(folder: Path, urls: Sequence[str]) -> Callable[[], None]:
     """Return this provider's way: checked addresses, SHA-256, a receipt each, fsync, moved when whole."""
     from airflow_provider_apimart.api.generation import Output, OutputKind
-    from airflow_provider_apimart.results.addresses import Reach
+    from airflow_provider_apimart.results.download.address_policy import AddressPolicy
+    from airflow_provider_apimart.results.download.client import Network
     from airflow_provider_apimart.results.saver import ResultSaver
-    from airflow_provider_apimart.results.session import Network
 
     parts = urlsplit(urls[0])
-    network = Network(reach=Reach(f"{parts.scheme}://{parts.netloc}"))
+    network = Network(reach=AddressPolicy(f"{parts.scheme}://{parts.netloc}"))
     results = ResultSaver(folder, network=network, threads=_AT_ONCE)
 
     def run() -> None:

@@ -1,7 +1,7 @@
 """
 What the adaptive schedule asks and how late it is, against the fixed loop of 2 seconds of APIMart's own example.
 
-A clock that only jumps from look to look: every wait is the provider's own conversation, held against a service
+A clock that only jumps from look to look: every wait is the provider's own flow, held against a service
 whose generations take the times of the mix below. Each model's generations run 20 at a time, one after another as a
 nightly run makes them, so that what is learnt from the first helps the later ones.
 """
@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from airflow_provider_apimart.api.contract import Modality
-from airflow_provider_apimart.api.conversation import Pause, Step
-from airflow_provider_apimart.api.experience import Experience
-from airflow_provider_apimart.api.message import Reply
+from airflow_provider_apimart.api.flow import Pause, Step
+from airflow_provider_apimart.api.http_messages import Reply
+from airflow_provider_apimart.api.polling_stats import PollingStats
 from airflow_provider_apimart.api.waiting import Wait, wait_until_final
 
 FIXED_INTERVAL = 2.0
@@ -125,7 +125,7 @@ class Run:
         """How late the fixed loop finds it, in seconds."""
         return self.fixed_requests * FIXED_INTERVAL - self.seconds
 
-    def look(self, now: float) -> Reply:
+    def read_status(self, now: float) -> Reply:
         """Return the service's reply to a look."""
         self.requests += 1
         self.found_after = now - self.submitted_at
@@ -156,7 +156,7 @@ class Night:
     scenario: Scenario
     now: float = BEGIN
     runs: list[Run] = field(default_factory=list)
-    experience: Experience = field(default_factory=Experience)
+    polling_stats: PollingStats = field(default_factory=PollingStats)
 
     def pass_by(self) -> list[Run]:
         """Run all of them and return what became of each."""
@@ -180,14 +180,14 @@ class Night:
     def _wait(self, run: Run) -> Iterator[float]:
         """Hold the provider's own wait; yield the times at which it goes on."""
         wait = Wait("task", started_at=self.now, modality=self.model.modality, model=self.model.name)
-        experience = self.experience if self.scenario.learns else Experience()
-        conversation = wait_until_final(wait, experience, clock=lambda: self.now)
-        step: Step = next(conversation)
+        polling_stats = self.polling_stats if self.scenario.learns else PollingStats()
+        flow = wait_until_final(wait, polling_stats, clock=lambda: self.now)
+        step: Step = next(flow)
         while True:
             if isinstance(step, Pause):
                 yield self.now + step.seconds
             try:
-                step = conversation.send(None if isinstance(step, Pause) else run.look(self.now))
+                step = flow.send(None if isinstance(step, Pause) else run.look(self.now))
             except StopIteration:
                 return
 

@@ -133,7 +133,7 @@ def main() -> None:
     print(
         "Waits in one event loop; status calls of 50 ms. Medians of the runs. Stop: the longest time in which the\n"
         "loop did nothing else. CPU: once every wait has polled. Memory: above the bare session's; a wait of ours\n"
-        "holds its trigger with its logger, its conversation and how it was called, and nothing of what it saw."
+        "holds its trigger with its logger, its flow and how it was called, and nothing of what it saw."
     )
     with tempfile.TemporaryDirectory() as home, status_server() as base_url:
         for load in LOADS:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 
-from airflow_provider_apimart.api.retrying import RetryPolicy
-from airflow_provider_apimart.api.waiting import Decision, Verdict
+from airflow_provider_apimart.api.retry import RetryPolicy
+from airflow_provider_apimart.api.waiting import Verdict, WaitDecision
 from airflow_provider_apimart.compat.xcom import returnable
 from airflow_provider_apimart.exceptions import (
     ApimartAuthenticationError,
@@ -42,7 +42,7 @@ class Context(dict[str, Any]):
 @pytest.fixture
 def generation_id(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("AIRFLOW_CONN_APIMART_DEFAULT", sandbox.connection_json())
-    monkeypatch.setattr(ApimartHook, "look_policy", RetryPolicy(tries=3, first=0.01, longest=0.01))
+    monkeypatch.setattr(ApimartHook, "status_policy", RetryPolicy(tries=3, first=0.01, longest=0.01))
     payload = {"model": "gemini-2.5-flash-image-preview", "prompt": "a cat"}
     submission = ApimartHook().submit_generation("image", payload, idempotency_key="k")
     return str(submission.generation.generation_id)
@@ -79,7 +79,7 @@ def test_trouble_skips_where_that_is_asked_for(
     lenient = sensor(generation_id, deferrable=deferrable, **{leniency: True})
     with pytest.raises(AirflowSkipException):
         lenient.execute(Context())  # type: ignore[arg-type]  # a part of one
-    event = Decision(Verdict.ERROR, error=error("from the trigger")).to_event()
+    event = WaitDecision(Verdict.ERROR, error=error("from the trigger")).to_event()
     with pytest.raises(AirflowSkipException):
         lenient.execute_complete(Context(), event)  # type: ignore[arg-type]  # a part of one
 
@@ -112,7 +112,7 @@ def test_an_event_that_says_nothing_is_no_success(generation_id: str, event: Any
 
 
 def test_a_passed_deadline_is_airflows_own_time_out(generation_id: str) -> None:
-    event = Decision(Verdict.DEADLINE_PASSED).to_event()
+    event = WaitDecision(Verdict.DEADLINE_PASSED).to_event()
     with pytest.raises(AirflowSensorTimeout, match=generation_id):
         sensor(generation_id).execute_complete(Context(), event, generation_id)  # type: ignore[arg-type]  # a part
 

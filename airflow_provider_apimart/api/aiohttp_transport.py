@@ -15,12 +15,12 @@ import aiohttp
 from yarl import URL
 
 from airflow_provider_apimart.api import contract
-from airflow_provider_apimart.api.conversation import Conversation, Pause
 from airflow_provider_apimart.api.environment import authorities_of, proxy_of
-from airflow_provider_apimart.api.message import Content, Reply, Request
-from airflow_provider_apimart.api.pace import Pace
-from airflow_provider_apimart.api.problem import lost_reply_error, root_reason
-from airflow_provider_apimart.api.retrying import retry_after_seconds
+from airflow_provider_apimart.api.error_mapping import lost_reply_error, root_reason
+from airflow_provider_apimart.api.flow import Flow, Pause
+from airflow_provider_apimart.api.http_messages import Content, Reply, Request
+from airflow_provider_apimart.api.rate_limiter import RateLimiter
+from airflow_provider_apimart.api.retry import retry_after_seconds
 from airflow_provider_apimart.api.settings import CONNECT_SECONDS, ClientSettings
 from airflow_provider_apimart.exceptions import ApimartError
 
@@ -37,7 +37,7 @@ _WORTH_TELLING = 0.2
 
 class AiohttpTransport:
     """
-    Holds any number of conversations at once in one event loop.
+    Holds any number of flows at once in one event loop.
 
     They share one HTTP session, one limit of requests in flight and one pace: when the service asks one of them to
     slow down, all do. Whoever asks first is served first.
@@ -50,11 +50,11 @@ class AiohttpTransport:
         self._proxy = proxy_of(settings)
         # Made once, since thousands of polls a minute would each make them anew.
         self._base_url = str(URL(settings.base_url))
-        self._timeouts = {patience: _timeout(seconds) for patience, seconds in settings.seconds.items()}
+        self._timeouts = {kind: _timeout(seconds) for kind, seconds in settings.seconds.items()}
         self._slots = asyncio.Semaphore(_REQUESTS_IN_FLIGHT)
         self._queue = asyncio.Lock()
-        self._pace = Pace(time.monotonic)
-        self._pace_is_news, self._pace_told = False, math.inf
+        self._rate_limiter = RateLimiter(time.monotonic)
+        self._limit_is_news, self._limit_told = False, math.inf
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
@@ -78,27 +78,25 @@ class AiohttpTransport:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def hold(
-        self, conversation: Conversation[T], *, before_post: Callable[[], Awaitable[None]] | None = None
-    ) -> T:
+    async def run(self, flow: Flow[T], *, before_post: Callable[[], Awaitable[None]] | None = None) -> T:
         """
-        Hold a conversation to its end and return its result.
+        Hold a flow to its end and return its result.
 
         :param before_post: Awaited before every POST. What it raises ends the holding: nothing is sent, and the
-            conversation isn't told.
-        :raises ApimartError: What the conversation raises.
+            flow isn't told.
+        :raises ApimartError: What the flow raises.
         """
         try:
-            step = next(conversation)
+            step = next(flow)
             while True:
                 if isinstance(step, Pause):
                     await asyncio.sleep(step.seconds)
-                    step = next(conversation)
+                    step = next(flow)
                     continue
                 if before_post and step.method == "POST":
                     await before_post()
                 answer = await self._exchange(step)
-                step = conversation.send(answer) if isinstance(answer, Reply) else conversation.throw(answer)
+                step = flow.send(answer) if isinstance(answer, Reply) else flow.throw(answer)
                 # Not kept through the next pause: there may be thousands.
                 del answer
         except StopIteration as finished:
@@ -108,29 +106,29 @@ class AiohttpTransport:
     async def _exchange(self, request: Request) -> Reply | ApimartError:
         """Send a request when it is its turn; what goes wrong is returned, so that nothing is chained to it."""
         async with self._slots:
-            if self._queue.locked() or self._pace.seconds_to_wait() > 0:
+            if self._queue.locked() or self._rate_limiter.seconds_to_wait() > 0:
                 await self._turn()
-            sent_at = self._pace.sent()
+            sent_at = self._rate_limiter.sent()
             answer = await self._send(request)
         if isinstance(answer, Reply) and answer.status == HTTPStatus.TOO_MANY_REQUESTS:
             asked = retry_after_seconds(answer.header(contract.RETRY_AFTER_HEADER))
-            self._pace_is_news |= self._pace.refused(sent_at, asked)
+            self._limit_is_news |= self._rate_limiter.refused(sent_at, asked)
         return answer
 
     async def _turn(self) -> None:
         """Wait until the pace allows one more request."""
         async with self._queue:
-            if self._pace_is_news:
-                self._tell_pace()
-            while (seconds := self._pace.seconds_to_wait()) > 0:  # noqa: ASYNC110 - a time is waited for, no event
+            if self._limit_is_news:
+                self._log_limit()
+            while (seconds := self._rate_limiter.seconds_to_wait()) > 0:  # noqa: ASYNC110 - a time is waited for, no event
                 await asyncio.sleep(seconds)
 
-    def _tell_pace(self) -> None:
-        pace = self._pace.per_second or math.inf
-        if abs(pace - self._pace_told) > _WORTH_TELLING * pace:
+    def _log_limit(self) -> None:
+        pace = self._rate_limiter.per_second or math.inf
+        if abs(pace - self._limit_told) > _WORTH_TELLING * pace:
             log.info("APIMart asked to slow down: at most %.1f requests a second from now on", pace)
-            self._pace_told = pace
-        self._pace_is_news = False
+            self._limit_told = pace
+        self._limit_is_news = False
 
     async def _send(self, request: Request) -> Reply | ApimartError:
         if self._session is None:
@@ -142,7 +140,7 @@ class AiohttpTransport:
                 URL(self._base_url + request.path, encoded=True),
                 headers=_headers(request),
                 data=body.blocks() if body else None,
-                timeout=self._timeouts[request.patience],
+                timeout=self._timeouts[request.kind],
                 proxy=self._proxy,
                 allow_redirects=False,
             ) as response:

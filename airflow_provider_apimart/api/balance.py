@@ -8,10 +8,10 @@ from typing import Any
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api import contract
-from airflow_provider_apimart.api.conversation import Conversation, ask
+from airflow_provider_apimart.api.error_mapping import find_error_reply, read_error
+from airflow_provider_apimart.api.flow import Flow, ask
+from airflow_provider_apimart.api.http_messages import Reply, Request
 from airflow_provider_apimart.api.json_values import mapping, money, plain
-from airflow_provider_apimart.api.message import Reply, Request
-from airflow_provider_apimart.api.problem import find_problem, read_error
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Balance:
         return {"remaining": plain(self.remaining), "used": plain(self.used), "unlimited": self.unlimited}
 
 
-def balance() -> Conversation[Balance]:
+def balance() -> Flow[Balance]:
     """
     Read what is left on the API key. It costs nothing.
 
@@ -51,8 +51,8 @@ def balance() -> Conversation[Balance]:
 
 
 def _read_balance(reply: Reply) -> Balance:
-    if problem := find_problem(reply):
-        raise read_error(problem)
+    if error_reply := find_error_reply(reply):
+        raise read_error(error_reply)
     body = mapping(reply.json)
     # Some installations wrap this reply like all others.
     body = mapping(body.get("data")) or body

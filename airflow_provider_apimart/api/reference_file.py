@@ -7,8 +7,8 @@ import io
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from airflow_provider_apimart.api.conversation import Conversation
-from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.api.flow import Flow
+from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.upload import ImageFile, Upload, upload_judged
 from airflow_provider_apimart.exceptions import ApimartError
 
@@ -31,7 +31,7 @@ class ReferenceFile:
         """What stands for the file where its content counts, wherever it lies and whatever it is called."""
         return f"sha256:{self.sha256}"
 
-    def upload(self, policy: RetryPolicy) -> Conversation[Upload]:
+    def upload(self, policy: RetryPolicy) -> Flow[Upload]:
         """
         Upload the file. It costs nothing.
 

@@ -13,10 +13,10 @@ import urllib3
 from requests.auth import AuthBase
 
 from airflow_provider_apimart.api import contract
-from airflow_provider_apimart.api.conversation import Conversation, Pause, Step
 from airflow_provider_apimart.api.environment import authorities_of, proxy_of
-from airflow_provider_apimart.api.message import Content, Reply, Request
-from airflow_provider_apimart.api.problem import lost_reply_error, root_reason
+from airflow_provider_apimart.api.error_mapping import lost_reply_error, root_reason
+from airflow_provider_apimart.api.flow import Flow, FlowStep, Pause
+from airflow_provider_apimart.api.http_messages import Content, Reply, Request
 from airflow_provider_apimart.api.settings import CONNECT_SECONDS, ClientSettings
 from airflow_provider_apimart.exceptions import ApimartError
 
@@ -94,7 +94,7 @@ class _CountedBody:
 
 class RequestsTransport:
     """
-    Holds conversations one at a time, blocking.
+    Holds flows one at a time, blocking.
 
     :param settings: The account and how to reach it.
     """
@@ -103,26 +103,26 @@ class RequestsTransport:
         self._settings = settings
         self.session = authenticated_session(settings)
 
-    def hold(self, conversation: Conversation[T]) -> T:
+    def run(self, flow: Flow[T]) -> T:
         """
-        Hold a conversation to its end and return its result.
+        Hold a flow to its end and return its result.
 
-        :raises ApimartError: What the conversation raises.
+        :raises ApimartError: What the flow raises.
         """
         try:
-            step = next(conversation)
+            step = next(flow)
             while True:
                 try:
                     reply = self._perform(step)
                 except ApimartError as error:
-                    step = conversation.throw(error)
+                    step = flow.throw(error)
                 else:
-                    step = conversation.send(reply)
+                    step = flow.send(reply)
         except StopIteration as finished:
             result: T = finished.value
             return result
 
-    def _perform(self, step: Step) -> Reply | None:
+    def _perform(self, step: FlowStep) -> Reply | None:
         if isinstance(step, Pause):
             time.sleep(step.seconds)
             return None
@@ -138,7 +138,7 @@ class RequestsTransport:
         raise reply
 
     def _send(self, request: Request, body: _CountedBody | None) -> Reply | ApimartError:
-        seconds = self._settings.seconds[request.patience]
+        seconds = self._settings.seconds[request.kind]
         give_up_at = time.monotonic() + seconds
         try:
             with self.session.request(

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from airflow_provider_apimart.api import contract
-from airflow_provider_apimart.api.message import Patience, Reply
+from airflow_provider_apimart.api.http_messages import Reply, RequestKind
 
 CONNECT_SECONDS = 10.0
-DEFAULT_SECONDS: Mapping[Patience, float] = {
-    Patience.READ: 15.0,
-    Patience.SUBMIT: 45.0,
-    Patience.UPLOAD: 120.0,
+DEFAULT_SECONDS: Mapping[RequestKind, float] = {
+    RequestKind.READ: 15.0,
+    RequestKind.SUBMIT: 45.0,
+    RequestKind.UPLOAD: 120.0,
 }
 
 
@@ -33,7 +33,7 @@ class ClientSettings:
 
     api_key: str = field(repr=False)
     base_url: str = contract.DEFAULT_BASE_URL
-    seconds: Mapping[Patience, float] = field(default_factory=lambda: DEFAULT_SECONDS)
+    seconds: Mapping[RequestKind, float] = field(default_factory=lambda: DEFAULT_SECONDS)
     verify: bool | str = True
     proxy: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)

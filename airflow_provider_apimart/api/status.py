@@ -10,10 +10,11 @@ from urllib.parse import quote
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api import contract
 from airflow_provider_apimart.api.contract import Modality
-from airflow_provider_apimart.api.conversation import Conversation, ask
-from airflow_provider_apimart.api.generation import Generation, read_generation
-from airflow_provider_apimart.api.message import Reply, Request
-from airflow_provider_apimart.api.problem import Problem, find_problem, read_error
+from airflow_provider_apimart.api.error_mapping import ErrorReply, find_error_reply, read_error
+from airflow_provider_apimart.api.flow import Flow, ask
+from airflow_provider_apimart.api.generation import Generation
+from airflow_provider_apimart.api.generation_parsing import read_generation
+from airflow_provider_apimart.api.http_messages import Reply, Request
 
 _UNKNOWN_HERE = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE)
 
@@ -45,9 +46,9 @@ def _routes(modality: Modality | None, likeliest: str | None) -> Sequence[str]:
     return tuple(sorted(routes, key=lambda route: route != likeliest))
 
 
-def look(
+def read_status(
     generation_id: str, modality: Modality | None, routes: StatusRoutes, *, model: str | None = None
-) -> Conversation[Generation]:
+) -> Flow[Generation]:
     """
     Read a generation's status once.
 
@@ -57,14 +58,14 @@ def look(
     :raises ApimartTransientError: When the status couldn't be read this time.
     :raises ApimartError: When the service refused to tell.
     """
-    refusal: Problem | None = None
+    refusal: ErrorReply | None = None
     for route in routes.in_order(modality):
         reply = yield from ask(_request(route, generation_id))
         generation = _read(reply, generation_id, modality, model)
         if generation is not None:
             routes.answered(route)
             return generation
-        refusal = refusal or find_problem(reply)
+        refusal = refusal or find_error_reply(reply)
     raise _not_found(generation_id, refusal)
 
 
@@ -77,19 +78,19 @@ def _read(reply: Reply, generation_id: str, modality: Modality | None, model: st
     generation = read_generation(reply.json, generation_id, modality, model) if reply.status < 300 else None
     if generation is not None:
         return generation
-    problem = find_problem(reply)
-    if problem is None:
+    error_reply = find_error_reply(reply)
+    if error_reply is None:
         raise errors.ApimartServerError(
             "The status reply can't be read", status=reply.status, generation_id=generation_id
         )
-    error = read_error(problem)
-    if problem.status in _UNKNOWN_HERE and isinstance(error, errors.ApimartInvalidRequestError):
+    error = read_error(error_reply)
+    if error_reply.status in _UNKNOWN_HERE and isinstance(error, errors.ApimartInvalidRequestError):
         return None
     error.generation_id = generation_id
     raise error
 
 
-def _not_found(generation_id: str, refusal: Problem | None) -> errors.ApimartGenerationNotFoundError:
+def _not_found(generation_id: str, refusal: ErrorReply | None) -> errors.ApimartGenerationNotFoundError:
     return errors.ApimartGenerationNotFoundError(
         "APIMart doesn't know this generation, or not any more (records are kept for a few days). Check that the "
         f"connection's API key is of the account that made it: {refusal.message if refusal else 'no reply'}",

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api import contract
 from airflow_provider_apimart.api.contract import Modality
-from airflow_provider_apimart.api.conversation import Conversation, ask, retrying
-from airflow_provider_apimart.api.generation import Generation, GenerationStatus, read_generation, task_record
+from airflow_provider_apimart.api.error_mapping import find_error_reply, submit_error
+from airflow_provider_apimart.api.flow import Flow, ask, retrying
+from airflow_provider_apimart.api.generation import Generation, GenerationStatus
+from airflow_provider_apimart.api.generation_parsing import read_generation, task_record
+from airflow_provider_apimart.api.http_messages import Reply, generation_request
 from airflow_provider_apimart.api.json_values import items, mapping, text
-from airflow_provider_apimart.api.message import Reply, generation_request
-from airflow_provider_apimart.api.problem import find_problem, submit_error
-from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.api.retry import RetryPolicy
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def submit(
     payload: Mapping[str, object],
     idempotency_key: str,
     policy: RetryPolicy = SUBMIT_POLICY,
-) -> Conversation[Submission]:
+) -> Flow[Submission]:
     """
     Submit one generation, repeating the identical request with the same key while that can help.
 
@@ -75,7 +76,7 @@ def _submit_once(
     payload: Mapping[str, object],
     idempotency_key: str,
     lost: list[errors.ApimartUnknownOutcomeError],
-) -> Conversation[Submission]:
+) -> Flow[Submission]:
     try:
         reply = yield from ask(generation_request(modality, payload, idempotency_key))
         return _read_submission(reply, modality, text(payload.get("model")))
@@ -106,8 +107,8 @@ def still_unknown(earlier: str, last: errors.ApimartError) -> errors.ApimartUnkn
 def _read_submission(reply: Reply, modality: Modality, model: str | None) -> Submission:
     generation = _accepted(reply, modality)
     if generation is None:
-        problem = find_problem(reply)
-        raise submit_error(problem) if problem else _unreadable(reply)
+        error_reply = find_error_reply(reply)
+        raise submit_error(error_reply) if error_reply else _unreadable(reply)
     replayed = (reply.header(contract.REPLAYED_HEADER) or "").lower() == "true"
     return Submission(generation.known_as(modality=modality, model=model), replayed)
 

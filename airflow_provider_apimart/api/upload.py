@@ -12,12 +12,12 @@ from urllib.parse import quote
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api import contract
-from airflow_provider_apimart.api.conversation import Conversation, ask, retrying
+from airflow_provider_apimart.api.error_mapping import find_error_reply, read_error
+from airflow_provider_apimart.api.flow import Flow, ask, retrying
+from airflow_provider_apimart.api.http_messages import Content, Reply, Request, RequestKind
 from airflow_provider_apimart.api.json_values import mapping, moment, number, plain, text
 from airflow_provider_apimart.api.media_type import ACCEPTED_REFERENCES, HEAD_BYTES, media_type
-from airflow_provider_apimart.api.message import Content, Patience, Reply, Request
-from airflow_provider_apimart.api.problem import find_problem, read_error
-from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.api.retry import RetryPolicy
 
 UPLOAD_POLICY = RetryPolicy(tries=6, seconds=300.0)
 
@@ -93,7 +93,7 @@ class Upload:
         }
 
 
-def upload(image: ImageFile, policy: RetryPolicy) -> Conversation[Upload]:
+def upload(image: ImageFile, policy: RetryPolicy) -> Flow[Upload]:
     """
     Upload a picture. It costs nothing, so whatever passes is tried again.
 
@@ -103,7 +103,7 @@ def upload(image: ImageFile, policy: RetryPolicy) -> Conversation[Upload]:
     return (yield from upload_judged(image, image.judged_type(), policy))
 
 
-def upload_judged(image: ImageFile, content_type: str, policy: RetryPolicy) -> Conversation[Upload]:
+def upload_judged(image: ImageFile, content_type: str, policy: RetryPolicy) -> Flow[Upload]:
     """
     Upload a picture that was judged before; see :func:`upload`.
 
@@ -113,14 +113,14 @@ def upload_judged(image: ImageFile, content_type: str, policy: RetryPolicy) -> C
     return (yield from retrying(lambda: _upload_once(content), policy))
 
 
-def _upload_once(content: Content) -> Conversation[Upload]:
-    request = Request("POST", contract.UPLOADS_PATH, content=content, patience=Patience.UPLOAD)
+def _upload_once(content: Content) -> Flow[Upload]:
+    request = Request("POST", contract.UPLOADS_PATH, content=content, kind=RequestKind.UPLOAD)
     return _read_upload((yield from ask(request)))
 
 
 def _read_upload(reply: Reply) -> Upload:
-    if problem := find_problem(reply):
-        raise read_error(problem)
+    if error_reply := find_error_reply(reply):
+        raise read_error(error_reply)
     body = mapping(reply.json)
     body = mapping(body.get("data")) or body
     url = text(body.get("url"))

@@ -13,23 +13,23 @@ from typing import Any
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.contract import Modality
-from airflow_provider_apimart.api.conversation import Conversation, Pause, retrying
-from airflow_provider_apimart.api.experience import Experience
+from airflow_provider_apimart.api.flow import Flow, Pause, retrying
 from airflow_provider_apimart.api.generation import Generation, GenerationStatus, generation_from_xcom
 from airflow_provider_apimart.api.json_values import JsonObject, mapping, text
-from airflow_provider_apimart.api.retrying import RetryPolicy
-from airflow_provider_apimart.api.schedule import Outlook, PollSchedule
-from airflow_provider_apimart.api.status import StatusRoutes, look
+from airflow_provider_apimart.api.poll_schedule import PollContext, PollSchedule
+from airflow_provider_apimart.api.polling_stats import PollingStats
+from airflow_provider_apimart.api.retry import RetryPolicy
+from airflow_provider_apimart.api.status import StatusRoutes, read_status
 
 # A handful of failed looks in a row is survived; being asked to slow down doesn't count as a failure. The time is
 # ample, since behind a rate limit each look of thousands may have to wait for its turn.
-LOOK_POLICY = RetryPolicy(tries=6, seconds=1800.0, first=1.0, longest=30.0)
+STATUS_POLICY = RetryPolicy(tries=6, seconds=1800.0, first=1.0, longest=30.0)
 
 
 class Verdict(StrEnum):
     """What becomes of a wait. Those that end it are the vocabulary of the trigger's events."""
 
-    LOOK_AGAIN = "look_again"
+    POLL_AGAIN = "look_again"
     COMPLETED = "completed"
     FAILED = "failed"
     DEADLINE_PASSED = "deadline_passed"
@@ -37,7 +37,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Decision:
+class WaitDecision:
     """
     What to do about a wait.
 
@@ -80,15 +80,15 @@ class Wait:
     modality: Modality | None = None
     model: str | None = None
 
-    def decide(self, generation: Generation, now: float) -> Decision:
+    def decide(self, generation: Generation, now: float) -> WaitDecision:
         """Return what to do after a look: it is finished, it has failed, it is too late, or look again."""
         if generation.status is GenerationStatus.COMPLETED:
-            return Decision(Verdict.COMPLETED, generation)
+            return WaitDecision(Verdict.COMPLETED, generation)
         if generation.status is GenerationStatus.FAILED:
-            return Decision(Verdict.FAILED, generation)
+            return WaitDecision(Verdict.FAILED, generation)
         if self.is_over(now):
-            return Decision(Verdict.DEADLINE_PASSED, generation)
-        return Decision(Verdict.LOOK_AGAIN, generation)
+            return WaitDecision(Verdict.DEADLINE_PASSED, generation)
+        return WaitDecision(Verdict.POLL_AGAIN, generation)
 
     def is_over(self, now: float) -> bool:
         """Whether the deadline has passed."""
@@ -99,26 +99,27 @@ class Wait:
         return policy if self.deadline is None else policy.within(self.deadline - now)
 
     def pause(
-        self, seen: Generation | None, experience: Experience, now: float, draw: float, *, first: bool = False
+        self, seen: Generation | None, polling_stats: PollingStats, now: float, draw: float, *, first: bool = False
     ) -> float:
         """
         Return the seconds until the next look.
 
         :param seen: The running generation as it was seen last, ``None`` before the first look.
         :param draw: A random number from 0 to 1.
-        :param first: Whether nothing was paused yet, see :class:`~airflow_provider_apimart.api.schedule.PollSchedule`.
+        :param first: Whether nothing was paused yet; see
+            :class:`~airflow_provider_apimart.api.poll_schedule.PollSchedule`.
         """
-        seconds = self.schedule.pause(partial(self._outlook, seen, experience, now), draw, first=first)
+        seconds = self.schedule.pause(partial(self._poll_context, seen, polling_stats, now), draw, first=first)
         # The last look falls on the deadline, not behind it.
         return seconds if self.deadline is None else max(0.0, min(seconds, self.deadline - now))
 
-    def _outlook(self, seen: Generation | None, experience: Experience, now: float) -> Outlook:
-        return Outlook(
+    def _poll_context(self, seen: Generation | None, polling_stats: PollingStats, now: float) -> PollContext:
+        return PollContext(
             waited=self.age(seen, now),
             modality=self.modality,
             estimated_seconds=seen.estimated_seconds if seen else None,
             progress=seen.progress if seen else None,
-            siblings=experience.run_times.of(self.model),
+            siblings=polling_stats.run_times.of(self.model),
         )
 
     def age(self, seen: Generation | None, now: float) -> float:
@@ -127,7 +128,7 @@ class Wait:
         return max(0.0, now - min(self.started_at, created))
 
 
-def look_patiently(wait: Wait, routes: StatusRoutes, policy: RetryPolicy = LOOK_POLICY) -> Conversation[Generation]:
+def read_status_with_retries(wait: Wait, routes: StatusRoutes, policy: RetryPolicy = STATUS_POLICY) -> Flow[Generation]:
     """
     Look at a generation, surviving a few failed looks in a row.
 
@@ -135,7 +136,7 @@ def look_patiently(wait: Wait, routes: StatusRoutes, policy: RetryPolicy = LOOK_
     :raises ApimartError: At once for what isn't a blip, such as an authentication error or an unknown id.
     """
     try:
-        looking = partial(look, wait.generation_id, wait.modality, routes, model=wait.model)
+        looking = partial(read_status, wait.generation_id, wait.modality, routes, model=wait.model)
         return (yield from retrying(looking, policy))
     except errors.ApimartTransientError as error:
         raise errors.ApimartStatusUnreadableError(
@@ -150,45 +151,47 @@ def look_patiently(wait: Wait, routes: StatusRoutes, policy: RetryPolicy = LOOK_
 
 def wait_until_final(
     wait: Wait,
-    experience: Experience,
+    polling_stats: PollingStats,
     *,
     at_once: bool = False,
-    policy: RetryPolicy = LOOK_POLICY,
-    on_look: Callable[[Generation], None] = lambda _: None,
+    policy: RetryPolicy = STATUS_POLICY,
+    on_status: Callable[[Generation], None] = lambda _: None,
     clock: Callable[[], float] = time.time,
-) -> Conversation[Decision]:
+) -> Flow[WaitDecision]:
     """
     Look at a generation until it is finished, has failed or the deadline has passed.
 
-    :param experience: What is known of the installation; how long a finished generation took is added to it.
+    :param polling_stats: What is known of the installation; how long a finished generation took is added to it.
     :param at_once: Whether to look at once. Otherwise it is known to have been running a moment ago.
-    :param on_look: Called with what every look saw, for the log.
+    :param on_status: Called with what every look saw, for the log.
     :param clock: The Unix time, so that a wait keeps its deadline across restarts.
-    :raises ApimartError: As :func:`look_patiently` does.
+    :raises ApimartError: As :func:`read_status_with_retries` does.
     """
     known, first, seen_running = _of_a_known_id(policy), True, -math.inf
-    patience = replace(policy, tolerates_missing=False) if at_once else known
+    kind = replace(policy, tolerates_missing=False) if at_once else known
     if not at_once:
-        yield Pause(wait.pause(None, experience, clock(), random.random(), first=True))
+        yield Pause(wait.pause(None, polling_stats, clock(), random.random(), first=True))
         first = False
     while True:
         try:
-            generation = yield from look_patiently(wait, experience.routes, wait.bounded(patience, clock()))
+            generation = yield from read_status_with_retries(wait, polling_stats.routes, wait.bounded(kind, clock()))
         except errors.ApimartStatusUnreadableError as error:
             # The service asked to slow down beyond the deadline: that is no trouble but a lack of time.
             in_vain = isinstance(error.__cause__, errors.ApimartRateLimitError)
             if in_vain and wait.is_over(clock() + 2 * policy.longest):
-                return Decision(Verdict.DEADLINE_PASSED)
+                return WaitDecision(Verdict.DEADLINE_PASSED)
             raise
-        on_look(generation)
+        on_status(generation)
         now = clock()
         decision = wait.decide(generation, now)
         if decision.verdict is Verdict.COMPLETED:
-            experience.run_times.note(wait.model, _run_time(generation, wait.age(generation, now), now - seen_running))
-        if decision.verdict is not Verdict.LOOK_AGAIN:
+            polling_stats.run_times.note(
+                wait.model, _run_time(generation, wait.age(generation, now), now - seen_running)
+            )
+        if decision.verdict is not Verdict.POLL_AGAIN:
             return decision
-        pause = Pause(wait.pause(generation, experience, now, random.random(), first=first))
-        patience, first, seen_running = known, False, now
+        pause = Pause(wait.pause(generation, polling_stats, now, random.random(), first=first))
+        kind, first, seen_running = known, False, now
         # What was seen isn't kept through the pause: there may be thousands.
         del generation, decision
         yield pause
@@ -214,7 +217,7 @@ def _run_time(generation: Generation, done: float, unseen: float) -> float:
     return min(max(ran, (generation.completed - generation.created).total_seconds()), done)
 
 
-def conclude(
+def finished_generation(
     event: object,
     generation_id: str | None,
     *,

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from airflow_provider_apimart.api.json_values import plain
 from airflow_provider_apimart.batch.ledger import ItemStatus, LedgerEntry
-from airflow_provider_apimart.batch.outcome import Tally, describe
+from airflow_provider_apimart.batch.summary import BatchCounts, describe
 
 # URLs that a browser would run rather than show.
 _EXECUTABLE = frozenset({"javascript", "vbscript", "data"})
@@ -26,7 +26,7 @@ small { opacity: .7; }
 """
 
 
-def gallery(title: str, counts: Tally, entries: Iterable[LedgerEntry], folder: str) -> str:
+def gallery(title: str, counts: BatchCounts, entries: Iterable[LedgerEntry], folder: str) -> str:
     """
     Return the page as HTML that needs nothing but the pictures.
 

@@ -14,10 +14,10 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from airflow_provider_apimart.api.problem import root_reason
+from airflow_provider_apimart.api.error_mapping import root_reason
 from airflow_provider_apimart.batch.ledger import LedgerEntry, entry_from_json, newest
-from airflow_provider_apimart.batch.storage import PARTIAL, write_whole
 from airflow_provider_apimart.exceptions import ApimartDestinationError
+from airflow_provider_apimart.results.storage.atomic_write import PARTIAL, write_whole
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath

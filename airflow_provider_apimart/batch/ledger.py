@@ -42,7 +42,7 @@ class Todo(Enum):
     NOTHING = auto()
     SAVE = auto()
     """The generation is completed and its files aren't saved."""
-    TAKE_UP = auto()
+    RESUME = auto()
     """It was paid for, or may have been: go on with it."""
     SUBMIT = auto()
 
@@ -201,7 +201,7 @@ class Ledger:
             case _ if entry.tried_at == self._started_at:
                 return Todo.NOTHING
             case ItemStatus.RUNNING | ItemStatus.UNKNOWN:
-                return Todo.TAKE_UP
+                return Todo.RESUME
         return Todo.SUBMIT
 
     def note_generation(self, item_id: str, generation: Generation) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from airflow_provider_apimart.api.retrying import RetryPolicy
-from airflow_provider_apimart.api.schedule import PollSchedule
+from airflow_provider_apimart.api.poll_schedule import PollSchedule
+from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.submission import SUBMIT_POLICY
 from airflow_provider_apimart.api.upload import UPLOAD_POLICY
-from airflow_provider_apimart.api.waiting import LOOK_POLICY
+from airflow_provider_apimart.api.waiting import STATUS_POLICY
 from airflow_provider_apimart.batch.items import BatchItem
 from airflow_provider_apimart.durable.decision import OnUnknownOutcome
 from airflow_provider_apimart.durable.identity import TaskIdentity
@@ -43,7 +43,7 @@ class BatchPlan:
     finished: frozenset[str] | None = None
     started_at: float = 0.0
     submit_policy: RetryPolicy = SUBMIT_POLICY
-    look_policy: RetryPolicy = LOOK_POLICY
+    status_policy: RetryPolicy = STATUS_POLICY
     upload_policy: RetryPolicy = UPLOAD_POLICY
 
     def identity(self, item: BatchItem) -> TaskIdentity:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 
-from airflow_provider_apimart.batch.outcome import Tally, describe
+from airflow_provider_apimart.batch.summary import BatchCounts, describe
 
 _FIRST_SECONDS = 10.0
 _LONGEST_SECONDS = 300.0
@@ -31,7 +31,7 @@ class BatchProgress:
         """
         return min(_LONGEST_SECONDS, max(_FIRST_SECONDS, _SHARE_OF_RUN * (now - self._began)))
 
-    def line(self, counts: Tally, in_flight: int, now: float) -> str:
+    def line(self, counts: BatchCounts, in_flight: int, now: float) -> str:
         """
         Return what to tell the log.
 
@@ -40,7 +40,7 @@ class BatchProgress:
         """
         return f"{describe(counts)}; {in_flight:,} in flight{self._expected_end(counts, now)}"
 
-    def _expected_end(self, counts: Tally, now: float) -> str:
+    def _expected_end(self, counts: BatchCounts, now: float) -> str:
         if self._ended_before is None:
             # What earlier tries have done says nothing of the pace of this one.
             self._ended_before = counts.ended

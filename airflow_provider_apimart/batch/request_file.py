@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-from airflow_provider_apimart.api.problem import root_reason
+from airflow_provider_apimart.api.error_mapping import root_reason
 from airflow_provider_apimart.batch.items import parse_lines
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 

@@ -1,4 +1,4 @@
-"""One try of a batch: thousands of conversations at once, each of which is paid for once."""
+"""One try of a batch: thousands of flows at once, each of which is paid for once."""
 
 from __future__ import annotations
 
@@ -12,17 +12,24 @@ from datetime import datetime
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
-from airflow_provider_apimart.api.experience import Experience
 from airflow_provider_apimart.api.generation import Generation
 from airflow_provider_apimart.api.json_values import JsonObject
-from airflow_provider_apimart.api.waiting import Decision, Verdict, Wait, conclude, look_patiently, wait_until_final
+from airflow_provider_apimart.api.polling_stats import PollingStats
+from airflow_provider_apimart.api.waiting import (
+    Verdict,
+    Wait,
+    WaitDecision,
+    finished_generation,
+    read_status_with_retries,
+    wait_until_final,
+)
 from airflow_provider_apimart.batch.budget import Admission, Budget, price_kind
 from airflow_provider_apimart.batch.items import BatchItem
 from airflow_provider_apimart.batch.journal import Journal
 from airflow_provider_apimart.batch.ledger import ItemStatus, Ledger, Todo
-from airflow_provider_apimart.batch.outcome import tally
 from airflow_provider_apimart.batch.plan import BatchPlan
 from airflow_provider_apimart.batch.progress import BatchProgress
+from airflow_provider_apimart.batch.summary import count_items
 from airflow_provider_apimart.batch.uploads import BatchUploads
 from airflow_provider_apimart.durable.paid_once import PaidOnce
 from airflow_provider_apimart.durable.store import RecordStore
@@ -61,7 +68,7 @@ class BatchRun:
         self._journal = journal
         self._transport = transport
         self._save = save
-        self._experience = Experience()
+        self._polling_stats = PollingStats()
         self._uploads = BatchUploads(transport, plan.upload_policy, ledger.entries)
         self._budget = Budget(plan.max_cost)
         self._kinds = {item.id: price_kind(item.request) for item in plan.items} if plan.max_cost is not None else {}
@@ -104,7 +111,7 @@ class BatchRun:
     async def _tell_progress(self) -> None:
         while True:
             await asyncio.sleep(self._progress.seconds_to_next_line(time.monotonic()))
-            counts = tally(self._ledger.entries, saves=self._save is not None)
+            counts = count_items(self._ledger.entries, saves=self._save is not None)
             log.info(self._progress.line(counts, len(self._in_flight), time.monotonic()))
 
     def _todos(self) -> Iterator[tuple[BatchItem, Todo]]:
@@ -157,7 +164,7 @@ class BatchRun:
             return Admission.STOP
         if len(self._in_flight) >= self._plan.max_in_flight:
             return Admission.WAIT
-        if todo is Todo.TAKE_UP:
+        if todo is Todo.RESUME:
             return Admission.GO
         admission = self._budget.admits(self._kind(item))
         if admission is Admission.STOP:
@@ -221,26 +228,26 @@ class BatchRun:
         """Return an item's generation once it is finished, or ``None`` if it is left to the triggerer."""
         if self._is_parked(item):
             return await self._parked_generation(item)
-        generation = await self._transport.hold(self._paid(item).obtain(), before_post=self._journal.flush)
+        generation = await self._transport.run(self._paid(item).obtain(), before_post=self._journal.flush)
         self._ledger.note_generation(item.id, generation)
         if generation.status.is_final:
             return generation
         wait = self._wait(item)
         if self._plan.parks and not wait.is_over(time.time()):
             return None
-        conversation = wait_until_final(wait, self._experience, policy=self._plan.look_policy)
-        return self._concluded(item, await self._transport.hold(conversation))
+        flow = wait_until_final(wait, self._polling_stats, policy=self._plan.status_policy)
+        return self._concluded(item, await self._transport.run(flow))
 
     async def _parked_generation(self, item: BatchItem) -> Generation | None:
         """Do as :meth:`_generation` where this try has submitted: a failure is this try's, and isn't made up for."""
         wait = self._wait(item)
-        policy = replace(self._plan.look_policy, tolerates_missing=True)
-        seen = await self._transport.hold(look_patiently(wait, self._experience.routes, policy))
+        policy = replace(self._plan.status_policy, tolerates_missing=True)
+        seen = await self._transport.run(read_status_with_retries(wait, self._polling_stats.routes, policy))
         decision = wait.decide(seen, time.time())
-        return None if decision.verdict is Verdict.LOOK_AGAIN else self._concluded(item, decision)
+        return None if decision.verdict is Verdict.POLL_AGAIN else self._concluded(item, decision)
 
-    def _concluded(self, item: BatchItem, decision: Decision) -> Generation:
-        generation = conclude(decision.to_event(), self._ledger[item.id].generation_id)
+    def _concluded(self, item: BatchItem, decision: WaitDecision) -> Generation:
+        generation = finished_generation(decision.to_event(), self._ledger[item.id].generation_id)
         self._ledger.note_generation(item.id, generation)
         return generation
 
@@ -251,9 +258,9 @@ class BatchRun:
             store=RecordStore(self._ledger.slot(item.id)),
             key_scope=self._plan.key_scope,
             on_unknown_outcome=self._plan.on_unknown_outcome,
-            routes=self._experience.routes,
+            routes=self._polling_stats.routes,
             submit_policy=self._plan.submit_policy,
-            look_policy=self._plan.look_policy,
+            status_policy=self._plan.status_policy,
             upload_policy=self._plan.upload_policy,
             uploads=self._uploads.registry,
             on_submitted=self._metrics(item).submitted,

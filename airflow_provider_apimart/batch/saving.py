@@ -9,8 +9,8 @@ from airflow_provider_apimart.api.generation import Generation, Output
 from airflow_provider_apimart.batch.items import BatchItem
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 from airflow_provider_apimart.hooks.apimart import ApimartHook
-from airflow_provider_apimart.results.file_names import FileNames
 from airflow_provider_apimart.results.saver import ResultSaver
+from airflow_provider_apimart.results.storage.file_names import FileNames
 
 
 class BatchSaver:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
 from airflow_provider_apimart.api.contract import UPLOAD_LIFETIME
-from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.batch.items import BatchItem
 from airflow_provider_apimart.batch.ledger import LedgerEntry
 from airflow_provider_apimart.durable.record import record_from_json
@@ -42,7 +42,7 @@ class BatchUploads:
         """
         for file in item.request.files.values():
             async with self._locks[file.sha256]:
-                await self._transport.hold(upload_unless_kept(file, self.registry, self._policy, time.time))
+                await self._transport.run(upload_unless_kept(file, self.registry, self._policy, time.time))
 
     def _know(self, entry: LedgerEntry) -> None:
         record = record_from_json(entry.submission)

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 TRY_NUMBER = "try_number"
 
 
-def has_to_begin_anew(event: object, context: Context) -> bool:
+def must_restart(event: object, context: Context) -> bool:
     """
     Return whether the event ended the wait of another try in vain, and say so in the log.
 

@@ -37,14 +37,14 @@ class Repeat:
 
 
 @dataclass(frozen=True)
-class TakeUp:
+class Resume:
     """Go on with the generation that exists: wait for it, or return it if it is finished."""
 
     record: SubmissionRecord
 
 
 @dataclass(frozen=True)
-class Look:
+class ReadStatus:
     """The generation's status decides: read it first, and never submit if it can't be read."""
 
     record: SubmissionRecord
@@ -63,7 +63,7 @@ class Stop:
     reason: str
 
 
-Step = Submit | Repeat | TakeUp | Look | Stop
+Step = Submit | Repeat | Resume | ReadStatus | Stop
 
 
 @dataclass(frozen=True)
@@ -92,10 +92,10 @@ class Situation:
         if record.holds_the_result:
             return self._result_at_once(record)
         if record.generation_id is not None:
-            return Look(record, record.generation_id)
+            return ReadStatus(record, record.generation_id)
         return self._without_generation(record)
 
-    def after_look(self, record: SubmissionRecord, generation: Generation | None) -> Step:
+    def after_status(self, record: SubmissionRecord, generation: Generation | None) -> Step:
         """
         Return what to do once the status of the record's generation is known.
 
@@ -108,7 +108,7 @@ class Situation:
             return anew
         if generation.status is GenerationStatus.COMPLETED and self._was_cleared_after_delivery(record):
             return anew
-        return TakeUp(record)
+        return Resume(record)
 
     def _with_another_input(self, record: SubmissionRecord) -> Step:
         if record.outcome_is_unknown and self.on_unknown_outcome is OnUnknownOutcome.FAIL:
@@ -120,7 +120,7 @@ class Situation:
     def _result_at_once(self, record: SubmissionRecord) -> Step:
         status = GenerationStatus.of((record.generation or {}).get("status"))
         is_over = status is GenerationStatus.FAILED or self._was_cleared_after_delivery(record)
-        return Submit(record.attempt + 1) if is_over else TakeUp(record)
+        return Submit(record.attempt + 1) if is_over else Resume(record)
 
     def _without_generation(self, record: SubmissionRecord) -> Step:
         if record.state is RecordState.REFUSED:

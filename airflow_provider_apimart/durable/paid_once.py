@@ -1,4 +1,4 @@
-"""Obtaining exactly one paid generation: the protocol around the record, as a conversation."""
+"""Obtaining exactly one paid generation: the protocol around the record, as a flow."""
 
 from __future__ import annotations
 
@@ -8,22 +8,29 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from airflow_provider_apimart import exceptions as errors
-from airflow_provider_apimart.api.conversation import Conversation
+from airflow_provider_apimart.api.flow import Flow
 from airflow_provider_apimart.api.generation import Generation, GenerationStatus, generation_from_xcom
-from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.status import StatusRoutes
 from airflow_provider_apimart.api.submission import SUBMIT_POLICY, Submission, still_unknown, submit
 from airflow_provider_apimart.api.upload import UPLOAD_POLICY
-from airflow_provider_apimart.api.waiting import LOOK_POLICY, Decision, Verdict, Wait, conclude, look_patiently
+from airflow_provider_apimart.api.waiting import (
+    STATUS_POLICY,
+    Verdict,
+    Wait,
+    WaitDecision,
+    finished_generation,
+    read_status_with_retries,
+)
 from airflow_provider_apimart.durable.decision import (
-    Look,
     OnUnknownOutcome,
+    ReadStatus,
     Repeat,
+    Resume,
     Situation,
     Step,
     Stop,
     Submit,
-    TakeUp,
 )
 from airflow_provider_apimart.durable.identity import PaidRequest, TaskIdentity, idempotency_key
 from airflow_provider_apimart.durable.record import RecordState, SubmissionRecord
@@ -62,13 +69,13 @@ class PaidOnce:
     on_unknown_outcome: OnUnknownOutcome = OnUnknownOutcome.RETRY_SAME_KEY
     routes: StatusRoutes = field(default_factory=StatusRoutes)
     submit_policy: RetryPolicy = SUBMIT_POLICY
-    look_policy: RetryPolicy = LOOK_POLICY
+    status_policy: RetryPolicy = STATUS_POLICY
     upload_policy: RetryPolicy = UPLOAD_POLICY
     uploads: UploadRegistry = field(default_factory=lambda: StoredUploads(None))
     on_submitted: Callable[[], None] = lambda: None
     clock: Callable[[], float] = time.time
 
-    def obtain(self) -> Conversation[Generation]:
+    def obtain(self) -> Flow[Generation]:
         """
         Return the generation of this task instance: the one that exists, or else a new one.
 
@@ -79,10 +86,10 @@ class PaidOnce:
         """
         situation = self._situation()
         step, generation = situation.first_step(self.store.load()), None
-        if isinstance(step, Look):
-            step, generation = yield from self._after_look(situation, step)
+        if isinstance(step, ReadStatus):
+            step, generation = yield from self._after_status(situation, step)
         match step:
-            case TakeUp(record):
+            case Resume(record):
                 return generation or generation_from_xcom(record.generation or {})
             case Repeat(record):
                 return (yield from self._repeat(record))
@@ -101,19 +108,19 @@ class PaidOnce:
             on_unknown_outcome=self.on_unknown_outcome,
         )
 
-    def _after_look(self, situation: Situation, step: Look) -> Conversation[tuple[Step, Generation | None]]:
+    def _after_status(self, situation: Situation, step: ReadStatus) -> Flow[tuple[Step, Generation | None]]:
         try:
-            generation = yield from self._look(step.generation_id)
+            generation = yield from self._read_status(step.generation_id)
         except errors.ApimartGenerationNotFoundError:
-            decided = situation.after_look(step.record, None)
+            decided = situation.after_status(step.record, None)
             if isinstance(decided, Stop):
                 self._note_stop(step.record)
                 raise
             return decided, None
         log.info("Generation %s exists already: %s", step.generation_id, generation.status_word)
-        return situation.after_look(step.record, generation), generation
+        return situation.after_status(step.record, generation), generation
 
-    def _look(self, generation_id: str) -> Conversation[Generation]:
+    def _read_status(self, generation_id: str) -> Flow[Generation]:
         wait = Wait(
             generation_id,
             started_at=self.clock(),
@@ -121,9 +128,9 @@ class PaidOnce:
             model=self.request.payload.get("model"),
         )
         # It was known once: that the service doesn't find it may pass.
-        return look_patiently(wait, self.routes, replace(self.look_policy, tolerates_missing=True))
+        return read_status_with_retries(wait, self.routes, replace(self.status_policy, tolerates_missing=True))
 
-    def _submit(self, step: Submit) -> Conversation[Generation]:
+    def _submit(self, step: Submit) -> Flow[Generation]:
         if step.left_behind:
             self._tell_left_behind(step.left_behind)
         # Before the record: whoever finds it may send the request, and must find all of it.
@@ -148,7 +155,7 @@ class PaidOnce:
         elif record.generation or record.outcome_is_unknown:
             log.warning("%s is left behind, since the input has changed; this try makes a new one", _described(record))
 
-    def _repeat(self, record: SubmissionRecord) -> Conversation[Generation]:
+    def _repeat(self, record: SubmissionRecord) -> Flow[Generation]:
         log.warning(
             "The outcome of an earlier submit is unknown; the identical request is repeated with the same key %s",
             record.idempotency_key,
@@ -175,7 +182,7 @@ class PaidOnce:
             uploads=uploads,
         )
 
-    def _post_refusably(self, record: SubmissionRecord) -> Conversation[Submission]:
+    def _post_refusably(self, record: SubmissionRecord) -> Flow[Submission]:
         try:
             return (yield from self._post(record))
         except errors.ApimartUnknownOutcomeError:
@@ -186,7 +193,7 @@ class PaidOnce:
             self.store.save_after_paying(record.refused())
             raise
 
-    def _post(self, record: SubmissionRecord) -> Conversation[Submission]:
+    def _post(self, record: SubmissionRecord) -> Flow[Submission]:
         policy = self.submit_policy
         if self._must_not_repeat:
             policy = replace(policy, unknown_tries=1)
@@ -232,7 +239,7 @@ class PaidOnce:
     def _stopped(self, record: SubmissionRecord, reason: str) -> errors.ApimartIndeterminateOutcomeError:
         self._note_stop(record)
         return errors.ApimartIndeterminateOutcomeError(
-            f"Whether the {self._sent(record)} runs is unknown, and it is not repeated: {reason}. Look for it in "
+            f"Whether the {self._sent(record)} runs is unknown, and it is not repeated: {reason}. ReadStatus for it in "
             "APIMart's log at that time. If it is there, take its id; if not, or if you want to pay for a new one "
             "anyway, clear this task: that submits anew"
         )
@@ -242,12 +249,12 @@ class PaidOnce:
         key = record.idempotency_key
         return f"{self.request.modality} generation of {model} submitted at {record.sent_at} with idempotency key {key}"
 
-    def _current(self, submission: Submission) -> Conversation[Generation]:
+    def _current(self, submission: Submission) -> Flow[Generation]:
         """Return a replayed generation as it is by now: the replay repeats what was said at the beginning."""
         generation_id = submission.generation.generation_id
         if not submission.replayed or generation_id is None or submission.generation.status.is_final:
             return submission.generation
-        return (yield from self._look(generation_id))
+        return (yield from self._read_status(generation_id))
 
 
 def _described(record: SubmissionRecord) -> str:
@@ -259,5 +266,5 @@ def _described(record: SubmissionRecord) -> str:
 def _unfailed(generation: Generation) -> Generation:
     """Return a generation that hasn't failed, and raise what a failed one is."""
     if generation.status is GenerationStatus.FAILED:
-        conclude(Decision(Verdict.FAILED, generation).to_event(), generation.generation_id)
+        finished_generation(WaitDecision(Verdict.FAILED, generation).to_event(), generation.generation_id)
     return generation

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from airflow_provider_apimart.api.contract import IDEMPOTENCY_KEY_LIFETIME, UPLOAD_LIFETIME
-from airflow_provider_apimart.api.conversation import Conversation
+from airflow_provider_apimart.api.flow import Flow
 from airflow_provider_apimart.api.reference_file import ReferenceFile
-from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.durable.store import TaskStateStore
 
 UPLOADS_KEY = "apimart_uploads"
@@ -72,7 +72,7 @@ def _read(value: Any) -> dict[str, KeptUpload]:
 
 def upload_unless_kept(
     file: ReferenceFile, registry: UploadRegistry, policy: RetryPolicy, clock: Callable[[], float]
-) -> Conversation[str]:
+) -> Flow[str]:
     """
     Return the URL of a file, uploading it if no upload of its content is known that lives long enough.
 
@@ -90,7 +90,7 @@ def upload_unless_kept(
 
 def upload_all(
     files: Mapping[str, ReferenceFile], registry: UploadRegistry, policy: RetryPolicy, clock: Callable[[], float]
-) -> Conversation[dict[str, str]]:
+) -> Flow[dict[str, str]]:
     """
     Return the URLs of the files of a request under the same names, one upload after the other.
 

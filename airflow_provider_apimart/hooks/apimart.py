@@ -15,20 +15,26 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.balance import Balance, balance
 from airflow_provider_apimart.api.contract import Modality
-from airflow_provider_apimart.api.conversation import Conversation, retrying
-from airflow_provider_apimart.api.experience import Experience
+from airflow_provider_apimart.api.flow import Flow, retrying
 from airflow_provider_apimart.api.generation import Generation
 from airflow_provider_apimart.api.payload import build_payload
+from airflow_provider_apimart.api.poll_schedule import PollSchedule
+from airflow_provider_apimart.api.polling_stats import PollingStats
 from airflow_provider_apimart.api.requests_transport import RequestsTransport
-from airflow_provider_apimart.api.retrying import RetryPolicy
-from airflow_provider_apimart.api.schedule import PollSchedule
+from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.api.submission import SUBMIT_POLICY, Submission, submit
 from airflow_provider_apimart.api.upload import UPLOAD_POLICY, Upload, upload
-from airflow_provider_apimart.api.waiting import LOOK_POLICY, Wait, conclude, look_patiently, wait_until_final
+from airflow_provider_apimart.api.waiting import (
+    STATUS_POLICY,
+    Wait,
+    finished_generation,
+    read_status_with_retries,
+    wait_until_final,
+)
 from airflow_provider_apimart.durable.identity import key_scope
 from airflow_provider_apimart.hooks.connection import settings_from_connection
-from airflow_provider_apimart.results.limits import DOWNLOAD_POLICY
+from airflow_provider_apimart.results.download.limits import DOWNLOAD_POLICY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,7 +61,7 @@ class ApimartHook(BaseHook):
     hook_name = "APIMart"
 
     submit_policy: RetryPolicy = SUBMIT_POLICY
-    look_policy: RetryPolicy = LOOK_POLICY
+    status_policy: RetryPolicy = STATUS_POLICY
     upload_policy: RetryPolicy = UPLOAD_POLICY
     download_policy: RetryPolicy = DOWNLOAD_POLICY
     connection_test_policy: RetryPolicy = RetryPolicy(tries=1, rate_limited_seconds=0.0)
@@ -63,7 +69,7 @@ class ApimartHook(BaseHook):
     def __init__(self, apimart_conn_id: str = default_conn_name) -> None:
         super().__init__()
         self.apimart_conn_id = apimart_conn_id
-        self.experience = Experience()
+        self.polling_stats = PollingStats()
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
@@ -129,9 +135,9 @@ class ApimartHook(BaseHook):
         """Return a session that authenticates at the connection's host, and at no other."""
         return self._transport.session
 
-    def hold(self, conversation: Conversation[T]) -> T:
-        """Hold a conversation of :mod:`airflow_provider_apimart.api` to its end and return its result."""
-        return self._transport.hold(conversation)
+    def run(self, flow: Flow[T]) -> T:
+        """Hold a flow of :mod:`airflow_provider_apimart.api` to its end and return its result."""
+        return self._transport.run(flow)
 
     def upload_image(self, image: str | PurePath | ObjectStoragePath) -> Upload:
         """
@@ -145,7 +151,7 @@ class ApimartHook(BaseHook):
         """
         from airflow_provider_apimart.hooks.image_file import image_file
 
-        return self.hold(upload(image_file(image), self.upload_policy))
+        return self.run(upload(image_file(image), self.upload_policy))
 
     def submit_generation(
         self, modality: Modality | str, payload: Mapping[str, Any], *, idempotency_key: str
@@ -161,7 +167,7 @@ class ApimartHook(BaseHook):
             payload, and with nothing else.
         :raises ApimartError: If it was refused. Nothing was charged.
         """
-        return self.hold(submit(Modality(modality), build_payload({}, payload), idempotency_key, self.submit_policy))
+        return self.run(submit(Modality(modality), build_payload({}, payload), idempotency_key, self.submit_policy))
 
     def get_generation(self, generation_id: str, modality: Modality | str | None = None) -> Generation:
         """
@@ -171,7 +177,9 @@ class ApimartHook(BaseHook):
         :raises ApimartGenerationNotFoundError: If APIMart doesn't know it, or not any more.
         :raises ApimartStatusUnreadableError: If the status couldn't be read several times in a row.
         """
-        return self.hold(look_patiently(_wait(generation_id, modality), self.experience.routes, self.look_policy))
+        return self.run(
+            read_status_with_retries(_wait(generation_id, modality), self.polling_stats.routes, self.status_policy)
+        )
 
     def wait_for_generation(
         self,
@@ -180,21 +188,21 @@ class ApimartHook(BaseHook):
         timeout: float | None = None,
         poll_interval: float | None = None,
         modality: Modality | str | None = None,
-        on_look: Callable[[Generation], None] = lambda _: None,
+        on_status: Callable[[Generation], None] = lambda _: None,
     ) -> Generation:
         """
         Wait until a generation is finished and return it.
 
         :param timeout: Seconds to wait at most, ``None`` for as long as it takes.
         :param poll_interval: Seconds between two looks; ``None`` adapts to the time waited.
-        :param on_look: Called with the generation as every look saw it.
+        :param on_status: Called with the generation as every look saw it.
         :raises ApimartGenerationFailedError: If it failed.
         :raises ApimartModerationError: If moderation refused it.
         :raises ApimartWaitTimeoutError: If the wait ran out. The generation goes on and bills; wait for it again.
         :raises ApimartStatusUnreadableError: If the status couldn't be read several times in a row.
         """
         wait = _wait(generation_id, modality, timeout=timeout, poll_interval=poll_interval)
-        return self.finish(wait, at_once=True, on_look=on_look)
+        return self.finish(wait, at_once=True, on_status=on_status)
 
     def get_unsaved_generations(self, ledger: str) -> list[dict[str, Any]]:
         """
@@ -207,18 +215,18 @@ class ApimartHook(BaseHook):
         :param ledger: URI of the batch's ledger.
         :raises ApimartInvalidRequestError: If there is none or it can't be read.
         """
-        from airflow_provider_apimart.results.owed import completed_or_running
+        from airflow_provider_apimart.batch.unsaved import completed_or_running
 
         return completed_or_running(ledger)
 
     def finish(
-        self, wait: Wait, *, at_once: bool = False, on_look: Callable[[Generation], None] = lambda _: None
+        self, wait: Wait, *, at_once: bool = False, on_status: Callable[[Generation], None] = lambda _: None
     ) -> Generation:
         """Hold a wait to its end; see :meth:`wait_for_generation`."""
-        conversation = wait_until_final(
-            wait, self.experience, at_once=at_once, policy=self.look_policy, on_look=on_look
+        flow = wait_until_final(
+            wait, self.polling_stats, at_once=at_once, policy=self.status_policy, on_status=on_status
         )
-        return conclude(self.hold(conversation).to_event(), wait.generation_id)
+        return finished_generation(self.run(flow).to_event(), wait.generation_id)
 
     def get_balance(self) -> Balance:
         """
@@ -226,12 +234,12 @@ class ApimartHook(BaseHook):
 
         :raises ApimartError: If it couldn't be read.
         """
-        return self.hold(retrying(balance, self.look_policy))
+        return self.run(retrying(balance, self.status_policy))
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask for the balance, which costs nothing, and say in a sentence whether the connection works."""
         try:
-            left = self.hold(retrying(balance, self.connection_test_policy))
+            left = self.run(retrying(balance, self.connection_test_policy))
         except Exception as error:
             return False, _explained(error)
         if left.unlimited:

@@ -15,7 +15,7 @@ from airflow import __version__ as airflow_version
 from airflow_provider_apimart import __version__
 from airflow_provider_apimart.api import contract
 from airflow_provider_apimart.api.base_url import normalise_base_url
-from airflow_provider_apimart.api.message import Patience
+from airflow_provider_apimart.api.http_messages import RequestKind
 from airflow_provider_apimart.api.settings import DEFAULT_SECONDS, ClientSettings
 from airflow_provider_apimart.exceptions import ApimartConfigurationError
 
@@ -105,13 +105,13 @@ class _ConnectionReader:
             reason = str(error)
         raise self._refuse("the host", reason)
 
-    def _seconds(self) -> Mapping[Patience, float]:
+    def _seconds(self) -> Mapping[RequestKind, float]:
         reply = self._number("timeout")
         upload = self._number("upload_timeout")
         return {
-            Patience.READ: reply or DEFAULT_SECONDS[Patience.READ],
-            Patience.SUBMIT: reply or DEFAULT_SECONDS[Patience.SUBMIT],
-            Patience.UPLOAD: upload or DEFAULT_SECONDS[Patience.UPLOAD],
+            RequestKind.READ: reply or DEFAULT_SECONDS[RequestKind.READ],
+            RequestKind.SUBMIT: reply or DEFAULT_SECONDS[RequestKind.SUBMIT],
+            RequestKind.UPLOAD: upload or DEFAULT_SECONDS[RequestKind.UPLOAD],
         }
 
     def _number(self, field: str) -> float | None:

@@ -14,22 +14,22 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_apimart.api.dollars import dollars
-from airflow_provider_apimart.compat.resumption import has_to_begin_anew
+from airflow_provider_apimart.compat.resumption import must_restart
 from airflow_provider_apimart.compat.xcom import returnable
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError, error_from_json
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
-from airflow_provider_apimart.results.limits import MAX_FILE_BYTES, MAX_TOTAL_BYTES
+from airflow_provider_apimart.results.download.limits import MAX_FILE_BYTES, MAX_TOTAL_BYTES
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
-    from airflow_provider_apimart.batch.attempt import BatchEnd
     from airflow_provider_apimart.batch.interruption import Interruption
     from airflow_provider_apimart.batch.items import BatchItem
     from airflow_provider_apimart.batch.plan import BatchPlan
     from airflow_provider_apimart.batch.run import Save
+    from airflow_provider_apimart.batch.task_try import TryResult
     from airflow_provider_apimart.hooks.apimart import ApimartHook
 
 
@@ -210,7 +210,7 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
 
         :param event: See :class:`~airflow_provider_apimart.triggers.batch.ApimartBatchTrigger`.
         """
-        if has_to_begin_anew(event, context):
+        if must_restart(event, context):
             return self._attempt(context, started_at=time.time(), finished=None)
         said: Mapping[str, Any] = event if isinstance(event, Mapping) else {}
         if said.get("error"):
@@ -228,25 +228,25 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
         )
 
     def _attempt(self, context: Context, started_at: float, finished: frozenset[str] | None) -> dict[str, Any]:
-        from airflow_provider_apimart.batch.attempt import attempt
         from airflow_provider_apimart.batch.interruption import Interruption
-        from airflow_provider_apimart.batch.outcome import MaxFailures, conclude, made
+        from airflow_provider_apimart.batch.summary import MaxFailures, made, raise_if_incomplete
+        from airflow_provider_apimart.batch.task_try import run_try
 
         self._interruption = Interruption()
         plan = self._plan(context, started_at, finished)
         self.log.info("The batch has %d items", len(plan.items))
         with self._saving(context) as save:
-            end = attempt(plan, self.hook.settings, self._folder, save, self._interruption)
+            end = run_try(plan, self.hook.settings, self._folder, save, self._interruption)
         if end.parked:
             self._defer(context, end, started_at)
         context["ti"].xcom_push(key="manifest", value=end.manifest)
-        conclude(end.counts, end.entries, MaxFailures(self.max_failures), end.stopped_by)
+        raise_if_incomplete(end.counts, end.entries, MaxFailures(self.max_failures), end.stopped_by)
         destination = None if self.destination is None else self._folder
         self.emit_lineage(context, made(end.entries), destination=destination, ledger=end.manifest["ledger"])
         return returnable(end.manifest)
 
     def _plan(self, context: Context, started_at: float, finished: frozenset[str] | None) -> BatchPlan:
-        from airflow_provider_apimart.api.schedule import PollSchedule
+        from airflow_provider_apimart.api.poll_schedule import PollSchedule
         from airflow_provider_apimart.batch.plan import BatchPlan
         from airflow_provider_apimart.durable.decision import OnUnknownOutcome
         from airflow_provider_apimart.durable.identity import task_identity
@@ -264,7 +264,7 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
             started_at=started_at,
             finished=finished,
             submit_policy=self.hook.submit_policy,
-            look_policy=self.hook.look_policy,
+            status_policy=self.hook.status_policy,
             upload_policy=self.hook.upload_policy,
         )
 
@@ -322,16 +322,16 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
             yield None
             return
         from airflow_provider_apimart.batch.saving import BatchSaver
-        from airflow_provider_apimart.results.limits import Limits
+        from airflow_provider_apimart.results.download.client import network_of
+        from airflow_provider_apimart.results.download.limits import Limits
         from airflow_provider_apimart.results.saver import ResultSaver
-        from airflow_provider_apimart.results.session import network_of
 
         network = network_of(self.hook.settings, allow_private_hosts=self.allow_private_hosts)
         limits = Limits(max_file_bytes=self.max_file_bytes, max_total_bytes=self.max_total_bytes)
         with ResultSaver(self._folder, network=network, limits=limits) as saver:
             yield BatchSaver(saver, self.hook, self.filename, _facts(context))
 
-    def _defer(self, context: Context, end: BatchEnd, started_at: float) -> NoReturn:
+    def _defer(self, context: Context, end: TryResult, started_at: float) -> NoReturn:
         from airflow_provider_apimart.triggers.batch import trigger_for
 
         self.log.info("%d generations run; the triggerer waits for them", len(end.parked))

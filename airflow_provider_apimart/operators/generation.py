@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_apimart.compat.resumption import has_to_begin_anew
+from airflow_provider_apimart.compat.resumption import must_restart
 from airflow_provider_apimart.compat.xcom import returnable
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
 from airflow_provider_apimart.links.generation import ApimartGenerationLink, LinksGeneration
@@ -164,13 +164,13 @@ class ApimartGenerationOperator(LinksGeneration, EmitsLineage, BaseOperator):
         :param event: See :class:`~airflow_provider_apimart.triggers.generation.ApimartGenerationTrigger`.
         :param generation_id: The generation that was waited for, should the event be unreadable.
         """
-        from airflow_provider_apimart.api.waiting import conclude
+        from airflow_provider_apimart.api.waiting import finished_generation
 
-        if has_to_begin_anew(event, context):
+        if must_restart(event, context):
             return self._make(context)
         self._generation_id = generation_id
         with self._metrics.counting():
-            generation = conclude(event, generation_id)
+            generation = finished_generation(event, generation_id)
         return self._deliver(context, generation)
 
     def on_kill(self) -> None:
@@ -225,14 +225,14 @@ class ApimartGenerationOperator(LinksGeneration, EmitsLineage, BaseOperator):
             store=record_store(context),
             key_scope=self.hook.key_scope,
             on_unknown_outcome=OnUnknownOutcome(self.on_unknown_outcome),
-            routes=self.hook.experience.routes,
+            routes=self.hook.polling_stats.routes,
             submit_policy=self.hook.submit_policy,
-            look_policy=self.hook.look_policy,
+            status_policy=self.hook.status_policy,
             upload_policy=self.hook.upload_policy,
             uploads=StoredUploads(task_state_store(context)),
             on_submitted=self._metrics.submitted,
         )
-        return self.hook.hold(paid.obtain())
+        return self.hook.run(paid.obtain())
 
     def _announce(self, context: Context, generation: Generation) -> None:
         self._generation_id = generation.generation_id
@@ -250,10 +250,10 @@ class ApimartGenerationOperator(LinksGeneration, EmitsLineage, BaseOperator):
         wait = self._wait(generation)
         if self.deferrable:
             self._defer(context, wait)
-        return self.hook.finish(wait, on_look=ProgressLog(self.log))
+        return self.hook.finish(wait, on_status=ProgressLog(self.log))
 
     def _wait(self, generation: Generation) -> Wait:
-        from airflow_provider_apimart.api.schedule import PollSchedule
+        from airflow_provider_apimart.api.poll_schedule import PollSchedule
         from airflow_provider_apimart.api.waiting import Wait
 
         now = time.time()

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from airflow_provider_apimart.api.generation import Output
 from airflow_provider_apimart.exceptions import ApimartDownloadError, ApimartError
-from airflow_provider_apimart.results.arrival import Arrival
-from airflow_provider_apimart.results.download import Download
+from airflow_provider_apimart.results.download.client import Network, ResultClient
+from airflow_provider_apimart.results.download.download import Download
+from airflow_provider_apimart.results.download.incoming_file import IncomingFile
+from airflow_provider_apimart.results.download.limits import Allowance, Limits
 from airflow_provider_apimart.results.expiry import GONE, gone_error, is_over, warning
-from airflow_provider_apimart.results.landing import landing_at, told_of
-from airflow_provider_apimart.results.limits import Allowance, Limits
 from airflow_provider_apimart.results.media import extension
-from airflow_provider_apimart.results.receipts import Receipt, key_of
-from airflow_provider_apimart.results.saved_file import SavedFile
-from airflow_provider_apimart.results.session import Network, ResultSession
+from airflow_provider_apimart.results.storage.destination import destination_at, destination_errors
+from airflow_provider_apimart.results.storage.receipts import Receipt, key_of
+from airflow_provider_apimart.results.storage.saved_file import SavedFile
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -35,7 +35,7 @@ class ResultSaver:
 
     :param destination: A directory on this machine, or any URI of Airflow's object storage. It is made if need be.
     :param network: How the hosts of results are reached; see
-        :func:`~airflow_provider_apimart.results.session.network_of`.
+        :func:`~airflow_provider_apimart.results.download.client.network_of`.
     :param limits: How much, how long and how often to fetch.
     :param threads: How many of them save at once; so many connections to a host are kept.
     :raises ApimartDestinationError: If the destination can't be written.
@@ -52,12 +52,12 @@ class ResultSaver:
         self._destination = str(destination)
         self._limits = limits or Limits()
         self._allowance = Allowance(self._limits.max_total_bytes)
-        self._session = ResultSession(network or Network(), self._limits, threads)
+        self._session = ResultClient(network or Network(), self._limits, threads)
         # Its threads end with this object: what is stopped may still be handing over its last block.
         self._executor = ThreadPoolExecutor(threads, "apimart-write")
-        with told_of(self._destination):
-            self._landing = landing_at(destination)
-            self._landing.recover()
+        with destination_errors(self._destination):
+            self._files = destination_at(destination)
+            self._files.recover()
 
     def __enter__(self) -> Self:
         """Return it."""
@@ -86,7 +86,7 @@ class ResultSaver:
         Fetch one output and let it lie at the destination.
 
         :param stem: Its name there without the ending, which follows from its first bytes. Make it safe with
-            :mod:`~airflow_provider_apimart.results.file_names`; no two threads may save under the same.
+            :mod:`~airflow_provider_apimart.results.storage.file_names`; no two threads may save under the same.
         :param generation_id: For messages.
         :param owner: Whose file it is, such as the generation's id and the output's index. With it, a receipt is kept
             beside the files, and a file of the same owner that lies there already isn't fetched again. ``None`` for
@@ -108,9 +108,9 @@ class ResultSaver:
         """Return the file of an owner if it lies there already, by its receipt."""
         if owner is None:
             return None
-        with told_of(self._destination):
-            receipt = self._landing.receipt(key_of(stem))
-            if receipt is None or receipt.owner != owner or self._landing.size(receipt.name) != receipt.file.bytes:
+        with destination_errors(self._destination):
+            receipt = self._files.receipt(key_of(stem))
+            if receipt is None or receipt.owner != owner or self._files.size(receipt.name) != receipt.file.bytes:
                 return None
         self._allowance.take(receipt.file.bytes)
         return receipt.file
@@ -132,19 +132,19 @@ class ResultSaver:
         raise gone_error(output, gone, datetime.now(UTC)) from gone
 
     def _fetch(self, url: str, stem: str, owner: str | None) -> SavedFile:
-        with told_of(self._destination), self._landing.staging.new_file(key_of(stem)) as staged:
-            arrival = Arrival(staged, self._limits, self._allowance, self._executor)
+        with destination_errors(self._destination), self._files.staging.new_file(key_of(stem)) as staged:
+            incoming_file = IncomingFile(staged, self._limits, self._allowance, self._executor)
             try:
-                Download(self._session, url, arrival, self._limits).run()
+                Download(self._session, url, incoming_file, self._limits).run()
             except ApimartDownloadError as error:
                 raise type(error)(f"{url} can't be saved: {error.message}", status=error.status) from error
-            return self._land(staged, arrival, stem, owner)
+            return self._land(staged, incoming_file, stem, owner)
 
-    def _land(self, staged: BinaryIO, arrival: Arrival, stem: str, owner: str | None) -> SavedFile:
-        name = stem + extension(arrival.media_type)
-        file = SavedFile(self._landing.uri(name), arrival.size, arrival.sha256, arrival.media_type)
+    def _land(self, staged: BinaryIO, incoming_file: IncomingFile, stem: str, owner: str | None) -> SavedFile:
+        name = stem + extension(incoming_file.media_type)
+        file = SavedFile(self._files.uri(name), incoming_file.size, incoming_file.sha256, incoming_file.media_type)
         receipt = None if owner is None else Receipt(key_of(stem), owner, name, file)
-        self._landing.land(staged, name, file, receipt)
+        self._files.commit(staged, name, file, receipt)
         return file
 
 

@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowSensorTimeout, BaseSensor
 from airflow_provider_apimart.api.dollars import dollars
 from airflow_provider_apimart.compat.xcom import returnable
 from airflow_provider_apimart.exceptions import ApimartBalanceError, ApimartRateLimitError
-from airflow_provider_apimart.sensors.leniency import skipping
+from airflow_provider_apimart.sensors.soft_fail import skip_on_soft_fail
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -70,7 +70,7 @@ class ApimartBalanceSensor(BaseSensorOperator):
         :raises ApimartError: If the balance couldn't be read. What trying again can't mend isn't retried.
         :raises AirflowSensorTimeout: If the sensor's ``timeout`` ran out. Not retried.
         """
-        with skipping(self):
+        with skip_on_soft_fail(self):
             try:
                 return cast("dict[str, Any]", super().execute(context))
             except AirflowSensorTimeout as error:
@@ -92,12 +92,12 @@ class ApimartBalanceSensor(BaseSensorOperator):
     def _look(self) -> Balance | None:
         """Return the balance, or nothing if APIMart only says that it is used up or asks to slow down."""
         from airflow_provider_apimart.api.balance import balance
-        from airflow_provider_apimart.api.conversation import retrying
+        from airflow_provider_apimart.api.flow import retrying
 
         # When the service only asks to slow down, the next poke comes soon enough.
-        policy = replace(self.hook.look_policy, rate_limited_seconds=0.0)
+        policy = replace(self.hook.status_policy, rate_limited_seconds=0.0)
         try:
-            return self.hook.hold(retrying(balance, policy))
+            return self.hook.run(retrying(balance, policy))
         except (ApimartBalanceError, ApimartRateLimitError) as error:
             self.log.info("No balance was told: %s", error)
             return None

@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_apimart.compat.resumption import has_to_begin_anew
+from airflow_provider_apimart.compat.resumption import must_restart
 from airflow_provider_apimart.compat.xcom import returnable
 from airflow_provider_apimart.exceptions import (
     ApimartRateLimitError,
@@ -27,7 +27,7 @@ from airflow_provider_apimart.exceptions import (
 )
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
 from airflow_provider_apimart.links.generation import ApimartGenerationLink, LinksGeneration
-from airflow_provider_apimart.sensors.leniency import skipping
+from airflow_provider_apimart.sensors.soft_fail import skip_on_soft_fail
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -97,7 +97,7 @@ class ApimartGenerationSensor(LinksGeneration, EmitsLineage, BaseSensorOperator)
         :raises AirflowSensorTimeout: If the sensor's ``timeout`` ran out. Not retried.
         """
         self.generation_link = ""
-        with skipping(self):
+        with skip_on_soft_fail(self):
             if not self.deferrable:
                 return cast("dict[str, Any]", super().execute(context))
             return self._look_or_defer(context)
@@ -116,8 +116,8 @@ class ApimartGenerationSensor(LinksGeneration, EmitsLineage, BaseSensorOperator)
         :param event: See :class:`~airflow_provider_apimart.triggers.generation.ApimartGenerationTrigger`.
         :param generation_id: The generation that was waited for, should the event be unreadable.
         """
-        with skipping(self):
-            if has_to_begin_anew(event, context):
+        with skip_on_soft_fail(self):
+            if must_restart(event, context):
                 return self._look_or_defer(context)
             return self._deliver(context, self._concluded(event, generation_id))
 
@@ -144,7 +144,7 @@ class ApimartGenerationSensor(LinksGeneration, EmitsLineage, BaseSensorOperator)
 
     @cached_property
     def _wait(self) -> Wait:
-        from airflow_provider_apimart.api.schedule import PollSchedule
+        from airflow_provider_apimart.api.poll_schedule import PollSchedule
         from airflow_provider_apimart.api.waiting import Wait
 
         now = time.time()
@@ -166,14 +166,14 @@ class ApimartGenerationSensor(LinksGeneration, EmitsLineage, BaseSensorOperator)
     def _look(self) -> Generation | None:
         """Return the generation if it is finished, nothing while it runs, and raise if it has failed."""
         from airflow_provider_apimart.api.generation import GenerationStatus
-        from airflow_provider_apimart.api.waiting import Verdict, look_patiently
+        from airflow_provider_apimart.api.waiting import Verdict, read_status_with_retries
 
         if self._named.status is GenerationStatus.COMPLETED:
             return self._named
         # When the service only asks to slow down, the next poke comes soon enough.
-        policy = replace(self.hook.look_policy, rate_limited_seconds=0.0)
+        policy = replace(self.hook.status_policy, rate_limited_seconds=0.0)
         try:
-            generation = self.hook.hold(look_patiently(self._wait, self.hook.experience.routes, policy))
+            generation = self.hook.run(read_status_with_retries(self._wait, self.hook.polling_stats.routes, policy))
         except ApimartStatusUnreadableError as error:
             if isinstance(error.__cause__, ApimartRateLimitError):
                 return None
@@ -182,18 +182,18 @@ class ApimartGenerationSensor(LinksGeneration, EmitsLineage, BaseSensorOperator)
         self._progress(generation)
         # The sensor's own timeout is checked by Airflow, or by the trigger.
         decision = self._wait.decide(generation, time.time())
-        if decision.verdict is Verdict.LOOK_AGAIN:
+        if decision.verdict is Verdict.POLL_AGAIN:
             return None
         return self._concluded(decision.to_event(), self._wait.generation_id)
 
     def _concluded(self, event: Any, generation_id: str | None) -> Generation:
-        from airflow_provider_apimart.api.waiting import conclude
+        from airflow_provider_apimart.api.waiting import finished_generation
         from airflow_provider_apimart.metrics import GenerationMetrics
 
         metrics = GenerationMetrics(self._named.modality, self._named.model)
         try:
             with metrics.counting():
-                generation = conclude(event, generation_id, failure=ApimartWatchedGenerationFailedError)
+                generation = finished_generation(event, generation_id, failure=ApimartWatchedGenerationFailedError)
         except ApimartWaitTimeoutError as error:
             raise AirflowSensorTimeout(str(error)) from error
         metrics.completed(generation)
@@ -215,5 +215,5 @@ class ApimartGenerationSensor(LinksGeneration, EmitsLineage, BaseSensorOperator)
             return float(super()._get_next_poke_interval(started_at, run_duration, poke_count))
         # Each poke of a rescheduled sensor is a process of its own, which only Airflow's duration remembers.
         wait = replace(self._wait, started_at=min(self._wait.started_at, time.time() - run_duration()))
-        seconds = wait.pause(self._seen, self.hook.experience, time.time(), random.random())
+        seconds = wait.pause(self._seen, self.hook.polling_stats, time.time(), random.random())
         return max(seconds, _SHORTEST_RESCHEDULE) if self.mode == "reschedule" else seconds

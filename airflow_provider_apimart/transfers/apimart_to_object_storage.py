@@ -19,8 +19,8 @@ from airflow_provider_apimart.exceptions import (
     ApimartWatchedGenerationFailedError,
 )
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
-from airflow_provider_apimart.results.file_names import DEFAULT_TEMPLATE, FileNames
-from airflow_provider_apimart.results.limits import MAX_FILE_BYTES, MAX_TOTAL_BYTES
+from airflow_provider_apimart.results.download.limits import MAX_FILE_BYTES, MAX_TOTAL_BYTES
+from airflow_provider_apimart.results.storage.file_names import DEFAULT_TEMPLATE, FileNames
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from airflow_provider_apimart.hooks.apimart import ApimartHook
     from airflow_provider_apimart.lineage.facts import GenerationFacts
     from airflow_provider_apimart.results.saver import ResultSaver
-    from airflow_provider_apimart.results.wanted import Wanted, WantedFile
+    from airflow_provider_apimart.transfers.selection import SelectedFile, SelectedGeneration
 
 FILES_KEY = "files"
 
@@ -116,31 +116,35 @@ class ApimartToObjectStorageOperator(EmitsLineage, BaseOperator):
         :raises ApimartDownloadError: If a file couldn't be fetched whole, or is no picture, clip or sound.
         :raises ApimartDestinationError: If it couldn't be written to the destination.
         """
-        from airflow_provider_apimart.results.outcomes import caught, raise_for, sorted_out
-        from airflow_provider_apimart.results.wanted import wanted_generations
+        from airflow_provider_apimart.transfers.partial_failures import (
+            raise_partial_failure,
+            returning_errors,
+            split_errors,
+        )
+        from airflow_provider_apimart.transfers.selection import selected_generations
 
         _check_destination(str(self.destination))
         _check_concurrency(self.concurrency)
         names = FileNames(self.filename)
-        wanted = list(wanted_generations(self.generation))
+        selected = list(selected_generations(self.generation))
         # Left from the right to the left: what still runs must be stopped before it is waited for.
-        with ThreadPoolExecutor(self.concurrency, "apimart-save") as pool, self._saver(wanted) as saver:
-            found, unfinished = sorted_out(pool.map(caught(self._finished), wanted))
+        with ThreadPoolExecutor(self.concurrency, "apimart-save") as pool, self._saver(selected) as saver:
+            found, unfinished = split_errors(pool.map(returning_errors(self._finished), selected))
             files = [file for each in found for file in each.files()]
             stems = self._stems(files, names, context)
-            saved, unsaved = sorted_out(pool.map(caught(partial(self._save, saver)), files, stems))
+            saved, unsaved = split_errors(pool.map(returning_errors(partial(self._save, saver)), files, stems))
         context["ti"].xcom_push(key=FILES_KEY, value=saved)
         self.log.info("Saved %d of %d files to %s", len(saved), len(files), self.destination)
         for failure in (failures := [*unfinished, *unsaved]):
             self.log.error("%s", failure)
-        raise_for(failures, len(saved))
-        self.emit_lineage(context, _landed(found, saved), destination=str(self.destination))
+        raise_partial_failure(failures, len(saved))
+        self.emit_lineage(context, _saved_generations(found, saved), destination=str(self.destination))
         return [file["uri"] for file in saved]
 
-    def _saver(self, wanted: Sequence[Wanted]) -> ResultSaver:
-        from airflow_provider_apimart.results.limits import Limits
+    def _saver(self, selected: Sequence[SelectedGeneration]) -> ResultSaver:
+        from airflow_provider_apimart.results.download.client import network_of
+        from airflow_provider_apimart.results.download.limits import Limits
         from airflow_provider_apimart.results.saver import ResultSaver
-        from airflow_provider_apimart.results.session import network_of
 
         try:
             return ResultSaver(
@@ -154,27 +158,27 @@ class ApimartToObjectStorageOperator(EmitsLineage, BaseOperator):
                 threads=self.concurrency,
             )
         except ApimartDestinationError as error:
-            error.generation_id = next((each.generation.generation_id for each in wanted), None)
+            error.generation_id = next((each.generation.generation_id for each in selected), None)
             raise
 
-    def _finished(self, wanted: Wanted) -> Wanted:
+    def _finished(self, selected: SelectedGeneration) -> SelectedGeneration:
         """Return a generation with its outputs, which are asked for where they aren't known."""
-        generation = wanted.generation
+        generation = selected.generation
         if not generation.outputs and generation.generation_id is not None:
             asked = self.hook.get_generation(generation.generation_id, generation.modality)
             generation = asked.known_as(model=generation.model, prompt_sha256=generation.prompt_sha256)
         _check_finished(generation)
-        return replace(wanted, generation=generation)
+        return replace(selected, generation=generation)
 
-    def _stems(self, files: Iterable[WantedFile], names: FileNames, context: Context) -> list[str]:
-        from airflow_provider_apimart.results.file_names import check_distinct
+    def _stems(self, files: Iterable[SelectedFile], names: FileNames, context: Context) -> list[str]:
+        from airflow_provider_apimart.results.storage.file_names import check_distinct
 
         run = _run_values(names.fields, context)
         stems = [names.stem(file.name_values() | run) for file in files]
         check_distinct(stems, self.filename)
         return stems
 
-    def _save(self, saver: ResultSaver, file: WantedFile, stem: str) -> dict[str, Any]:
+    def _save(self, saver: ResultSaver, file: SelectedFile, stem: str) -> dict[str, Any]:
         generation = file.of.generation
         saved = saver.save(
             file.output,
@@ -186,7 +190,7 @@ class ApimartToObjectStorageOperator(EmitsLineage, BaseOperator):
         self.log.info("Saved %s", saved.uri)
         return {**saved.to_json(), "generation_id": generation.generation_id, "index": file.index}
 
-    def _asked_again(self, file: WantedFile) -> Output | None:
+    def _asked_again(self, file: SelectedFile) -> Output | None:
         """Return an output as APIMart tells of it now: its record may hold a newer URL."""
         generation = file.of.generation
         if generation.generation_id is None:
@@ -232,7 +236,9 @@ def _check_finished(generation: Generation) -> None:
     raise ApimartInvalidRequestError(told, generation_id=generation.generation_id)
 
 
-def _landed(found: Iterable[Wanted], saved: Iterable[Mapping[str, Any]]) -> Iterator[GenerationFacts]:
+def _saved_generations(
+    found: Iterable[SelectedGeneration], saved: Iterable[Mapping[str, Any]]
+) -> Iterator[GenerationFacts]:
     """Go through the generations with their saved files, which come in the same order."""
     from airflow_provider_apimart.lineage.facts import GenerationFacts, saved_file
 

@@ -11,8 +11,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
 from airflow_provider_apimart.api.contract import Modality
-from airflow_provider_apimart.api.experience import Experience
-from airflow_provider_apimart.api.schedule import PollSchedule
+from airflow_provider_apimart.api.poll_schedule import PollSchedule
+from airflow_provider_apimart.api.polling_stats import PollingStats
 from airflow_provider_apimart.api.waiting import Wait, wait_until_final
 from airflow_provider_apimart.compat.resumption import TRY_NUMBER
 from airflow_provider_apimart.exceptions import (
@@ -97,12 +97,12 @@ class ApimartBatchTrigger(BaseTrigger):
         """Say what stays when a person clears or marks the deferred task (Airflow 3.3 and later)."""
         self.log.warning("%d generations go on and bill: APIMart can't cancel them", len(self.generations))
 
-    async def _ended(self, transport: AiohttpTransport, experience: Experience) -> list[str]:
+    async def _ended(self, transport: AiohttpTransport, polling_stats: PollingStats) -> list[str]:
         """Return the ids of the generations that have ended, or whose wait has."""
         queue: asyncio.Queue[str | ApimartAuthenticationError] = asyncio.Queue()
 
         async def look_at(wait: Wait) -> None:
-            queue.put_nowait(await self._looked_at(wait, transport, experience))
+            queue.put_nowait(await self._looked_at(wait, transport, polling_stats))
 
         tasks = [asyncio.ensure_future(look_at(wait)) for wait in self._waits()]
         try:
@@ -115,22 +115,22 @@ class ApimartBatchTrigger(BaseTrigger):
     async def _enough(self, queue: asyncio.Queue[str | ApimartAuthenticationError]) -> list[str]:
         ended: list[str] = []
         with suppress(TimeoutError):
-            async with asyncio.timeout(None) as patience:
+            async with asyncio.timeout(None) as kind:
                 while len(ended) < self.enough:
                     match await queue.get():
                         case ApimartAuthenticationError() as error:
                             raise error
                         case str(generation_id):
                             ended.append(generation_id)
-                    if patience.when() is None:
-                        patience.reschedule(asyncio.get_running_loop().time() + _LONGEST_DELAY)
+                    if kind.when() is None:
+                        kind.reschedule(asyncio.get_running_loop().time() + _LONGEST_DELAY)
         return ended
 
     async def _looked_at(
-        self, wait: Wait, transport: AiohttpTransport, experience: Experience
+        self, wait: Wait, transport: AiohttpTransport, polling_stats: PollingStats
     ) -> str | ApimartAuthenticationError:
         try:
-            await transport.hold(wait_until_final(wait, experience, policy=ApimartHook.look_policy))
+            await transport.run(wait_until_final(wait, polling_stats, policy=ApimartHook.status_policy))
         except ApimartAuthenticationError as error:
             return error
         except ApimartError as error:

@@ -9,10 +9,10 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
 from airflow_provider_apimart.api.contract import Modality
-from airflow_provider_apimart.api.experience import Experience
+from airflow_provider_apimart.api.poll_schedule import PollSchedule
+from airflow_provider_apimart.api.polling_stats import PollingStats
 from airflow_provider_apimart.api.progress import ProgressLog
-from airflow_provider_apimart.api.schedule import PollSchedule
-from airflow_provider_apimart.api.waiting import Decision, Verdict, Wait, wait_until_final
+from airflow_provider_apimart.api.waiting import Verdict, Wait, WaitDecision, wait_until_final
 from airflow_provider_apimart.compat.resumption import TRY_NUMBER
 from airflow_provider_apimart.exceptions import ApimartError, ApimartStatusUnreadableError
 from airflow_provider_apimart.hooks.apimart import ApimartHook
@@ -24,7 +24,7 @@ class ApimartGenerationTrigger(BaseTrigger):
     Wait until a generation is finished, has failed, or the deadline has passed.
 
     It only reads, so it may run any number of times. Its event is
-    :meth:`~airflow_provider_apimart.api.waiting.Decision.to_event` with the number of the try.
+    :meth:`~airflow_provider_apimart.api.waiting.WaitDecision.to_event` with the number of the try.
 
     :param generation_id: APIMart's id.
     :param started_at: Unix time of the submit, from which the interval between two looks grows.
@@ -78,22 +78,22 @@ class ApimartGenerationTrigger(BaseTrigger):
         try:
             decision = await with_todays_key(self.apimart_conn_id, self._looked_at)
         except ApimartError as error:
-            decision = Decision(Verdict.ERROR, error=error)
+            decision = WaitDecision(Verdict.ERROR, error=error)
         except Exception as error:
             # Whatever else: without an event the task would fail without knowing its generation.
             self.log.exception("The wait for generation %s was broken off", self.generation_id)
-            decision = Decision(Verdict.ERROR, error=_broken_off(self.generation_id, error))
+            decision = WaitDecision(Verdict.ERROR, error=_broken_off(self.generation_id, error))
         yield TriggerEvent(decision.to_event() | {TRY_NUMBER: self.try_number})
 
     async def on_kill(self) -> None:
         """Say what stays when a person clears or marks the deferred task (Airflow 3.3 and later)."""
         self.log.warning("Generation %s goes on and bills: APIMart can't cancel it", self.generation_id)
 
-    def _looked_at(self, transport: AiohttpTransport, experience: Experience) -> Coroutine[Any, Any, Decision]:
+    def _looked_at(self, transport: AiohttpTransport, polling_stats: PollingStats) -> Coroutine[Any, Any, WaitDecision]:
         # One logger for all: made for each of thousands, they would be a good part of what is held in memory.
         progress = ProgressLog(self.logger())
-        return transport.hold(
-            wait_until_final(self._wait(), experience, policy=ApimartHook.look_policy, on_look=progress)
+        return transport.run(
+            wait_until_final(self._wait(), polling_stats, policy=ApimartHook.status_policy, on_status=progress)
         )
 
     def _wait(self) -> Wait:

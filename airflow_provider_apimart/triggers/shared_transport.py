@@ -9,7 +9,7 @@ from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
-from airflow_provider_apimart.api.experience import Experience
+from airflow_provider_apimart.api.polling_stats import PollingStats
 from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.exceptions import ApimartAuthenticationError
 from airflow_provider_apimart.hooks.apimart import ApimartHook
@@ -32,17 +32,17 @@ class _Shared:
 
 
 # What was learnt outlives the transports: how long a model takes doesn't change when a night's last wait ends.
-_experiences: dict[str, Experience] = {}
+_polling_stats: dict[str, PollingStats] = {}
 _by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Shared]] = WeakKeyDictionary()
 
 
 class SharedTransport:
     """
-    The transport that all waits of a connection in this event loop share, and what they have learnt, for one of them.
+    The transport that all waits of a connection in this event loop share, with the connection's polling statistics.
 
-    ``async with SharedTransport("apimart_default") as (transport, experience):`` It is opened by the first and closed
-    by the last. When the service refuses the API key, later users get a new one, since the connection may have been
-    mended meanwhile.
+    ``async with SharedTransport("apimart_default") as (transport, polling_stats):`` The first user opens it and the
+    last one closes it. When the service refuses the API key, later users get a new transport, since the connection
+    may hold another key by then.
 
     :param conn_id: The connection.
     :raises ApimartConfigurationError: When it is entered, if the connection can't be used.
@@ -54,7 +54,7 @@ class SharedTransport:
     def __init__(self, conn_id: str) -> None:
         self._conn_id = conn_id
 
-    async def __aenter__(self) -> tuple[AiohttpTransport, Experience]:
+    async def __aenter__(self) -> tuple[AiohttpTransport, PollingStats]:
         of_loop = _by_loop.setdefault(asyncio.get_running_loop(), {})
         if self._conn_id not in of_loop:
             of_loop[self._conn_id] = _Shared(self._conn_id)
@@ -66,7 +66,7 @@ class SharedTransport:
         except BaseException:
             await self._leave()
             raise
-        return transport, _experiences.setdefault(self._conn_id, Experience())
+        return transport, _polling_stats.setdefault(self._conn_id, PollingStats())
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None and issubclass(kind, ApimartAuthenticationError):
@@ -86,7 +86,7 @@ class SharedTransport:
             del of_loop[self._conn_id]
 
 
-async def with_todays_key(conn_id: str, use: Callable[[AiohttpTransport, Experience], Awaitable[T]]) -> T:
+async def with_todays_key(conn_id: str, use: Callable[[AiohttpTransport, PollingStats], Awaitable[T]]) -> T:
     """
     Use the shared transport; if the API key is refused and the connection holds another by now, use it with that.
 
@@ -95,11 +95,11 @@ async def with_todays_key(conn_id: str, use: Callable[[AiohttpTransport, Experie
     refused: ClientSettings | None = None
     while True:
         try:
-            async with SharedTransport(conn_id) as (transport, experience):
+            async with SharedTransport(conn_id) as (transport, polling_stats):
                 current = transport.settings
                 if current == refused:
                     break
-                return await use(transport, experience)
+                return await use(transport, polling_stats)
         except ApimartAuthenticationError as error:
             refused, last = current, error
     raise last

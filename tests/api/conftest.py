@@ -1,4 +1,4 @@
-"""A virtual clock for conversations, and dice that the tests throw."""
+"""A virtual clock for flows, and dice that the tests throw."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import settings
 
-from airflow_provider_apimart.api import conversation
+from airflow_provider_apimart.api import flow
 
 from .driver import Clock
 
@@ -21,7 +21,7 @@ settings.load_profile("steady")
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Put every retry loop on a clock that only pauses move."""
     virtual = Clock()
-    monkeypatch.setitem(conversation.retrying.__kwdefaults__, "clock", virtual)
+    monkeypatch.setitem(flow.retrying.__kwdefaults__, "clock", virtual)
     return virtual
 
 

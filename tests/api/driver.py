@@ -1,4 +1,4 @@
-"""Holding conversations without I/O: replies from a list, pauses on a virtual clock."""
+"""Holding flows without I/O: replies from a list, pauses on a virtual clock."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from airflow_provider_apimart.api.conversation import Conversation, Pause
-from airflow_provider_apimart.api.message import Reply, Request
+from airflow_provider_apimart.api.flow import Flow, Pause
+from airflow_provider_apimart.api.http_messages import Reply, Request
 from airflow_provider_apimart.exceptions import ApimartError
 
 
@@ -25,7 +25,7 @@ class Clock:
 
 @dataclass
 class Held:
-    """What happened in a conversation."""
+    """What happened in a flow."""
 
     value: Any = None
     error: BaseException | None = None
@@ -50,32 +50,32 @@ def error_reply(status: int, message: str = "no", code: object = None, **headers
     return reply({"error": details}, status, **headers)
 
 
-def hold(
-    conversation: Conversation[Any],
+def run_flow(
+    flow: Flow[Any],
     answers: Iterable[Reply | ApimartError],
     *,
     clock: Clock | None = None,
     takes: float = 0.0,
 ) -> Held:
     """
-    Hold a conversation; the last answer is given again and again.
+    Hold a flow; the last answer is given again and again.
 
     :param takes: Seconds that every request takes on the virtual clock.
     """
     held, clock, given = Held(), clock or Clock(), list(answers)
     try:
-        step = next(conversation)
+        step = next(flow)
         while True:
             if isinstance(step, Pause):
                 held.pauses.append(step.seconds)
                 clock.now += step.seconds
-                step = conversation.send(None)
+                step = flow.send(None)
                 continue
             held.requests.append(step)
             clock.now += takes
             answer = given.pop(0) if len(given) > 1 else given[0]
-            assert len(held.requests) < 10_000, "the conversation doesn't end"
-            step = conversation.throw(answer) if isinstance(answer, ApimartError) else conversation.send(answer)
+            assert len(held.requests) < 10_000, "the flow doesn't end"
+            step = flow.throw(answer) if isinstance(answer, ApimartError) else flow.send(answer)
     except StopIteration as finished:
         held.value = finished.value
     except Exception as error:

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.balance import Balance, balance
 from airflow_provider_apimart.api.contract import Modality
-from airflow_provider_apimart.api.conversation import Conversation
+from airflow_provider_apimart.api.flow import Flow
 from airflow_provider_apimart.api.generation import Generation, generation_from_xcom, named_generation
-from airflow_provider_apimart.api.message import Reply
-from airflow_provider_apimart.api.retrying import RetryPolicy
-from airflow_provider_apimart.api.status import StatusRoutes, look
+from airflow_provider_apimart.api.http_messages import Reply
+from airflow_provider_apimart.api.retry import RetryPolicy
+from airflow_provider_apimart.api.status import StatusRoutes, read_status
 from airflow_provider_apimart.api.submission import Submission, submit
 from airflow_provider_apimart.api.upload import ImageFile, Upload, upload
 from airflow_provider_apimart.api.waiting import Wait
 
-from .driver import hold
+from .driver import run_flow
 from .shapes import (
     BALANCE,
     RECORDED_COMPLETED,
@@ -43,9 +43,9 @@ def _image() -> ImageFile:
     return ImageFile("/tmp/fox.png", "fox.png", len(PICTURE), lambda: io.BytesIO(PICTURE))
 
 
-CALLS: dict[str, Callable[[], Conversation[Any]]] = {
+CALLS: dict[str, Callable[[], Flow[Any]]] = {
     "submit": lambda: submit(Modality.IMAGE, {"model": "m"}, "k", ONCE),
-    "status": lambda: look(TASK_ID, Modality.IMAGE, StatusRoutes()),
+    "status": lambda: read_status(TASK_ID, Modality.IMAGE, StatusRoutes()),
     "upload": lambda: upload(_image(), ONCE),
     "balance": balance,
 }
@@ -139,7 +139,7 @@ def check_generation(generation: Generation) -> None:
 
 
 def check(call: str, reply: Reply) -> None:
-    held = hold(CALLS[call](), [reply])
+    held = run_flow(CALLS[call](), [reply])
     if held.error is not None:
         assert isinstance(held.error, errors.ApimartError), repr(held.error)
         said = held.error.to_json()

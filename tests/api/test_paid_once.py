@@ -7,12 +7,12 @@ import pytest
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.contract import Modality
-from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.durable.identity import PaidRequest, TaskIdentity
 from airflow_provider_apimart.durable.paid_once import PaidOnce
 from airflow_provider_apimart.durable.store import RecordStore
 
-from .driver import Held, error_reply, hold, reply
+from .driver import Held, error_reply, reply, run_flow
 from .shapes import RECORDED_SUBMIT, TASK_ID
 
 
@@ -37,7 +37,7 @@ def obtained(kept: Kept, *answers: Any) -> Held:
         key_scope="s",
         submit_policy=RetryPolicy(tries=1),
     )
-    return hold(paid.obtain(), answers)
+    return run_flow(paid.obtain(), answers)
 
 
 def test_a_lost_answer_is_repeated_with_the_same_key_by_the_next_try() -> None:

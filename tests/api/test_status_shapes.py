@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_apimart.api.contract import Modality
-from airflow_provider_apimart.api.generation import Generation, GenerationStatus, OutputKind, read_generation
+from airflow_provider_apimart.api.generation import Generation, GenerationStatus, OutputKind
+from airflow_provider_apimart.api.generation_parsing import read_generation
 from airflow_provider_apimart.api.json_values import parse
 
 from .shapes import (

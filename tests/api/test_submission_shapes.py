@@ -8,18 +8,18 @@ import pytest
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.generation import GenerationStatus, generation_from_xcom
-from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.submission import Submission, submit
 
-from .driver import Held, hold, reply
+from .driver import Held, reply, run_flow
 from .shapes import RECORDED_COMPLETED, RECORDED_SUBMIT, TASK_ID, URL
 
 ONCE = RetryPolicy(tries=1)
 
 
 def submitted(body: object, status: int = 200, **headers: str) -> Held:
-    conversation = submit(Modality.IMAGE, {"model": "m", "prompt": "p"}, "k", ONCE)
-    return hold(conversation, [reply(body, status, **headers)])
+    flow = submit(Modality.IMAGE, {"model": "m", "prompt": "p"}, "k", ONCE)
+    return run_flow(flow, [reply(body, status, **headers)])
 
 
 def accepted(body: object, status: int = 200, **headers: str) -> Submission:
@@ -154,7 +154,7 @@ def test_request_carries_key_version_and_the_payload_as_it_is() -> None:
         "image_urls": [{"url": "https://x/a.png"}],
         "new_field": {"a": [1]},
     }
-    held = hold(submit(Modality.VIDEO, payload, "key-1", ONCE), [reply(RECORDED_SUBMIT)])
+    held = run_flow(submit(Modality.VIDEO, payload, "key-1", ONCE), [reply(RECORDED_SUBMIT)])
     (request,) = held.requests
     assert (request.method, request.path) == ("POST", "/v1/videos/generations")
     assert request.headers == {"Idempotency-Key": "key-1", "X-APIMart-Response-Version": "2026-07-27"}

@@ -10,10 +10,10 @@ import pytest
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.balance import Balance, balance
 from airflow_provider_apimart.api.media_type import media_type
-from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.upload import ImageFile, Upload, upload
 
-from .driver import Held, error_reply, hold, reply
+from .driver import Held, error_reply, reply, run_flow
 from .shapes import BALANCE, RECORDED_UPLOAD
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(100)
@@ -22,7 +22,7 @@ ONCE = RetryPolicy(tries=1)
 
 def uploaded(*answers: Any, content: bytes = PICTURE, name: str = "fox.png", policy: RetryPolicy = ONCE) -> Held:
     image = ImageFile(f"/data/{name}", name, len(content), lambda: io.BytesIO(content))
-    return hold(upload(image, policy), answers)
+    return run_flow(upload(image, policy), answers)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ BALANCES: dict[str, tuple[Any, Balance]] = {
 @pytest.mark.parametrize("shape", BALANCES)
 def test_every_balance(shape: str) -> None:
     body, expected = BALANCES[shape]
-    held = hold(balance(), [reply(body)])
+    held = run_flow(balance(), [reply(body)])
     assert held.value == expected
     assert held.value.unlimited is (expected.remaining is None)
     assert held.requests[0].path == "/v1/balance"
@@ -156,10 +156,10 @@ def test_every_balance(shape: str) -> None:
     "body", [{}, [], {"remain_balance": None}, {"remain_balance": "much"}, {"unlimited_quota": "true"}, b"", b"<html>"]
 )
 def test_no_balance_is_a_server_error(body: object) -> None:
-    assert type(hold(balance(), [reply(body)]).error) is errors.ApimartServerError
+    assert type(run_flow(balance(), [reply(body)]).error) is errors.ApimartServerError
 
 
 def test_a_failed_look_up_says_why() -> None:
-    error = hold(balance(), [reply({"success": False, "message": "failed to query"})]).error
+    error = run_flow(balance(), [reply({"success": False, "message": "failed to query"})]).error
     assert type(error) is errors.ApimartServerError
     assert (error.status, "failed to query" in error.message) == (200, True)

@@ -7,21 +7,21 @@ import pytest
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.contract import Modality
-from airflow_provider_apimart.api.experience import Experience
 from airflow_provider_apimart.api.generation import Generation, GenerationStatus
-from airflow_provider_apimart.api.retrying import RetryPolicy
-from airflow_provider_apimart.api.schedule import PollSchedule
-from airflow_provider_apimart.api.status import StatusRoutes, look
+from airflow_provider_apimart.api.poll_schedule import PollSchedule
+from airflow_provider_apimart.api.polling_stats import PollingStats
+from airflow_provider_apimart.api.retry import RetryPolicy
+from airflow_provider_apimart.api.status import StatusRoutes, read_status
 from airflow_provider_apimart.api.waiting import (
-    LOOK_POLICY,
+    STATUS_POLICY,
     Verdict,
     Wait,
-    conclude,
-    look_patiently,
+    finished_generation,
+    read_status_with_retries,
     wait_until_final,
 )
 
-from .driver import Clock, Held, error_reply, hold, reply
+from .driver import Clock, Held, error_reply, reply, run_flow
 from .shapes import RECORDED_COMPLETED, RECORDED_FAILED, RECORDED_PENDING, TASK_ID, URL
 
 PENDING, DONE, FAILED = reply(RECORDED_PENDING), reply(RECORDED_COMPLETED), reply(RECORDED_FAILED)
@@ -31,8 +31,8 @@ DOWN = errors.ApimartServerError("No whole reply came back: reset")
 
 def waited(*answers: Any, clock: Clock, at_once: bool = True, **wait: Any) -> Held:
     waiting = Wait(TASK_ID, started_at=clock.now, **{"modality": Modality.IMAGE, **wait})
-    conversation = wait_until_final(waiting, Experience(), at_once=at_once, clock=clock)
-    return hold(conversation, answers, clock=clock)
+    flow = wait_until_final(waiting, PollingStats(), at_once=at_once, clock=clock)
+    return run_flow(flow, answers, clock=clock)
 
 
 def test_it_looks_until_it_is_completed(clock: Clock) -> None:
@@ -64,10 +64,14 @@ def test_the_first_look_is_at_once_or_after_a_pause(
 def test_every_look_is_told(clock: Clock) -> None:
     seen: list[str] = []
     wait = Wait(TASK_ID, started_at=clock.now)
-    conversation = wait_until_final(
-        wait, Experience(), at_once=True, clock=clock, on_look=lambda generation: seen.append(generation.status_word)
+    flow = wait_until_final(
+        wait,
+        PollingStats(),
+        at_once=True,
+        clock=clock,
+        on_status=lambda generation: seen.append(generation.status_word),
     )
-    hold(conversation, [PENDING, DONE], clock=clock)
+    run_flow(flow, [PENDING, DONE], clock=clock)
     assert seen == ["pending", "completed"]
 
 
@@ -87,7 +91,7 @@ def test_a_generation_that_is_done_at_the_deadline_is_done(clock: Clock) -> None
 def test_a_wait_that_was_taken_up_again_keeps_its_interval(clock: Clock, draw: Any) -> None:
     draw(0.0)
     wait = Wait(TASK_ID, started_at=clock.now - 500.0)
-    held = hold(wait_until_final(wait, Experience(), clock=clock), [DONE], clock=clock)
+    held = run_flow(wait_until_final(wait, PollingStats(), clock=clock), [DONE], clock=clock)
     assert held.pauses == [50.0]
 
 
@@ -102,10 +106,10 @@ def finished(**told: Any) -> Any:
 
 
 def learnt(*answers: Any, clock: Clock, **wait: Any) -> list[float]:
-    experience = Experience()
+    polling_stats = PollingStats()
     waiting = Wait(TASK_ID, **{"started_at": clock.now, "model": "m", **wait})
-    hold(wait_until_final(waiting, experience, at_once=True, clock=clock), answers, clock=clock, takes=8.0)
-    return list(experience.run_times.of("m"))
+    run_flow(wait_until_final(waiting, polling_stats, at_once=True, clock=clock), answers, clock=clock, takes=8.0)
+    return list(polling_stats.run_times.of("m"))
 
 
 def test_how_long_it_took_is_remembered_as_the_service_tells_it(clock: Clock) -> None:
@@ -124,11 +128,11 @@ def test_a_failed_generation_teaches_nothing(clock: Clock) -> None:
 
 def test_what_was_learnt_decides_the_next_look(clock: Clock, draw: Any) -> None:
     draw(0.0)
-    experience = Experience()
+    polling_stats = PollingStats()
     for _ in range(20):
-        experience.run_times.note("m", 50.0)
+        polling_stats.run_times.note("m", 50.0)
     wait = Wait(TASK_ID, started_at=clock.now, model="m")
-    held = hold(wait_until_final(wait, experience, clock=clock), [DONE], clock=clock)
+    held = run_flow(wait_until_final(wait, polling_stats, clock=clock), [DONE], clock=clock)
     assert held.pauses == [50.0]
 
 
@@ -147,8 +151,8 @@ def test_requests_stay_few(run: int, most: int, clock: Clock) -> None:
 def test_a_clock_that_went_back_does_no_harm() -> None:
     generation = Generation(TASK_ID, GenerationStatus.RUNNING, "pending")
     wait = Wait(TASK_ID, started_at=1000.0, deadline=2000.0)
-    assert wait.decide(generation, now=10.0).verdict is Verdict.LOOK_AGAIN
-    assert wait.pause(generation, Experience(), now=10.0, draw=0.5) == 4.0
+    assert wait.decide(generation, now=10.0).verdict is Verdict.POLL_AGAIN
+    assert wait.pause(generation, PollingStats(), now=10.0, draw=0.5) == 4.0
 
 
 BLIPS: dict[str, Any] = {
@@ -183,7 +187,7 @@ def test_too_many_failed_looks_keep_the_generation(what: str, clock: Clock) -> N
     held = waited(BLIPS[what], clock=clock)
     assert type(held.error) is errors.ApimartStatusUnreadableError
     assert held.error.generation_id == TASK_ID
-    assert len(held.requests) == LOOK_POLICY.tries
+    assert len(held.requests) == STATUS_POLICY.tries
 
 
 ENDS: dict[str, tuple[Any, type[errors.ApimartError]]] = {
@@ -247,31 +251,31 @@ OLD = reply({"status": "completed", "url": URL, "fail_reason": ""})
 def test_the_older_route_is_asked_where_the_new_one_knows_nothing(
     absent: Any, modality: Modality, clock: Clock
 ) -> None:
-    held = hold(look("a/b?c", modality, StatusRoutes()), [absent, OLD], clock=clock)
+    held = run_flow(read_status("a/b?c", modality, StatusRoutes()), [absent, OLD], clock=clock)
     assert held.value.outputs[0].url == URL
     paths = [request.path for request in held.requests]
     assert paths == ["/v1/tasks/a%2Fb%3Fc?language=en", f"{modality.path}/a%2Fb%3Fc?language=en"]
 
 
 def test_without_a_modality_both_older_routes_are_asked(clock: Clock) -> None:
-    held = hold(look(TASK_ID, None, StatusRoutes()), [NOT_FOUND, NOT_FOUND, OLD], clock=clock)
+    held = run_flow(read_status(TASK_ID, None, StatusRoutes()), [NOT_FOUND, NOT_FOUND, OLD], clock=clock)
     assert held.value.generation_id == TASK_ID
     assert [request.path.split("/")[2] for request in held.requests] == ["tasks", "images", "videos"]
 
 
 def test_the_route_that_answered_is_asked_first_from_then_on(clock: Clock) -> None:
     routes = StatusRoutes()
-    hold(look(TASK_ID, Modality.IMAGE, routes), [NOT_FOUND, OLD], clock=clock)
-    held = hold(look(TASK_ID, Modality.IMAGE, routes), [OLD], clock=clock)
+    run_flow(read_status(TASK_ID, Modality.IMAGE, routes), [NOT_FOUND, OLD], clock=clock)
+    held = run_flow(read_status(TASK_ID, Modality.IMAGE, routes), [OLD], clock=clock)
     assert [request.path.split("/")[2] for request in held.requests] == ["images"]
     # A generation of the other kind is still found.
-    held = hold(look(TASK_ID, Modality.VIDEO, routes), [NOT_FOUND, OLD], clock=clock)
+    held = run_flow(read_status(TASK_ID, Modality.VIDEO, routes), [NOT_FOUND, OLD], clock=clock)
     assert [request.path.split("/")[2] for request in held.requests] == ["tasks", "videos"]
 
 
 def test_an_unknown_id_names_the_first_route_s_reason(clock: Clock) -> None:
-    held = hold(
-        look(TASK_ID, Modality.IMAGE, StatusRoutes()), [NOT_FOUND, error_reply(404, "Invalid URL")], clock=clock
+    held = run_flow(
+        read_status(TASK_ID, Modality.IMAGE, StatusRoutes()), [NOT_FOUND, error_reply(404, "Invalid URL")], clock=clock
     )
     assert isinstance(held.error, errors.ApimartGenerationNotFoundError)
     assert (held.error.status, held.error.generation_id) == (404, TASK_ID)
@@ -280,7 +284,9 @@ def test_an_unknown_id_names_the_first_route_s_reason(clock: Clock) -> None:
 
 def test_an_older_route_in_trouble_is_a_blip_and_not_the_end(clock: Clock) -> None:
     wait = Wait(TASK_ID, started_at=clock.now, modality=Modality.IMAGE)
-    held = hold(look_patiently(wait, StatusRoutes()), [NOT_FOUND, error_reply(502), NOT_FOUND, OLD], clock=clock)
+    held = run_flow(
+        read_status_with_retries(wait, StatusRoutes()), [NOT_FOUND, error_reply(502), NOT_FOUND, OLD], clock=clock
+    )
     assert held.value.status is GenerationStatus.COMPLETED
 
 
@@ -298,23 +304,23 @@ def test_a_decision_travels_as_an_event(what: str, clock: Clock) -> None:
     travelled = json.loads(json.dumps(event, allow_nan=False))
     assert travelled == event
     if kind is None:
-        assert conclude(travelled, TASK_ID).outputs[0].url == URL
+        assert finished_generation(travelled, TASK_ID).outputs[0].url == URL
         return
     with pytest.raises(kind) as raised:
-        conclude(travelled, TASK_ID)
+        finished_generation(travelled, TASK_ID)
     assert raised.value.generation_id == TASK_ID
 
 
 def test_a_watched_failure_has_its_own_class(clock: Clock) -> None:
     event = waited(FAILED, clock=clock).value.to_event()
     with pytest.raises(errors.ApimartWatchedGenerationFailedError, match="upstream error"):
-        conclude(event, TASK_ID, failure=errors.ApimartWatchedGenerationFailedError)
+        finished_generation(event, TASK_ID, failure=errors.ApimartWatchedGenerationFailedError)
 
 
 def test_a_passed_deadline_says_the_id(clock: Clock) -> None:
     event = waited(PENDING, clock=clock, deadline=clock.now).value.to_event()
     with pytest.raises(errors.ApimartWaitTimeoutError, match=TASK_ID):
-        conclude(event, TASK_ID)
+        finished_generation(event, TASK_ID)
 
 
 @pytest.mark.parametrize(
@@ -322,7 +328,7 @@ def test_a_passed_deadline_says_the_id(clock: Clock) -> None:
 )
 def test_an_event_of_someone_else_keeps_the_generation(event: object) -> None:
     with pytest.raises(errors.ApimartStatusUnreadableError) as raised:
-        conclude(event, TASK_ID)
+        finished_generation(event, TASK_ID)
     assert raised.value.generation_id == TASK_ID
 
 
@@ -337,11 +343,11 @@ def test_an_event_of_someone_else_keeps_the_generation(event: object) -> None:
 )
 def test_a_damaged_event_keeps_the_generation(event: object) -> None:
     with pytest.raises(errors.ApimartError):
-        conclude(event, TASK_ID)
+        finished_generation(event, TASK_ID)
 
 
 def test_a_look_policy_of_one_try_gives_up_at_once(clock: Clock) -> None:
     wait = Wait(TASK_ID, started_at=clock.now)
-    held = hold(look_patiently(wait, StatusRoutes(), RetryPolicy(tries=1)), [DOWN, DONE], clock=clock)
+    held = run_flow(read_status_with_retries(wait, StatusRoutes(), RetryPolicy(tries=1)), [DOWN, DONE], clock=clock)
     assert isinstance(held.error, errors.ApimartStatusUnreadableError)
     assert held.error.__cause__ is DOWN

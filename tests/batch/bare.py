@@ -26,7 +26,7 @@ _INCOMPLETE, _REFUSED = 3, 4
 # Forked from a process that has imported all this and has no threads.
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(
-    ["tests.batch.bare", "airflow_provider_apimart.batch.attempt", "airflow_provider_apimart.triggers.batch"]
+    ["tests.batch.bare", "airflow_provider_apimart.batch.task_try", "airflow_provider_apimart.triggers.batch"]
 )
 
 

@@ -23,5 +23,5 @@ def sandbox(shared_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox
     """Return a sandbox that remembers nothing, to which the default connection leads."""
     shared_sandbox.reset()
     monkeypatch.setenv("AIRFLOW_CONN_APIMART_DEFAULT", shared_sandbox.connection_json())
-    monkeypatch.setattr(ApimartHook, "look_policy", QUICK)
+    monkeypatch.setattr(ApimartHook, "status_policy", QUICK)
     return shared_sandbox

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_apimart.api.contract import Modality
-from airflow_provider_apimart.api.retrying import RetryPolicy
-from airflow_provider_apimart.api.schedule import PollSchedule
+from airflow_provider_apimart.api.poll_schedule import PollSchedule
+from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.settings import ClientSettings
-from airflow_provider_apimart.batch.attempt import BatchEnd, attempt, ledger_name
 from airflow_provider_apimart.batch.items import BatchItem, Shared, read_items
 from airflow_provider_apimart.batch.journal import read_lines
 from airflow_provider_apimart.batch.ledger import LedgerEntry, newest
 from airflow_provider_apimart.batch.plan import BatchPlan
 from airflow_provider_apimart.batch.run import Save
+from airflow_provider_apimart.batch.task_try import TryResult, ledger_name, run_try
 from airflow_provider_apimart.durable.identity import TaskIdentity
 from airflow_provider_apimart.sandbox import Sandbox
 from airflow_provider_apimart.triggers.batch import trigger_for
@@ -46,7 +46,7 @@ def as_plan(written: Iterable[object], **changes: Any) -> BatchPlan:
         key_scope="scope",
         schedule=PollSchedule(0.05),
         submit_policy=QUICK,
-        look_policy=QUICK,
+        status_policy=QUICK,
         started_at=time.time() + next(_tries) / 1000,
     )
     return replace(plan, **changes)
@@ -59,15 +59,15 @@ def settings(sandbox: Sandbox, api_key: str | None = None) -> ClientSettings:
 
 def make(
     sandbox: Sandbox, folder: Path, written: Iterable[object] | BatchPlan, *, save: Save | None = None, **changes: Any
-) -> BatchEnd:
+) -> TryResult:
     """Do one try of a batch that waits in the worker."""
     plan = written if isinstance(written, BatchPlan) else as_plan(written, **changes)
-    return attempt(plan, settings(sandbox), str(folder), save)
+    return run_try(plan, settings(sandbox), str(folder), save)
 
 
 def make_deferred(
     sandbox: Sandbox, folder: Path, plan: BatchPlan, *, save: Save | None = None, most_legs: int = 60
-) -> tuple[BatchEnd, int]:
+) -> tuple[TryResult, int]:
     """
     Do one try of a batch that waits in the triggerer, whose connection must be in the environment.
 
@@ -75,7 +75,7 @@ def make_deferred(
     """
     plan = replace(plan, parks=True)
     for legs in range(1, most_legs + 1):
-        end = attempt(plan, settings(sandbox), str(folder), save)
+        end = run_try(plan, settings(sandbox), str(folder), save)
         if not end.parked:
             return end, legs
         event = triggered(end, plan)
@@ -83,7 +83,7 @@ def make_deferred(
     raise AssertionError(f"still waiting after {most_legs} legs: {end.manifest}")
 
 
-def triggered(end: BatchEnd, plan: BatchPlan) -> Mapping[str, Any]:
+def triggered(end: TryResult, plan: BatchPlan) -> Mapping[str, Any]:
     """Wait as the triggerer does, and return the event after its journey through the database."""
     trigger = trigger_for(
         end.parked,

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_apimart import exceptions as errors
-from airflow_provider_apimart.batch.attempt import attempt
-from airflow_provider_apimart.batch.outcome import MaxFailures, conclude
+from airflow_provider_apimart.batch.summary import MaxFailures, raise_if_incomplete
+from airflow_provider_apimart.batch.task_try import run_try
 from airflow_provider_apimart.sandbox import Fault, Sandbox
 from airflow_provider_apimart.triggers.batch import ApimartBatchTrigger
 from tests.batch.support import as_plan, entries, make_deferred, posts, run_trigger, settings, statuses, triggered
@@ -36,7 +36,7 @@ def test_what_fails_is_not_made_up_for_in_the_same_try(sandbox: Sandbox, tmp_pat
     assert posts(sandbox) == len(written)
     assert sandbox.billed == 20
     with pytest.raises(errors.ApimartBatchIncompleteError):
-        conclude(end.counts, end.entries, MaxFailures(0), end.stopped_by)
+        raise_if_incomplete(end.counts, end.entries, MaxFailures(0), end.stopped_by)
     make_deferred(sandbox, tmp_path, as_plan(written))
     assert posts(sandbox) == len(written) + 1, "the next try makes up for what failed"
 
@@ -79,26 +79,26 @@ def test_a_generation_that_takes_too_long_is_given_up_for_this_try(sandbox: Sand
 
 def test_the_manifest_is_pushed_and_the_ledger_merged_only_at_the_end(sandbox: Sandbox, tmp_path: Path) -> None:
     plan = as_plan(cats(5), parks=True)
-    end = attempt(plan, settings(sandbox), str(tmp_path), None)
+    end = run_try(plan, settings(sandbox), str(tmp_path), None)
     assert len(end.parked) == 5
     assert not list(tmp_path.glob("*.ledger.jsonl"))
     finished = frozenset(triggered(end, plan)["finished"])
-    end = attempt(replace(plan, finished=finished), settings(sandbox), str(tmp_path), None)
+    end = run_try(replace(plan, finished=finished), settings(sandbox), str(tmp_path), None)
     assert list(tmp_path.glob("*.ledger.jsonl"))
     assert end.parked == []
 
 
 def test_an_event_that_says_nothing_lets_the_worker_look_at_all(sandbox: Sandbox, tmp_path: Path) -> None:
     plan = as_plan(cats(5), parks=True)
-    attempt(plan, settings(sandbox), str(tmp_path), None)
+    run_try(plan, settings(sandbox), str(tmp_path), None)
     sandbox.complete_all()
-    end = attempt(replace(plan, finished=None), settings(sandbox), str(tmp_path), None)
+    end = run_try(replace(plan, finished=None), settings(sandbox), str(tmp_path), None)
     assert end.counts.completed == sandbox.billed == 5
 
 
 def trigger(sandbox: Sandbox, tmp_path: Path, written: list[str], enough: int | None = None) -> ApimartBatchTrigger:
     plan = as_plan(written, parks=True)
-    end = attempt(plan, settings(sandbox), str(tmp_path), None)
+    end = run_try(plan, settings(sandbox), str(tmp_path), None)
     generations = [[wait.generation_id, wait.started_at, wait.modality, wait.model] for wait in end.parked]
     return ApimartBatchTrigger(
         generations, enough=enough or len(generations), started_at=plan.started_at, poll_interval=0.05

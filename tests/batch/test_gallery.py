@@ -7,7 +7,7 @@ import pytest
 
 from airflow_provider_apimart.batch.gallery import gallery
 from airflow_provider_apimart.batch.ledger import ItemStatus, LedgerEntry
-from airflow_provider_apimart.batch.outcome import tally
+from airflow_provider_apimart.batch.summary import count_items
 
 EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>&amp;"
 TAGS = {"html", "meta", "title", "style", "h1", "p", "b", "main", "figure", "figcaption", "small", "br"} | {
@@ -39,7 +39,7 @@ class Page(HTMLParser):
 
 
 def page(*entries: LedgerEntry, folder: str = "file:///pictures", title: str = "dag · task · run") -> Page:
-    return Page(gallery(title, tally(entries, saves=False), entries, folder))
+    return Page(gallery(title, count_items(entries, saves=False), entries, folder))
 
 
 def entry(**facts: object) -> LedgerEntry:

@@ -14,8 +14,8 @@ from typing import NoReturn
 
 import pytest
 
-from airflow_provider_apimart.batch.attempt import attempt
 from airflow_provider_apimart.batch.interruption import Interruption
+from airflow_provider_apimart.batch.task_try import run_try
 from airflow_provider_apimart.sandbox import Sandbox
 from tests.batch.support import as_plan, entries, make, settings
 
@@ -78,7 +78,7 @@ def test_a_kill_submits_nothing_more(sandbox: Sandbox, tmp_path: Path) -> None:
     thread = threading.Thread(target=watch)
     thread.start()
     with pytest.raises(asyncio.CancelledError):
-        attempt(
+        run_try(
             as_plan([f"{each}" for each in range(500)], max_in_flight=20),
             settings(sandbox),
             str(tmp_path),

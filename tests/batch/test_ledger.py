@@ -47,8 +47,8 @@ def completed(generation_id: str = "task_1", **facts: Any) -> Any:
 
 STATES = [
     (ItemStatus.NOT_SUBMITTED, Todo.SUBMIT, Todo.SUBMIT),
-    (ItemStatus.UNKNOWN, Todo.TAKE_UP, Todo.NOTHING),
-    (ItemStatus.RUNNING, Todo.TAKE_UP, Todo.NOTHING),
+    (ItemStatus.UNKNOWN, Todo.RESUME, Todo.NOTHING),
+    (ItemStatus.RUNNING, Todo.RESUME, Todo.NOTHING),
     (ItemStatus.FAILED, Todo.SUBMIT, Todo.NOTHING),
     (ItemStatus.REFUSED, Todo.SUBMIT, Todo.NOTHING),
 ]
@@ -70,7 +70,7 @@ def test_what_a_submit_made_after_trouble_is_waited_for_in_the_same_try() -> Non
     ledger.note_trouble("0", ItemStatus.NOT_SUBMITTED, "asked to slow down")
     ledger.slot("0").set("", submission("a cat"))
     assert ledger["0"].status is ItemStatus.RUNNING
-    assert ledger.todo("0", saves=False) is Todo.TAKE_UP
+    assert ledger.todo("0", saves=False) is Todo.RESUME
 
 
 def test_moderation_is_final_until_a_person_clears_the_task() -> None:

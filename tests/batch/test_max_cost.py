@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_apimart import exceptions as errors
-from airflow_provider_apimart.batch.outcome import MaxFailures, conclude
+from airflow_provider_apimart.batch.summary import MaxFailures, raise_if_incomplete
 from airflow_provider_apimart.sandbox import Sandbox
 from airflow_provider_apimart.sandbox.models import MODELS
 from tests.batch.support import TASK, as_plan, entries, make, make_deferred, posts, statuses
@@ -40,7 +40,7 @@ def test_with_one_price_the_limit_is_kept_and_used_up(sandbox: Sandbox, tmp_path
     assert sandbox.dollars == Decimal("0.50")
     assert statuses(entries(tmp_path)).count("completed") == 25
     with pytest.raises(errors.ApimartBatchRefusedError, match=r"max_cost of \$0\.50 is reached: \$0\.50 are spent"):
-        conclude(end.counts, end.entries, MaxFailures(0), end.stopped_by)
+        raise_if_incomplete(end.counts, end.entries, MaxFailures(0), end.stopped_by)
 
 
 def test_the_first_item_goes_alone(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -4,13 +4,13 @@ import re
 import time
 
 from airflow_provider_apimart.batch.ledger import ItemStatus, LedgerEntry
-from airflow_provider_apimart.batch.outcome import Tally, tally
 from airflow_provider_apimart.batch.progress import BatchProgress
+from airflow_provider_apimart.batch.summary import BatchCounts, count_items
 
 
-def counts(done: int, running: int = 0, waiting: int = 0) -> Tally:
+def counts(done: int, running: int = 0, waiting: int = 0) -> BatchCounts:
     statuses = [ItemStatus.COMPLETED] * done + [ItemStatus.RUNNING] * running + [ItemStatus.NOT_SUBMITTED] * waiting
-    return tally((LedgerEntry(f"{i}", i, status) for i, status in enumerate(statuses)), saves=False)
+    return count_items((LedgerEntry(f"{i}", i, status) for i, status in enumerate(statuses)), saves=False)
 
 
 def test_a_night_makes_hardly_more_than_a_hundred_lines() -> None:

@@ -50,7 +50,7 @@ FAULTS = (
     "rate_limited",
 )
 FAULTY = 0.1
-# The client's patience ends before a call that is never answered does.
+# The client's kind ends before a call that is never answered does.
 PATIENCE, SILENCE = 4.0, 6.0
 # Seconds between two strikes.
 PAUSES = (3.0, 12.0)
@@ -123,7 +123,7 @@ def chaos(form: Form, seed: int) -> Account:
             toll = Assault(cluster, database, run).carry_out(havoc(TARGETS, PAUSES, seed), form.longest)
             seconds = time.monotonic() - began
         return Account(
-            wanted=form.generations,
+            selected=form.generations,
             seconds=seconds,
             toll=toll,
             bill=bill_of(sandbox),
@@ -139,7 +139,7 @@ def stop(number: int, _: object) -> NoReturn:
 
 
 def faults() -> Iterator[Fault]:
-    """Return faults of all kinds that together hit the wanted share of all calls."""
+    """Return faults of all kinds that together hit the selected share of all calls."""
     # Each kind is drawn after the ones before it have passed a call by.
     share = 1 - (1 - FAULTY) ** (1 / len(FAULTS))
     for kind in FAULTS:
@@ -147,7 +147,7 @@ def faults() -> Iterator[Fault]:
 
 
 def connection(sandbox: Sandbox) -> str:
-    """Return the connection to APIMart as JSON, with a patience that suits a sandbox."""
+    """Return the connection to APIMart as JSON, with a kind that suits a sandbox."""
     return json.dumps({**json.loads(sandbox.connection_json()), "extra": {"timeout": PATIENCE}})
 
 

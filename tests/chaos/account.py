@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_apimart.results.receipts import FOLDER as RECEIPTS
+from airflow_provider_apimart.results.storage.receipts import FOLDER as RECEIPTS
 from airflow_provider_apimart.sandbox import Sandbox
 from tests.chaos.run import Task
 
@@ -65,11 +65,11 @@ class Account:
     """
     The whole of it.
 
-    :param wanted: How many generations were asked for.
+    :param selected: How many generations were asked for.
     :param seconds: How long the run took.
     """
 
-    wanted: int
+    selected: int
     seconds: float
     toll: Toll
     bill: Bill
@@ -82,8 +82,8 @@ class Account:
         succeeded = sum(task.state == "success" for task in self.tasks)
         saved = self.saved
         return {
-            f"billed {len(self.bill.paid)} of {self.wanted}, each once": len(self.bill.paid) == self.wanted,
-            f"saved {len(saved.generations)} of {self.wanted}, each with the SHA-256 as recorded": not saved.broken
+            f"billed {len(self.bill.paid)} of {self.selected}, each once": len(self.bill.paid) == self.selected,
+            f"saved {len(saved.generations)} of {self.selected}, each with the SHA-256 as recorded": not saved.broken
             and sorted(saved.generations) == sorted(self.bill.paid),
             f"{len(saved.strays)} files lie about that nothing recorded": not saved.strays,
             f"succeeded {succeeded} of {len(self.tasks)} tasks": succeeded == len(self.tasks) > 0,

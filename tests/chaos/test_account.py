@@ -14,7 +14,7 @@ from tests.chaos.account import Account, Bill, Saved, Toll, bill_of, saved_in
 from tests.chaos.run import Task
 
 GOOD = Account(
-    wanted=2,
+    selected=2,
     seconds=60,
     toll=Toll(Counter({"worker": 1, "database": 2}), cut=12, fallen=Counter()),
     bill=Bill(20, Counter({"lost_answer": 2}), ["one", "two"]),

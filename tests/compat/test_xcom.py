@@ -7,7 +7,7 @@ import pytest
 from airflow_provider_apimart.api.generation import Generation, GenerationStatus, generation_from_xcom
 from airflow_provider_apimart.compat import xcom
 from airflow_provider_apimart.compat.xcom import returnable
-from airflow_provider_apimart.results.wanted import wanted_generations
+from airflow_provider_apimart.transfers.selection import selected_generations
 from tests.airflow_versions import running
 
 OUTPUTS = {"url": None, "cost": 0, "urls": [], "result": {"text": None}}
@@ -28,6 +28,6 @@ def test_what_is_left_of_outputs_can_be_read(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(xcom, "_REFUSES_NONE", True)
     generation = Generation("task_1", GenerationStatus.COMPLETED, "completed")
     assert generation_from_xcom(returnable(generation.to_xcom())) == generation
-    (wanted,) = wanted_generations(returnable(generation.to_xcom()))
-    assert wanted.generation == generation
-    assert list(wanted_generations(returnable({"items": 0, "ledger": None}))) == []
+    (selected,) = selected_generations(returnable(generation.to_xcom()))
+    assert selected.generation == generation
+    assert list(selected_generations(returnable({"items": 0, "ledger": None}))) == []

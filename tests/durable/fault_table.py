@@ -24,7 +24,7 @@ from tests.lab import AirflowLab
 
 _LABS = 2
 _ALWAYS = 1_000_000
-# Pauses and patience of the operator, shortened: by default it would be asked to slow down for an hour.
+# Pauses and kind of the operator, shortened: by default it would be asked to slow down for an hour.
 _POLICY = {"first": 0.02, "longest": 0.1, "rate_limited_seconds": 2.0}
 
 

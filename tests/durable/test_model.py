@@ -19,13 +19,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.contract import Modality
-from airflow_provider_apimart.api.conversation import Conversation, Pause
+from airflow_provider_apimart.api.flow import Flow, Pause
 from airflow_provider_apimart.api.generation import Generation, GenerationStatus
 from airflow_provider_apimart.api.requests_transport import RequestsTransport
-from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.api.status import StatusRoutes
-from airflow_provider_apimart.api.waiting import Wait, look_patiently
+from airflow_provider_apimart.api.waiting import Wait, read_status_with_retries
 from airflow_provider_apimart.durable.identity import PaidRequest, TaskIdentity, key_scope
 from airflow_provider_apimart.durable.paid_once import PaidOnce
 from airflow_provider_apimart.durable.store import RECORD_KEY, RecordStore
@@ -77,19 +77,19 @@ class Process:
             if self._steps < 0:
                 raise Crash
 
-    def hold(self, conversation: Conversation[Any]) -> Any:
+    def run(self, flow: Flow[Any]) -> Any:
         try:
-            asked = next(conversation)
+            asked = next(flow)
             while True:
                 self.step()
                 try:
                     reply = None if isinstance(asked, Pause) else self._transport._perform(asked)
                 except errors.ApimartError as error:
                     self.step()
-                    asked = conversation.throw(error)
+                    asked = flow.throw(error)
                 else:
                     self.step()
-                    asked = conversation.send(reply)
+                    asked = flow.send(reply)
         except StopIteration as finished:
             return finished.value
 
@@ -152,19 +152,19 @@ class PaidGenerations(RuleBasedStateMachine):
             key_scope=key_scope(self.sandbox.base_url, self.sandbox.api_key),
             routes=self.routes,
             submit_policy=QUICK,
-            look_policy=QUICK,
+            status_policy=QUICK,
             upload_policy=QUICK,
         )
 
     def _try(self, process: Process, patient: bool) -> str:
         """Do what the operator does in one try, and return how it ended."""
         paid = self._paid_once(process)
-        generation: Generation = process.hold(paid.obtain())
+        generation: Generation = process.run(paid.obtain())
         process.step()
         if patient:
             self.sandbox.complete_all()
         wait = Wait(str(generation.generation_id), started_at=0)
-        seen: Generation = process.hold(look_patiently(wait, self.routes, QUICK))
+        seen: Generation = process.run(read_status_with_retries(wait, self.routes, QUICK))
         if seen.status is GenerationStatus.FAILED:
             raise errors.ApimartGenerationFailedError("failed", generation_id=seen.generation_id)
         if seen.status is GenerationStatus.RUNNING:

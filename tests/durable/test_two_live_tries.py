@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.requests_transport import RequestsTransport
-from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.durable.identity import PaidRequest, TaskIdentity, key_scope
 from airflow_provider_apimart.durable.paid_once import PaidOnce
@@ -53,7 +53,7 @@ def test_they_share_one_generation(with_store: bool) -> None:
                 submit_policy=RetryPolicy(first=0.05, longest=0.2),
             )
             transport = RequestsTransport(ClientSettings(sandbox.api_key, sandbox.base_url))
-            return transport.hold(paid.obtain()).generation_id
+            return transport.run(paid.obtain()).generation_id
 
         first, second = pool.map(lambda _: obtain(), range(2))
         posts = [request for request in sandbox.requests if request.method == "POST"]

@@ -16,7 +16,7 @@ from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
 from airflow_provider_apimart.api.contract import IDEMPOTENCY_KEY_LIFETIME, UPLOAD_LIFETIME, Modality
 from airflow_provider_apimart.api.requests_transport import RequestsTransport
-from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.durable.identity import PaidRequest, TaskIdentity, key_scope
 from airflow_provider_apimart.durable.paid_once import PaidOnce
@@ -79,14 +79,14 @@ class Task:
             uploads=uploads or StoredUploads(self.store),
             key_scope=key_scope(self.sandbox.base_url, self.sandbox.api_key),
             submit_policy=ONCE,
-            look_policy=ONCE,
+            status_policy=ONCE,
             upload_policy=ONCE,
             clock=ahead,
         )
 
     def run(self, uploads: UploadRegistry | None = None, request: PaidRequest | None = None) -> str | None:
         """Let one try run, as a process of its own does."""
-        return self.transport.hold(self.paid_once(uploads, request).obtain()).generation_id
+        return self.transport.run(self.paid_once(uploads, request).obtain()).generation_id
 
     def clear(self) -> None:
         self.marker += 4
@@ -149,7 +149,7 @@ def test_a_repetition_on_the_last_minute_of_its_key_finds_its_uploads_alive(sand
     uploads = StoredUploads(task.store)
     sandbox.inject(Fault("bad_gateway", when="before"))
     for file in task.request().files.values():
-        task.transport.hold(upload_unless_kept(file, uploads, ONCE, sandbox.server.clock.now))
+        task.transport.run(upload_unless_kept(file, uploads, ONCE, sandbox.server.clock.now))
     sandbox.advance(47 * HOUR - 60)
     with pytest.raises(errors.ApimartUnknownOutcomeError):
         task.run()
@@ -219,7 +219,7 @@ def test_a_content_that_changes_while_the_task_runs_is_never_paid_for(sandbox: S
 def test_an_upload_that_failed_is_tried_again(sandbox: Sandbox, task: Task, trouble: str) -> None:
     sandbox.inject(Fault(trouble, on="upload", retry_after=0.0))
     paid = replace(task.paid_once(), upload_policy=RetryPolicy(tries=3, first=0.0, longest=0.0))
-    task.transport.hold(paid.obtain())
+    task.transport.run(paid.obtain())
     assert sandbox.billed == 1
 
 
@@ -277,8 +277,8 @@ def test_many_items_share_a_registry_in_one_event_loop(sandbox: Sandbox, tmp_pat
     async def run() -> None:
         async with AiohttpTransport(ClientSettings(sandbox.api_key, sandbox.base_url)) as transport:
             for file in tasks[0].request().files.values():
-                await transport.hold(upload_unless_kept(file, uploads, ONCE, sandbox.server.clock.now))
-            await asyncio.gather(*(transport.hold(task.paid_once(uploads).obtain()) for task in tasks))
+                await transport.run(upload_unless_kept(file, uploads, ONCE, sandbox.server.clock.now))
+            await asyncio.gather(*(transport.run(task.paid_once(uploads).obtain()) for task in tasks))
 
     asyncio.run(run())
     assert (sandbox.billed, sandbox.uploaded) == (20, 2)

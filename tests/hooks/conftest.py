@@ -34,7 +34,7 @@ def hook(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> ApimartHook:
 
 @pytest.fixture(params=[in_worker, in_trigger], ids=["worker", "trigger"])
 def holder(request: pytest.FixtureRequest) -> Holder:
-    """Hold conversations over either transport."""
+    """Hold flows over either transport."""
     held: Holder = request.param
     return held
 

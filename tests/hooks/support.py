@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 import pytest
 
 from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
-from airflow_provider_apimart.api.conversation import Conversation
-from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.api.flow import Flow
+from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 
 T = TypeVar("T")
-Holder = Callable[[ApimartHook, Conversation[Any]], Any]
+Holder = Callable[[ApimartHook, Flow[Any]], Any]
 
 KEY = "sk-sandbox-key"
 PAYLOAD = {"model": "gemini-3-pro-image-preview", "prompt": "a fox"}
@@ -34,23 +34,23 @@ def quick_hook(monkeypatch: pytest.MonkeyPatch, host: str, *, password: str = KE
     connection = {"conn_type": "apimart", "host": host, "password": password, "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_APIMART_DEFAULT", json.dumps(connection))
     hook = ApimartHook()
-    hook.submit_policy = hook.look_policy = hook.upload_policy = QUICK
+    hook.submit_policy = hook.status_policy = hook.upload_policy = QUICK
     return hook
 
 
-def in_worker(hook: ApimartHook, conversation: Conversation[T]) -> T:
-    """Hold a conversation over requests."""
-    return hook.hold(conversation)
+def in_worker(hook: ApimartHook, flow: Flow[T]) -> T:
+    """Hold a flow over requests."""
+    return hook.run(flow)
 
 
-def in_trigger(hook: ApimartHook, conversation: Conversation[T]) -> T:
-    """Hold a conversation over aiohttp."""
+def in_trigger(hook: ApimartHook, flow: Flow[T]) -> T:
+    """Hold a flow over aiohttp."""
 
     async def run() -> T:
         transport = AiohttpTransport(await hook.get_async_settings())
         await transport.open()
         try:
-            return await transport.hold(conversation)
+            return await transport.run(flow)
         finally:
             await transport.close()
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from airflow_provider_apimart.api.message import Patience
+from airflow_provider_apimart.api.http_messages import RequestKind
 from airflow_provider_apimart.api.requests_transport import authenticated_session
 from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.exceptions import ApimartConfigurationError
@@ -47,7 +47,7 @@ def test_base_url(fields: dict[str, Any], base_url: str) -> None:
 
 def test_defaults() -> None:
     found = settings()
-    assert found.seconds == {Patience.READ: 15.0, Patience.SUBMIT: 45.0, Patience.UPLOAD: 120.0}
+    assert found.seconds == {RequestKind.READ: 15.0, RequestKind.SUBMIT: 45.0, RequestKind.UPLOAD: 120.0}
     assert (found.verify, found.proxy, found.headers, found.api_key) == (True, None, {}, KEY)
 
 
@@ -62,7 +62,7 @@ def test_good_extras(tmp_path: Any) -> None:
         "headers": {"X-A": "1"},
     }
     found = settings(extra)
-    assert found.seconds == {Patience.READ: 7.0, Patience.SUBMIT: 7.0, Patience.UPLOAD: 300.0}
+    assert found.seconds == {RequestKind.READ: 7.0, RequestKind.SUBMIT: 7.0, RequestKind.UPLOAD: 300.0}
     assert (found.verify, found.proxy, found.headers) == (str(bundle), "http://p:1", {"X-A": "1"})
 
 

@@ -87,7 +87,7 @@ def test_words_that_mean_running_are_waited_through(word: str, sandbox: Sandbox,
     generation_id = submission.generation.generation_id
     assert generation_id is not None
     generation = hook.wait_for_generation(
-        generation_id, timeout=10, poll_interval=0.02, on_look=lambda look: seen.append(look.status_word)
+        generation_id, timeout=10, poll_interval=0.02, on_status=lambda look: seen.append(look.status_word)
     )
     assert generation.status is GenerationStatus.COMPLETED
     assert word.lower() in seen

@@ -7,9 +7,9 @@ import pytest
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.balance import balance
-from airflow_provider_apimart.api.conversation import retrying
+from airflow_provider_apimart.api.flow import retrying
 from airflow_provider_apimart.api.status import StatusRoutes
-from airflow_provider_apimart.api.waiting import Wait, look_patiently
+from airflow_provider_apimart.api.waiting import Wait, read_status_with_retries
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.sandbox import Fault, Sandbox
 
@@ -51,7 +51,7 @@ def impatient(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> ApimartHook:
 
 
 def look(hook: ApimartHook, holder: Holder, generation_id: str) -> Any:
-    return holder(hook, look_patiently(Wait(generation_id, started_at=0.0), StatusRoutes(), QUICK))
+    return holder(hook, read_status_with_retries(Wait(generation_id, started_at=0.0), StatusRoutes(), QUICK))
 
 
 @pytest.mark.parametrize("row", BLIPS)

@@ -15,9 +15,9 @@ from airflow_provider_apimart.api import contract
 from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
 from airflow_provider_apimart.api.balance import balance
 from airflow_provider_apimart.api.contract import Modality
-from airflow_provider_apimart.api.conversation import retrying
-from airflow_provider_apimart.api.pace import Pace
-from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.api.flow import retrying
+from airflow_provider_apimart.api.rate_limiter import RateLimiter
+from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.submission import submit
 from airflow_provider_apimart.api.upload import ImageFile, upload
 from airflow_provider_apimart.hooks.apimart import ApimartHook
@@ -115,7 +115,7 @@ def test_every_kind_of_call_has_its_time_out(
     sandbox.inject(Fault("no_answer", on="any", seconds=3.0, times=100))
     extra = {"timeout": 60, "upload_timeout": 0.1} if route == "upload" else {"timeout": 0.1, "upload_timeout": 60}
     hook = quick_hook(monkeypatch, sandbox.base_url, extra=extra)
-    hook.submit_policy = hook.look_policy = hook.upload_policy = ONCE
+    hook.submit_policy = hook.status_policy = hook.upload_policy = ONCE
     calls: dict[str, Any] = {
         "submit": lambda: hook.submit_generation("image", PAYLOAD, idempotency_key="k"),
         "upload": lambda: hook.upload_image(path),
@@ -151,38 +151,36 @@ async def test_a_post_on_a_connection_that_is_cut_is_sent_once(
     with kept_alive_then_cut(OK, read=read, said=said) as server:
         transport = await opened(quick_hook(monkeypatch, server.url))
         try:
-            await transport.hold(balance())
+            await transport.run(balance())
             posting = submit(Modality.IMAGE, PAYLOAD, "k", ONCE) if call == "submit" else upload(image, ONCE)
             with pytest.raises(kind, match=r"(?i)no whole reply"):
-                await transport.hold(posting)
+                await transport.run(posting)
         finally:
             await transport.close()
     # The POST went over the connection that was kept alive, and over no other one after that.
     assert server.requests == [(0, "GET"), (0, "POST")]
 
 
-async def test_one_429_holds_all_conversations(
-    sandbox: Sandbox, hook: ApimartHook, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_one_429_holds_all_flows(sandbox: Sandbox, hook: ApimartHook, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is sent until the pause is over, and then one after another."""
     now, sent = [1000.0], []
 
     async def sleep(seconds: float) -> None:
         now[0] += seconds
 
-    class SentPace(Pace):
+    class SentPace(RateLimiter):
         def sent(self) -> float:
             sent.append(super().sent())
             return sent[-1]
 
     transport = await opened(hook)
-    transport._pace = SentPace(lambda: now[0])
+    transport._rate_limiter = SentPace(lambda: now[0])
     try:
         sandbox.inject(Fault("rate_limited", on="balance", retry_after=30))
         with pytest.raises(errors.ApimartRateLimitError):
-            await transport.hold(balance())
+            await transport.run(balance())
         monkeypatch.setattr("airflow_provider_apimart.api.aiohttp_transport.asyncio.sleep", sleep)
-        for left in await asyncio.gather(*(transport.hold(balance()) for _ in range(5))):
+        for left in await asyncio.gather(*(transport.run(balance()) for _ in range(5))):
             assert left.remaining == Decimal(100)
     finally:
         await transport.close()
@@ -197,7 +195,7 @@ async def test_a_new_pace_is_told_once(sandbox: Sandbox, hook: ApimartHook, capl
     transport = await opened(hook)
     with caplog.at_level(logging.INFO):
         try:
-            await asyncio.gather(*(transport.hold(retrying(balance, QUICK)) for _ in range(20)))
+            await asyncio.gather(*(transport.run(retrying(balance, QUICK)) for _ in range(20)))
         finally:
             await transport.close()
     told = [record.getMessage() for record in caplog.records if record.name.startswith("airflow_provider_apimart")]
@@ -205,10 +203,10 @@ async def test_a_new_pace_is_told_once(sandbox: Sandbox, hook: ApimartHook, capl
     assert "requests a second" in told[0]
 
 
-async def test_many_conversations_share_one_session_and_a_limit(sandbox: Sandbox, hook: ApimartHook) -> None:
+async def test_many_flows_share_one_session_and_a_limit(sandbox: Sandbox, hook: ApimartHook) -> None:
     transport = await opened(hook)
     try:
-        found = await asyncio.gather(*(transport.hold(retrying(balance, QUICK)) for _ in range(200)))
+        found = await asyncio.gather(*(transport.run(retrying(balance, QUICK)) for _ in range(200)))
     finally:
         await transport.close()
     assert [left.remaining for left in found] == [Decimal(100)] * 200
@@ -219,11 +217,11 @@ async def test_a_pause_of_one_conversation_leaves_the_others_alone(sandbox: Sand
     try:
         sandbox.inject(Fault("bad_gateway", on="balance"))
         waiting = asyncio.create_task(
-            transport.hold(retrying(balance, RetryPolicy(first=1e9, longest=1e9, seconds=1e12)))
+            transport.run(retrying(balance, RetryPolicy(first=1e9, longest=1e9, seconds=1e12)))
         )
         while not sandbox.requests:  # noqa: ASYNC110 - the sandbox lives in a thread and sets no event of this loop
             await asyncio.sleep(0.01)
-        assert (await transport.hold(balance())).remaining == Decimal(100)
+        assert (await transport.run(balance())).remaining == Decimal(100)
         assert not waiting.done()
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -234,7 +232,7 @@ async def test_a_pause_of_one_conversation_leaves_the_others_alone(sandbox: Sand
 
 async def test_a_transport_that_is_not_open_says_so(hook: ApimartHook) -> None:
     with pytest.raises(RuntimeError, match="open"):
-        await AiohttpTransport(await hook.get_async_settings()).hold(balance())
+        await AiohttpTransport(await hook.get_async_settings()).run(balance())
 
 
 async def test_what_has_to_happen_before_a_post_happens_before_every_post(sandbox: Sandbox, hook: ApimartHook) -> None:
@@ -245,19 +243,19 @@ async def test_what_has_to_happen_before_a_post_happens_before_every_post(sandbo
         sent.append(len(sandbox.requests))
 
     async with AiohttpTransport(await hook.get_async_settings()) as transport:
-        await transport.hold(balance(), before_post=note)
-        await transport.hold(submit(Modality.IMAGE, PAYLOAD, "k", QUICK), before_post=note)
+        await transport.run(balance(), before_post=note)
+        await transport.run(submit(Modality.IMAGE, PAYLOAD, "k", QUICK), before_post=note)
     assert sent == [1, 2]
     assert [request.method for request in sandbox.requests] == ["GET", "POST", "POST"]
 
 
 async def test_what_fails_before_a_post_keeps_it_from_being_sent(sandbox: Sandbox, hook: ApimartHook) -> None:
-    """The conversation isn't told: it would take the error for the service's and try again."""
+    """The flow isn't told: it would take the error for the service's and try again."""
 
     async def fail() -> None:
         raise errors.ApimartServerError("the ledger can't be written")
 
     async with AiohttpTransport(await hook.get_async_settings()) as transport:
         with pytest.raises(errors.ApimartServerError, match="ledger"):
-            await transport.hold(submit(Modality.IMAGE, PAYLOAD, "k", QUICK), before_post=fail)
+            await transport.run(submit(Modality.IMAGE, PAYLOAD, "k", QUICK), before_post=fail)
     assert not sandbox.requests

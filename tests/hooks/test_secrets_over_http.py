@@ -9,8 +9,8 @@ import requests
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.balance import balance
 from airflow_provider_apimart.api.contract import Modality
-from airflow_provider_apimart.api.conversation import retrying
-from airflow_provider_apimart.api.retrying import RetryPolicy
+from airflow_provider_apimart.api.flow import retrying
+from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.submission import submit
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.sandbox import Fault, Sandbox

@@ -51,7 +51,7 @@ def warm_up() -> None:
     """Do once what every forked process would do again."""
     in_process_api.build()
     _dag_bag()
-    import airflow_provider_apimart.batch.attempt
+    import airflow_provider_apimart.batch.task_try
     import airflow_provider_apimart.hooks.apimart
     import airflow_provider_apimart.triggers.batch
     import airflow_provider_apimart.triggers.generation  # noqa: F401 - warms the import for the forks
@@ -118,7 +118,7 @@ def _hurry(policy: Mapping[str, Any]) -> None:
     from airflow_provider_apimart.hooks.apimart import ApimartHook
 
     ApimartHook.submit_policy = replace(ApimartHook.submit_policy, **policy)
-    ApimartHook.look_policy = replace(ApimartHook.look_policy, **policy)
+    ApimartHook.status_policy = replace(ApimartHook.status_policy, **policy)
     ApimartHook.upload_policy = replace(ApimartHook.upload_policy, **policy)
 
 

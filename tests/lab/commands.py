@@ -29,7 +29,7 @@ def warm_up() -> None:
         from tests.lab import in_process_api
 
         in_process_api.build()
-    import airflow_provider_apimart.batch.attempt
+    import airflow_provider_apimart.batch.task_try
     import airflow_provider_apimart.hooks.apimart
     import airflow_provider_apimart.triggers.batch
     import airflow_provider_apimart.triggers.generation  # noqa: F401 - warms the import for the forks

@@ -21,17 +21,17 @@ def constraints(version: str) -> Path:
     return PROJECT / "constraints" / ("lowest.txt" if version == "lowest" else f"airflow-{version}.txt")
 
 
-def make(folder: Path, version: str, *wanted: str, python: str = sys.executable) -> Path:
+def make(folder: Path, version: str, *selected: str, python: str = sys.executable) -> Path:
     """
     Make an environment anew, and return the folder of its commands.
 
     :param version: One of ``VERSIONS``.
-    :param wanted: What to install, as pip takes it from the project's folder.
+    :param selected: What to install, as pip takes it from the project's folder.
     :param python: The interpreter that it is made from.
     """
     _uv("venv", "--quiet", "--clear", "--seed", "--python", python, str(folder)).check_returncode()
     interpreter = str(folder / "bin" / "python")
-    arguments = ("--constraint", str(constraints(version)), *wanted)
+    arguments = ("--constraint", str(constraints(version)), *selected)
     if _uv("pip", "install", "--quiet", "--python", interpreter, *arguments).returncode:
         # It doesn't read pip's configuration, which may name the only registry within reach.
         subprocess.run([interpreter, "-m", "pip", "install", "--quiet", *arguments], cwd=PROJECT, check=True)

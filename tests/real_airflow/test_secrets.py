@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from airflow_provider_apimart.api.settings import ClientSettings
-from airflow_provider_apimart.api.waiting import Decision, Verdict, Wait
+from airflow_provider_apimart.api.waiting import Verdict, Wait, WaitDecision
 from airflow_provider_apimart.exceptions import ApimartError
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.operators.generation import ApimartImageGenerationOperator
@@ -97,7 +97,7 @@ def test_no_exception_of_the_hook_carries_the_key(
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_APIMART_DEFAULT", sandbox.connection_json())
     monkeypatch.setattr(ApimartHook, "submit_policy", ApimartHook.connection_test_policy)
-    monkeypatch.setattr(ApimartHook, "look_policy", ApimartHook.connection_test_policy)
+    monkeypatch.setattr(ApimartHook, "status_policy", ApimartHook.connection_test_policy)
     sandbox.inject(Fault(kind, on=route, times=9, message=f"what is {KEY}?"))
     hook = ApimartHook()
     payload = {"model": "gemini-2.5-flash-image-preview", "prompt": "a cat"}
@@ -107,5 +107,5 @@ def test_no_exception_of_the_hook_carries_the_key(
         )
     for error in chain(caught.value):
         assert KEY not in f"{error!r} {error} {vars(error)}"
-    event = Decision(Verdict.ERROR, error=caught.value).to_event()
+    event = WaitDecision(Verdict.ERROR, error=caught.value).to_event()
     assert KEY not in json.dumps(event)

@@ -42,8 +42,8 @@ class Asked:
     @property
     def offset(self) -> int | None:
         """The byte from which on the file is asked for, ``None`` if all of it is."""
-        wanted = self.headers.get("range")
-        return int(wanted.removeprefix("bytes=").partition("-")[0]) if wanted else None
+        selected = self.headers.get("range")
+        return int(selected.removeprefix("bytes=").partition("-")[0]) if selected else None
 
 
 #: Pieces to send, and seconds to wait in between. When they are over, the connection is closed.

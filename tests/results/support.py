@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_apimart.api.generation import Output, OutputKind
-from airflow_provider_apimart.api.retrying import RetryPolicy
-from airflow_provider_apimart.results.addresses import Reach
-from airflow_provider_apimart.results.limits import Limits
+from airflow_provider_apimart.api.retry import RetryPolicy
+from airflow_provider_apimart.results.download.address_policy import AddressPolicy
+from airflow_provider_apimart.results.download.client import Network
+from airflow_provider_apimart.results.download.limits import Limits
 from airflow_provider_apimart.results.saver import ResultSaver
-from airflow_provider_apimart.results.session import Network
 
 POLICY = RetryPolicy(tries=3, seconds=5.0, rate_limited_seconds=5.0, first=0.01, longest=0.05)
 
@@ -25,7 +25,7 @@ def saver_to(folder: Path, origin: str | None = None, *, private: bool = False, 
     :param origin: The one private host from which it may fetch.
     :param private: Whether it may from all of them.
     """
-    network = Network(reach=Reach(origin, private))
+    network = Network(reach=AddressPolicy(origin, private))
     with ResultSaver(folder, network=network, limits=Limits(**{"policy": POLICY, **limits})) as saver:
         yield saver
 

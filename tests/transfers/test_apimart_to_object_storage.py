@@ -317,7 +317,7 @@ def test_what_a_batch_owes_is_saved(make: Make, sandbox: Sandbox, tmp_path: Path
     assert len(sandbox.file_requests) == 2
 
 
-def test_what_a_killed_batch_left_can_be_landed(make: Make, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_what_a_killed_batch_left_can_be_saved_generations(make: Make, sandbox: Sandbox, tmp_path: Path) -> None:
     done = make()
     segments = tmp_path / ".apimart" / "batch"
     segments.mkdir(parents=True)

@@ -28,7 +28,7 @@ Connect = Callable[[str], None]
 def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
     """Return a function that makes a server the connection's host."""
     monkeypatch.setattr(ApimartHook, "download_policy", QUICK)
-    monkeypatch.setattr(ApimartHook, "look_policy", QUICK)
+    monkeypatch.setattr(ApimartHook, "status_policy", QUICK)
 
     def connected(url: str) -> None:
         extra = {"headers": {"X-Gateway": HEADER}}

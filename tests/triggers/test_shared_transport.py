@@ -44,7 +44,7 @@ def watch(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
         watching.opened.append(transport)
 
     monkeypatch.setattr(AiohttpTransport, "open", opened)
-    monkeypatch.setattr(module, "_experiences", {})
+    monkeypatch.setattr(module, "_polling_stats", {})
     yield watching
     assert watching.left_open == 0
     assert not any(module._by_loop.values())

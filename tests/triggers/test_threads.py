@@ -43,7 +43,7 @@ def test_requests_do_not_mix_with_what_another_thread_sends(sandbox: Sandbox) ->
 
     async def ask() -> set[bool]:
         async with AiohttpTransport(ClientSettings(sandbox.api_key, sandbox.base_url)) as transport:
-            answers = await asyncio.gather(*(transport.hold(balance()) for _ in range(CALLS)))
+            answers = await asyncio.gather(*(transport.run(balance()) for _ in range(CALLS)))
         return {answer.unlimited for answer in answers}
 
     assert asyncio.run(ask()) == {False}

@@ -1,0 +1,302 @@
+"""
+Talking to the hosts of results, which are foreign: without key, cookies or credentials, and guarded.
+
+A name is resolved once, each of its addresses is checked, and the connection goes to the very address that was
+checked: what the name means a moment later counts for nothing. Redirects are followed here, each hop checked alike.
+With a proxy, the proxy resolves; only addresses that the URL spells out can be checked then.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from threading import Event, Lock, Timer
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import urllib3
+from requests.utils import get_auth_from_url, get_environ_proxies, select_proxy
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.util import Timeout, make_headers
+
+from airflow_provider_apimart.api.environment import authorities_of
+from airflow_provider_apimart.api.error_mapping import root_reason
+from airflow_provider_apimart.api.settings import ClientSettings
+from airflow_provider_apimart.exceptions import ApimartDownloadError, ApimartResultRefusedError, ApimartTransientError
+from airflow_provider_apimart.results.download.address_policy import AddressPolicy
+from airflow_provider_apimart.results.download.limits import Limits
+
+_BLOCK = 512 * 1024
+_PORTS = {"http": 80, "https": 443}
+_REDIRECTS = (301, 302, 303, 307, 308)
+_TROUBLE = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
+
+
+class InterruptedDownloadError(ApimartTransientError):
+    """A request for a result brought no whole file, and another one may bring the rest."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """
+    How the hosts of results are reached.
+
+    :param reach: Which of them may be.
+    :param proxy: Proxy to use, ``None`` to do as the environment says.
+    :param authorities: File of certificate authorities to trust, or whether to check certificates.
+    """
+
+    user_agent: str = "airflow-provider-apimart"
+    reach: AddressPolicy = field(default_factory=AddressPolicy)
+    proxy: str | None = field(default=None, repr=False)
+    authorities: str | bool = True
+
+
+def network_of(settings: ClientSettings, *, allow_private_hosts: bool = False) -> Network:
+    """Return how results are reached by a connection's settings, of which its key and headers are no part."""
+    return Network(
+        user_agent=settings.user_agent,
+        reach=AddressPolicy(settings.base_url, allow_private_hosts),
+        proxy=settings.proxy,
+        authorities=authorities_of(settings),
+    )
+
+
+class _PromptConnection(HTTPConnection):
+    """A connection that is cut when the head of a reply isn't whole in time: each byte alone may be prompt."""
+
+    head_seconds = 60.0
+
+    def getresponse(self) -> Any:
+        watch = Timer(self.head_seconds, _cut, (self.sock,))
+        watch.daemon = True
+        watch.start()
+        try:
+            return super().getresponse()
+        finally:
+            watch.cancel()
+
+
+class _CheckedConnection(_PromptConnection):
+    """A connection that resolves a name itself and goes to an address only if it may."""
+
+    reach = AddressPolicy()
+
+    def _new_conn(self) -> socket.socket:
+        host, port = self._dns_host, self.port
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        for *_, address in addresses:
+            _check(self.reach, host, port, str(address[0]))
+        return _connected(addresses, self.timeout)
+
+
+def _connected(addresses: list[Any], seconds: Any) -> socket.socket:
+    failure: OSError = OSError("the name has no address")
+    for family, kind, protocol, _, address in addresses:
+        connection = socket.socket(family, kind, protocol)
+        try:
+            connection.settimeout(seconds)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.connect(address)
+        except OSError as error:
+            connection.close()
+            failure = error
+        else:
+            return connection
+    raise failure
+
+
+def _check(reach: AddressPolicy, host: str, port: int, address: str) -> None:
+    if kind := reach.refusal(host, port, address):
+        raise ApimartResultRefusedError(
+            f"its host {host} has the {kind} address {address}, and results are fetched from public addresses only. "
+            "If this host is yours, set allow_private_hosts=True"
+        )
+
+
+def _cut(connection: socket.socket | None) -> None:
+    if connection is not None:
+        # Not the method of a TLS socket, which would take its state away under the reader.
+        with suppress(OSError):
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+
+class ResultClient:
+    """
+    Fetches from hosts of results; several threads may use it at once.
+
+    :param network: How they are reached.
+    :param limits: How patiently.
+    :param connections: Kept open to each host.
+    """
+
+    def __init__(self, network: Network, limits: Limits, connections: int = 8) -> None:
+        self._network = network
+        self._limits = limits
+        self._pools: dict[tuple[str, str | None], urllib3.PoolManager] = {}
+        self._proxies: dict[tuple[str, ...], str | None] = {}
+        self._lock = Lock()
+        self._options: dict[str, Any] = {
+            "maxsize": connections,
+            "num_pools": 32,
+            "retries": False,
+            "timeout": Timeout(connect=limits.connect_seconds, read=limits.silent_seconds),
+        }
+        self._closed = Event()
+
+    def close(self) -> None:
+        """Stop: downloads that run end with an error at their next block."""
+        self._closed.set()
+        for pools in self._pools.values():
+            pools.clear()
+
+    def pause(self, seconds: float) -> None:
+        """Wait, unless it is closed meanwhile."""
+        self._closed.wait(seconds)
+        self._check_open()
+
+    def _check_open(self) -> None:
+        if self._closed.is_set():
+            raise ApimartDownloadError("saving was stopped")
+
+    @contextmanager
+    def get(self, url: str, headers: Mapping[str, str]) -> Iterator[urllib3.BaseHTTPResponse]:
+        """
+        Send a GET and follow redirects.
+
+        :raises ApimartResultRefusedError: If this or a target of a redirect may not be fetched.
+        :raises InterruptedDownloadError: If no reply came.
+        """
+        response = self._final_response(url, headers)
+        try:
+            yield response
+        finally:
+            # One that was read to its end has given its connection back already.
+            response.close()
+
+    def blocks(self, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+        """
+        Go through the body as it arrives, undecoded.
+
+        :raises InterruptedDownloadError: If it ends early or too little of it arrives.
+        """
+        while block := self._block(response):
+            yield block
+
+    def _block(self, response: urllib3.BaseHTTPResponse) -> bytes:
+        self._check_open()
+        try:
+            return response.read1(_BLOCK, decode_content=False)
+        except _TROUBLE as error:
+            raise InterruptedDownloadError(f"the download broke off: {root_reason(error)}") from None
+
+    def _final_response(self, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+        for _ in range(self._limits.redirects + 1):
+            response = self._response(url, headers)
+            location = response.headers.get("Location")
+            if response.status not in _REDIRECTS or not location:
+                return response
+            response.close()
+            url = _joined(url, location)
+        raise ApimartDownloadError(f"it is redirected more than {self._limits.redirects} times, at last to {url}")
+
+    def _response(self, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+        self._check_open()
+        _check_url(url)
+        sent = {"User-Agent": self._network.user_agent, "Accept-Encoding": "identity", **headers}
+        try:
+            pools = self._pools_for(url)
+            return pools.request("GET", url, headers=sent, redirect=False, preload_content=False, decode_content=False)
+        except (urllib3.exceptions.LocationValueError, UnicodeError) as error:
+            raise ApimartResultRefusedError(f"its URL can't be read: {root_reason(error)}") from None
+        except _TROUBLE as error:
+            raise InterruptedDownloadError(f"its host didn't answer: {root_reason(error)}") from None
+
+    def _pools_for(self, url: str) -> urllib3.PoolManager:
+        scheme, proxy = urlsplit(url).scheme.lower(), self._proxy_for(url)
+        if proxy:
+            _check_literal(self._network.reach, url)
+        with self._lock:
+            if (scheme, proxy) not in self._pools:
+                self._pools[scheme, proxy] = self._new_pools(scheme, proxy)
+            return self._pools[scheme, proxy]
+
+    def _proxy_for(self, url: str) -> str | None:
+        origin = urlsplit(url)[:2]
+        if origin not in self._proxies:
+            # Going through the environment costs a good part of what a small file does.
+            self._proxies[origin] = self._network.proxy or select_proxy(url, get_environ_proxies(url))
+        return self._proxies[origin]
+
+    def _new_pools(self, scheme: str, proxy: str | None) -> urllib3.PoolManager:
+        # Made once: reading the authorities costs a good part of what a small file does.
+        tls: dict[str, Any] = {"ssl_context": _tls(self._network.authorities)} if scheme == "https" else {}
+        details: dict[str, Any] = {"head_seconds": self._limits.head_seconds}
+        if proxy:
+            pools: urllib3.PoolManager = _proxied(proxy, self._options | tls)
+            pools.pool_classes_by_scheme = _pool_classes(_PromptConnection, details)
+        else:
+            pools = urllib3.PoolManager(**self._options, **tls)
+            details["reach"] = self._network.reach
+            pools.pool_classes_by_scheme = _pool_classes(_CheckedConnection, details)
+        return pools
+
+
+def _proxied(proxy: str, options: Mapping[str, Any]) -> urllib3.ProxyManager:
+    user, password = get_auth_from_url(proxy)
+    headers = make_headers(proxy_basic_auth=f"{user}:{password}") if user else None
+    return urllib3.ProxyManager(proxy, proxy_headers=headers, **options)
+
+
+def _pool_classes(kind: type[_PromptConnection], details: Mapping[str, Any]) -> dict[str, type[HTTPConnectionPool]]:
+    plain = type("ResultConnection", (kind,), dict(details))
+    secure = type("SecureResultConnection", (kind, HTTPSConnection), dict(details))
+    return {
+        "http": type("ResultPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
+        "https": type("SecureResultPool", (HTTPSConnectionPool,), {"ConnectionCls": secure}),
+    }
+
+
+def _tls(authorities: str | bool) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=authorities if isinstance(authorities, str) else None)
+    if authorities is False:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise ApimartResultRefusedError(f"it is redirected to what can't be read as a URL: {error}") from None
+
+
+def _check_url(url: str) -> None:
+    try:
+        scheme, host = urlsplit(url).scheme.lower(), urlsplit(url).hostname
+    except ValueError as error:
+        raise ApimartResultRefusedError(f"its URL can't be read: {error}") from None
+    if scheme not in _PORTS:
+        raise ApimartResultRefusedError(f"its scheme is {scheme!r}, and only http and https are fetched")
+    if not host:
+        raise ApimartResultRefusedError("its URL names no host")
+
+
+def _check_literal(reach: AddressPolicy, url: str) -> None:
+    """Check the address that a URL spells out, in any notation; a name is for the proxy to resolve."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme.lower()]
+    if host == "localhost" or host.endswith(".localhost"):
+        _check(reach, host, port, "127.0.0.1")
+    try:
+        addresses = socket.getaddrinfo(host, port, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        return
+    for *_, address in addresses:
+        _check(reach, host, port, str(address[0]))

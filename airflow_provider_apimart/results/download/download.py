@@ -1,0 +1,103 @@
+"""Fetching one file: again and again from where it broke off, until it is whole or there is no hope."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+
+from airflow_provider_apimart.api.retry import Failures
+from airflow_provider_apimart.exceptions import ApimartDownloadError, ApimartError, ApimartTransientError
+from airflow_provider_apimart.results.download.client import InterruptedDownloadError, ResultClient
+from airflow_provider_apimart.results.download.incoming_file import IncomingFile
+from airflow_provider_apimart.results.download.limits import Limits
+from airflow_provider_apimart.results.download.response_head import read_response_head
+
+log = logging.getLogger(__name__)
+
+
+class ThroughputCheck:
+    """
+    Whether a download is worth waiting for.
+
+    :param limits: How much must arrive in how many seconds.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._since = time.monotonic()
+        self._arrived = 0
+
+    def add(self, size: int) -> None:
+        """
+        Count what arrived.
+
+        :raises InterruptedDownloadError: If it is too little.
+        """
+        self._arrived += size
+        elapsed = time.monotonic() - self._since
+        if elapsed < self._limits.pace_seconds:
+            return
+        if self._arrived < self._limits.pace_bytes:
+            raise InterruptedDownloadError(f"only {self._arrived:,} bytes of it arrived in {elapsed:.0f} s")
+        self._since, self._arrived = time.monotonic(), 0
+
+
+class Download:
+    """
+    Fetches one file from one URL.
+
+    :param session: What to fetch with.
+    :param url: Where from.
+    :param incoming_file: Where to.
+    :param limits: How patiently.
+    """
+
+    def __init__(self, session: ResultClient, url: str, incoming_file: IncomingFile, limits: Limits) -> None:
+        self._session = session
+        self._url = url
+        self._incoming_file = incoming_file
+        self._limits = limits
+
+    def run(self) -> None:
+        """
+        Fetch until the file is whole.
+
+        :raises ApimartDownloadError: If it can't be had. What has arrived is given back to the allowance.
+        """
+        try:
+            self._run()
+        except BaseException:
+            self._incoming_file.discard()
+            raise
+
+    def _run(self) -> None:
+        began, failures, furthest = time.monotonic(), Failures(), 0
+        for tries_left in reversed(range(self._limits.tries)):
+            try:
+                return self._try()
+            except ApimartTransientError as error:
+                if self._incoming_file.size > furthest:
+                    # As long as each try gets further, none of them was in vain.
+                    began, failures, furthest = time.monotonic(), Failures(), self._incoming_file.size
+                failures = self._pause(error, failures.after(error, time.monotonic() - began), tries_left)
+        return None
+
+    def _try(self) -> None:
+        with self._session.get(self._url, self._incoming_file.headers()) as response:
+            self._incoming_file.expect(read_response_head(response.status, response.headers))
+            throughput = ThroughputCheck(self._limits)
+            for block in self._session.blocks(response):
+                self._incoming_file.take(block)
+                throughput.add(len(block))
+            self._incoming_file.finish()
+
+    def _pause(self, error: ApimartError, failures: Failures, tries_left: int) -> Failures:
+        seconds = self._limits.policy.pause_after(error, failures, random.random()) if tries_left else None
+        if seconds is None:
+            raise ApimartDownloadError(error.message, status=error.status) from error
+        log.info(
+            "%s: %s. It is tried again in %.1f s, from byte %d", self._url, error, seconds, self._incoming_file.size
+        )
+        self._session.pause(seconds)
+        return failures.after_pause(error, seconds)

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.batch.ledger import ItemStatus, LedgerEntry
+from airflow_provider_apimart.batch.summary import MaxFailures, count_items, describe, raise_if_incomplete
+
+S = ItemStatus
+
+
+def entries(*statuses: ItemStatus) -> list[LedgerEntry]:
+    return [
+        LedgerEntry(f"item-{number}", number, status, reason=None if status is S.COMPLETED else f"because {status}")
+        for number, status in enumerate(statuses)
+    ]
+
+
+def concluded(
+    found: list[LedgerEntry],
+    allowed: int | float = 0,
+    stopped_by: errors.ApimartError | None = None,
+    *,
+    saves: bool = False,
+) -> errors.ApimartError | None:
+    try:
+        raise_if_incomplete(count_items(found, saves=saves), found, MaxFailures(allowed), stopped_by)
+    except errors.ApimartError as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize("status", [S.UNKNOWN, S.RUNNING, S.FAILED, S.NOT_SUBMITTED])
+def test_what_a_retry_may_mend_is_retried(status: ItemStatus) -> None:
+    error = concluded(entries(S.COMPLETED, status, S.REFUSED))
+    assert type(error) is errors.ApimartBatchIncompleteError
+    assert "A retry or a clear of the task goes on with what is missing" in error.message
+
+
+def test_what_was_refused_is_not_retried() -> None:
+    error = concluded(entries(S.COMPLETED, S.REFUSED))
+    assert isinstance(error, errors.ApimartBatchRefusedError)
+    assert isinstance(error, AirflowFailException)
+    assert "because refused (such as item 'item-1')" in error.message
+
+
+def test_what_is_not_saved_is_missing_and_retried() -> None:
+    found = [LedgerEntry("a", 0, S.COMPLETED, outputs=({"url": "u"},), reason="the disk is full")]
+    assert concluded(found) is None
+    error = concluded(found, saves=True)
+    assert type(error) is errors.ApimartBatchIncompleteError
+    assert "1 not saved" in error.message
+
+
+@pytest.mark.parametrize("allowed", [0, 0.0, 3, 0.5, 1.0])
+def test_moderation_refusals_are_data(allowed: int | float) -> None:
+    assert concluded(entries(S.MODERATED, S.MODERATED, S.COMPLETED), allowed) is None
+
+
+@pytest.mark.parametrize(
+    ("allowed", "most"), [(0, 0), (1, 1), (3, 3), (0.0, 0), (0.1, 1), (0.25, 2), (0.19, 1), (1.0, 10)]
+)
+def test_max_failures_is_a_count_or_a_share(allowed: int | float, most: int) -> None:
+    for missing in range(11):
+        found = entries(*[S.FAILED] * missing, *[S.COMPLETED] * (10 - missing))
+        assert (concluded(found, allowed) is None) == (missing <= most)
+
+
+def test_what_stopped_the_submitting_is_raised_with_the_counts() -> None:
+    stopped = errors.ApimartBalanceError("the account is empty", status=402)
+    error = concluded(entries(S.COMPLETED, S.FAILED, S.NOT_SUBMITTED), 1, stopped)
+    assert error is stopped
+    assert "the account is empty. 1 of 3 items are completed, 1 failed, 1 not submitted" in str(error)
+    assert "2 missing, 1 allowed by max_failures" in str(error)
+
+
+def test_what_stopped_the_submitting_does_not_matter_if_enough_is_made() -> None:
+    assert concluded(entries(S.COMPLETED, S.NOT_SUBMITTED), 1, errors.ApimartBalanceError("empty")) is None
+
+
+def test_only_the_commonest_reasons_are_told() -> None:
+    found = [LedgerEntry(f"{number}", number, S.FAILED, reason=f"reason {number % 50}") for number in range(5000)]
+    error = concluded(found)
+    assert error is not None
+    assert len(error.message) < 1000
+
+
+def test_counts_cost_and_files_are_counted() -> None:
+    found = [
+        LedgerEntry("a", 0, S.COMPLETED, outputs=({},), files=({"uri": "x"},), cost=Decimal("0.02")),
+        LedgerEntry("b", 1, S.COMPLETED, outputs=({}, {}), files=({"uri": "y"},), cost=Decimal("0.1")),
+        LedgerEntry("c", 2, S.FAILED, earlier=({"cost": 1.5},)),
+        LedgerEntry("d", 3, S.RUNNING),
+    ]
+    counts = count_items(found, saves=True)
+    assert counts.to_json() == {
+        "items": 4,
+        "not_submitted": 0,
+        "unknown": 0,
+        "running": 1,
+        "completed": 2,
+        "failed": 1,
+        "refused": 0,
+        "moderated": 0,
+        "unsaved": 1,
+        "files": 2,
+        "cost": 1.62,
+    }
+    assert (counts.missing, counts.ended) == (3, 3)
+    assert describe(counts) == "2 of 4 items are completed, 1 failed, 1 still running, 1 not saved, for $1.62"
+
+
+def test_a_manifest_of_thousands_is_small() -> None:
+    counts = count_items(entries(*[S.COMPLETED] * 10_000), saves=False)
+    assert len(json.dumps(counts.to_json())) < 300

@@ -1,0 +1,153 @@
+"""Downloads that break off: resumed where the host can, begun again where it can't, and never patched together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.results.storage.saved_file import SavedFile
+from tests.results.hostile import Answer, Asked, Hostile, head, hostile, picture, sha256
+from tests.results.support import POLICY, files_below, output, saver_to
+
+SIZE = 200_000
+TENTHS = [SIZE * tenth // 10 for tenth in range(1, 10)]
+PICTURE, OTHER = picture(SIZE, 1), picture(SIZE, 2)
+ETAG = '"one"'
+LAST_MODIFIED = "Sun, 22 Nov 2026 10:00:00 GMT"
+
+Part = Callable[[Asked, int], list[bytes]]
+
+
+def rest(asked: Asked, offset: int, **headers: object) -> list[bytes]:
+    """Answer a request for the rest of the file."""
+    told = {"etag": ETAG, "content_range": f"bytes {offset}-{SIZE - 1}/{SIZE}", "content_length": SIZE - offset}
+    return [head("206 Partial Content", **{**told, **headers}), PICTURE[offset:]]
+
+
+def cut_once(at: int, part: Part = rest, *, content: bytes = PICTURE, **headers: object) -> Answer:
+    """Cut the first answer; answer the second with a part if one is asked for, and otherwise with the whole file."""
+
+    def answer(asked: Asked) -> list[bytes]:
+        if asked.number == 0:
+            return [head(**{"etag": ETAG, "content_length": SIZE, **headers}), PICTURE[:at]]
+        if asked.offset is not None:
+            return part(asked, asked.offset)
+        return [head(content_length=SIZE), content]
+
+    return answer
+
+
+def saved(answer: Answer, folder: Path) -> tuple[SavedFile, Hostile]:
+    with hostile(answer) as server, saver_to(folder, server.url) as saver:
+        file = saver.save(output(server.url), "x")
+    assert files_below(folder) == ["x.png"]
+    assert sha256(Path(file.uri).read_bytes()) == file.sha256
+    return file, server
+
+
+@pytest.mark.parametrize("at", [0, 1, 300, *TENTHS, SIZE - 1])
+def test_the_rest_is_asked_for(tmp_path: Path, at: int) -> None:
+    file, server = saved(cut_once(at), tmp_path)
+    assert file.sha256 == sha256(PICTURE)
+    assert server.asked[1].offset == (at or None)
+    assert server.asked[1].headers.get("if-range") == (ETAG if at else None)
+
+
+def test_a_file_cut_at_every_tenth_is_put_together(tmp_path: Path) -> None:
+    def tenth(asked: Asked) -> list[bytes]:
+        offset = asked.offset or 0
+        begun = rest(asked, offset)[0] if offset else head(etag=ETAG, content_length=SIZE)
+        return [begun, PICTURE[offset : offset + SIZE // 10]]
+
+    file, server = saved(tenth, tmp_path)
+    assert file.sha256 == sha256(PICTURE)
+    assert [asked.offset for asked in server.asked] == [None, *TENTHS]
+
+
+@pytest.mark.parametrize("at", TENTHS)
+def test_without_ranges_it_is_begun_again(tmp_path: Path, at: int) -> None:
+    def whole_again(asked: Asked, offset: int) -> list[bytes]:
+        return [head(etag=ETAG, content_length=SIZE), PICTURE]
+
+    file, server = saved(cut_once(at, whole_again), tmp_path)
+    assert file.sha256 == sha256(PICTURE)
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("at", TENTHS)
+def test_a_file_that_has_changed_is_begun_again(tmp_path: Path, at: int) -> None:
+    def changed(asked: Asked, offset: int) -> list[bytes]:
+        assert asked.headers["if-range"] == ETAG
+        return [head(etag='"two"', content_length=SIZE), OTHER]
+
+    file, _ = saved(cut_once(at, changed), tmp_path)
+    assert file.sha256 == sha256(OTHER)
+
+
+WRONG: dict[str, Part] = {
+    "another version": lambda asked, offset: rest(asked, offset, etag='"two"'),
+    "from another byte": lambda asked, offset: rest(asked, offset, content_range=f"bytes 5-{SIZE - 1}/{SIZE}"),
+    "from the first byte": lambda asked, offset: rest(asked, offset, content_range=f"bytes 0-{SIZE - 1}/{SIZE}"),
+    "of another size": lambda asked, offset: rest(asked, offset, content_range=f"bytes {offset}-{SIZE}/{SIZE + 1}"),
+    "of an unknown range": lambda asked, offset: rest(asked, offset, content_range="bytes ?"),
+    "of a size without end": lambda asked, offset: rest(asked, offset, content_range=f"bytes {offset}-9/{'9' * 5000}"),
+    "in another unit": lambda asked, offset: rest(asked, offset, content_range=f"pages {offset}-{SIZE - 1}/{SIZE}"),
+    "not satisfiable": lambda asked, offset: [head("416 No", content_range=f"bytes */{SIZE}", content_length=0)],
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_part_that_was_not_asked_for_is_never_patched_in(tmp_path: Path, wrong: str) -> None:
+    file, server = saved(cut_once(SIZE // 2, WRONG[wrong], content=OTHER), tmp_path)
+    assert file.sha256 == sha256(OTHER)
+    assert server.asked[-1].offset is None
+
+
+def test_several_parts_at_once_are_not_taken_for_one(tmp_path: Path) -> None:
+    def parts(asked: Asked, offset: int) -> list[bytes]:
+        return [head("206 Partial", content_type="multipart/byteranges; boundary=x"), b"--x\r\n"]
+
+    file, _ = saved(cut_once(SIZE // 2, parts), tmp_path)
+    assert file.sha256 == sha256(PICTURE)
+
+
+def test_the_time_of_the_last_change_is_good_enough(tmp_path: Path) -> None:
+    headers = {"etag": 'W/"weak"', "last_modified": LAST_MODIFIED}
+    file, server = saved(cut_once(SIZE // 2, lambda asked, offset: rest(asked, offset, **headers), **headers), tmp_path)
+    assert file.sha256 == sha256(PICTURE)
+    assert server.asked[1].headers["if-range"] == LAST_MODIFIED.lower()
+
+
+def test_without_anything_that_tells_versions_apart_it_is_begun_again(tmp_path: Path) -> None:
+    file, server = saved(cut_once(SIZE // 2, etag='W/"weak"', content=OTHER), tmp_path)
+    assert file.sha256 == sha256(OTHER)
+    assert server.asked[1].offset is None
+
+
+def test_a_host_that_never_gets_further_is_given_up(tmp_path: Path) -> None:
+    def stuck(asked: Asked) -> list[bytes]:
+        if asked.offset:
+            return rest(asked, asked.offset)[:1]
+        return [head(etag=ETAG, content_length=SIZE), PICTURE[:1000]]
+
+    with hostile(stuck) as server, saver_to(tmp_path, server.url) as saver:
+        with pytest.raises(errors.ApimartDownloadError, match="broke off"):
+            saver.save(output(server.url), "x")
+        assert len(server.asked) == POLICY.tries
+    assert files_below(tmp_path) == []
+
+
+def test_a_host_that_gets_further_by_one_byte_at_a_time_is_given_up(tmp_path: Path) -> None:
+    def crawling(asked: Asked) -> Iterator[bytes]:
+        offset = asked.offset or 0
+        yield rest(asked, offset)[0] if offset else head(etag=ETAG, content_length=SIZE)
+        yield PICTURE[offset : offset + (1 if offset else 1000)]
+
+    with hostile(crawling) as server, saver_to(tmp_path, server.url, tries=7) as saver:
+        with pytest.raises(errors.ApimartDownloadError, match="broke off"):
+            saver.save(output(server.url), "x")
+        assert len(server.asked) == 7
+    assert files_below(tmp_path) == []

@@ -1,0 +1,96 @@
+"""Names by template: whatever the values hold, a name stays inside and means itself."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import PurePosixPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
+from airflow_provider_apimart.results.storage.file_names import FileNames, check_distinct, safe_value
+
+EVIL = [
+    "../../etc/passwd", "..", ".", "/", "\\", "..\\..\\x", "C:\\x", "\\\\host\\share", "~/.ssh", "a/b", "a\x00b",
+    "a\nb", "", "%2e%2e%2f", "x\u0000", "-rf",
+    ".hidden", "CON", "nul", "com1", "LPT9.txt", "aux.", "x ", " x", "x.", "*", "?", "[a]", "{x}", "$(id)", "`id`",
+    "\u202egnp.exe", "\uff0f\uff0e\uff0e", "\u2025\u2024", "a" * 5000, "\U0001f600" * 300, "\ud800",
+]  # fmt: skip
+
+
+def is_safe(name: str) -> bool:
+    parts = name.split("/")
+    return all(
+        part
+        and not part.startswith(".")
+        and not part.endswith((".", " "))
+        and len(part.encode()) <= 240
+        and PurePosixPath(part).stem.lower() not in {"con", "prn", "aux", "nul", "com1", "lpt9"}
+        and all(unicodedata.category(letter)[0] in "LMN" or letter in " _-+=@,.()" for letter in part)
+        for part in parts
+    )
+
+
+@pytest.mark.parametrize("value", EVIL)
+@pytest.mark.parametrize("template", ["{generation_id}", "{generation_id}_{index}", "x/{id}/{model}{generation_id}"])
+def test_no_value_leaves_its_place(value: str, template: str) -> None:
+    name = FileNames(template).stem({"generation_id": value, "id": value, "model": value, "index": 0})
+    assert is_safe(name), name
+    assert name.count("/") == template.count("/")
+
+
+def strange_text() -> st.SearchStrategy[str]:
+    return st.text() | st.text(alphabet="a. /_\\-CON\u00e9e\u0301", max_size=4)
+
+
+@given(strange_text(), strange_text())
+def test_any_two_values_make_safe_names_that_differ(one: str, other: str) -> None:
+    names = [FileNames("{id}").stem({"id": value}) for value in (one, other)]
+    assert all(map(is_safe, names))
+    assert (names[0] == names[1]) == (one == other)
+
+
+@pytest.mark.parametrize("value", ["task_01M8", "a b", "кот", "猫", "हिन्दी", "x.1-2+3=4@5,(6)"])
+def test_a_plain_value_stays_as_it_is(value: str) -> None:
+    assert safe_value(value) == value
+
+
+def test_a_template_may_make_folders_and_write_numbers() -> None:
+    values = {"ds": "2026-11-22", "index": 7, "model": None}
+    assert FileNames("{ds}/{index:03d} of {model}").stem(values) == "2026-11-22/007 of unknown"
+
+
+def test_reserved_names_are_no_names() -> None:
+    assert FileNames("{id}").stem({"id": "con"}).startswith("con-")
+    assert FileNames("nu{id}.{index}").stem({"id": "l", "index": 1}) == "_nul.1"
+    assert FileNames("{id}").stem({"id": "console"}) == "console"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "", "/", "/x", "x/", "x//y", ".", "..", "../x", "x/../y", "x/./y", ".x", "x/.y/z", "\\x", "a\\b", "a\nb", "C:x",
+        "{", "}", "{}", "{0}", "{nope}", "{generation_id.x}", "{index!r}", "{index:{id}}", "*", "~\x00",
+    ],
+)  # fmt: skip
+def test_a_template_that_cannot_name_files_is_refused(template: str) -> None:
+    with pytest.raises(ApimartInvalidRequestError, match=r"Nothing was fetched|can't be used"):
+        FileNames(template)
+
+
+def test_an_unknown_field_is_told_with_the_known_ones() -> None:
+    with pytest.raises(ApimartInvalidRequestError, match=r"\{prompt\} is no field; there are generation_id, "):
+        FileNames("{prompt}")
+
+
+def test_a_number_cannot_be_written_as_a_word() -> None:
+    with pytest.raises(ApimartInvalidRequestError, match="can't be written"):
+        FileNames("{index:x^z}").stem({"index": 1})
+
+
+def test_a_name_may_be_given_once() -> None:
+    check_distinct(["a", "b", "c/a"], "{id}")
+    with pytest.raises(ApimartInvalidRequestError, match=r"'b' by the template '\{id\}'"):
+        check_distinct(["a", "b", "b"], "{id}")
