@@ -1,5 +1,8 @@
 """
-APIMart on your own machine: an HTTP server that speaks its contract strictly, costs nothing, and counts.
+A local HTTP server that implements the APIMart API, costs nothing, and counts what it would have billed.
+
+Read first :mod:`.sandbox` (start, control and inspect a sandbox from Python) and :mod:`.settings`. Then ``service/``
+(decisions and state, no I/O), ``media/`` (files) and ``http/`` (routes); each may import only from those before it.
 
 .. code-block:: python
 
@@ -14,10 +17,10 @@ On the command line: ``python -m airflow_provider_apimart.sandbox``. In tests:
 
 from __future__ import annotations
 
-from airflow_provider_apimart.sandbox.faults import Fault
-from airflow_provider_apimart.sandbox.generations import GenerationView
-from airflow_provider_apimart.sandbox.journal import RequestView
+from airflow_provider_apimart.sandbox.http.request_log import RequestView
 from airflow_provider_apimart.sandbox.sandbox import Sandbox
+from airflow_provider_apimart.sandbox.service.faults import Fault
+from airflow_provider_apimart.sandbox.service.generations import GenerationView
 from airflow_provider_apimart.sandbox.settings import ApiKey, SandboxSettings
 
 __all__ = ["ApiKey", "Fault", "GenerationView", "RequestView", "Sandbox", "SandboxSettings"]

@@ -1,7 +1,7 @@
 """
-A fixture for your own tests of DAGs.
+Pytest fixture that runs a sandbox, for tests of your own DAGs.
 
-Add ``pytest_plugins = ["airflow_provider_apimart.sandbox.pytest_plugin"]`` to the ``conftest.py`` at the root.
+Add ``pytest_plugins = ["airflow_provider_apimart.sandbox.pytest_plugin"]`` to the root ``conftest.py``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from airflow_provider_apimart.sandbox.settings import SandboxSettings
 
 @pytest.fixture
 def apimart_sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    """Run a quick sandbox, and make it what the connection ``apimart_default`` leads to."""
+    """Run a sandbox with short run times, and point the connection ``apimart_default`` to it."""
     with Sandbox(SandboxSettings(seconds=0.2)) as sandbox:
         monkeypatch.setenv("AIRFLOW_CONN_APIMART_DEFAULT", sandbox.connection_json())
         yield sandbox

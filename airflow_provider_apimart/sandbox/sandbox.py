@@ -1,4 +1,4 @@
-"""The sandbox for programs: a server in a thread of its own, to start, steer and look into from Python."""
+"""The sandbox as a Python object: it runs the server in a thread, controls it, and reads its counters."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any, Self, TypeVar
 
 from aiohttp import web
 
-from airflow_provider_apimart.sandbox.control import Control
-from airflow_provider_apimart.sandbox.faults import Fault
-from airflow_provider_apimart.sandbox.generations import GenerationView
-from airflow_provider_apimart.sandbox.journal import RequestView
-from airflow_provider_apimart.sandbox.page import Page
-from airflow_provider_apimart.sandbox.server import MAX_BODY, Server
+from airflow_provider_apimart.sandbox.http.control import Control
+from airflow_provider_apimart.sandbox.http.page import Page
+from airflow_provider_apimart.sandbox.http.request_log import RequestView
+from airflow_provider_apimart.sandbox.http.server import MAX_BODY, Server
+from airflow_provider_apimart.sandbox.service.faults import Fault
+from airflow_provider_apimart.sandbox.service.generations import GenerationView
 from airflow_provider_apimart.sandbox.settings import SandboxSettings
 
 T = TypeVar("T")
@@ -26,13 +26,13 @@ T = TypeVar("T")
 
 class Sandbox:
     """
-    APIMart on your own machine.
+    A local APIMart server.
 
-    It listens from :meth:`start` to :meth:`stop`, or inside a ``with`` block. What it counted can still be read
-    after it stopped. All members may be used from any thread.
+    It listens from :meth:`start` to :meth:`stop`, or inside a ``with`` block. Its counters stay readable after it
+    stopped. All members are thread-safe.
 
-    :param settings: how it behaves
-    :param faults: what goes wrong from the start
+    :param settings: its behaviour
+    :param faults: faults injected from the start
     """
 
     def __init__(self, settings: SandboxSettings | None = None, faults: Iterable[Fault] = ()) -> None:
@@ -46,7 +46,7 @@ class Sandbox:
         self._base_url = ""
 
     def start(self) -> Self:
-        """Begin to listen; returns once it does."""
+        """Start listening; returns once connections are accepted."""
         self._socket = socket.create_server((self.settings.host, self.settings.port), backlog=1024)
         self._base_url = f"http://{self.settings.host}:{self._socket.getsockname()[1]}"
         self._server = Server(self.settings, self._base_url)
@@ -58,7 +58,7 @@ class Sandbox:
         return self
 
     def stop(self) -> None:
-        """Stop listening and delete all files; connections still open are cut."""
+        """Stop listening and delete all files; open connections are closed."""
         if self._thread and self._loop and self._stopping:
             self._loop.call_soon_threadsafe(self._stopping.set)
             self._thread.join()
@@ -98,29 +98,29 @@ class Sandbox:
 
     @property
     def server(self) -> Server:
-        """The server behind it; use it only from its own event loop."""
+        """The server; use it only from its own event loop."""
         if self._server is None:
             raise RuntimeError("The sandbox has not been started")
         return self._server
 
-    def _ask(self, question: Callable[[Server], T]) -> T:
-        """Answer a question in the server's own thread, so that nothing changes meanwhile."""
+    def _call(self, function: Callable[[Server], T]) -> T:
+        """Run a function of the server in the server's thread, so that nothing changes meanwhile."""
         if self._thread is None or self._loop is None:
-            return question(self.server)
+            return function(self.server)
 
-        async def answer() -> T:
-            return question(self.server)
+        async def run() -> T:
+            return function(self.server)
 
-        return asyncio.run_coroutine_threadsafe(answer(), self._loop).result()
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
 
     @property
     def base_url(self) -> str:
-        """Where it listens, without a slash at the end."""
+        """The base URL it listens on, without a trailing slash."""
         return self._base_url
 
     @property
     def api_key(self) -> str:
-        """The API key that works."""
+        """The accepted API key."""
         return self.settings.api_key
 
     def connection_json(self) -> str:
@@ -129,62 +129,62 @@ class Sandbox:
 
     @property
     def accepted(self) -> int:
-        """How many jobs were made."""
-        return self._ask(lambda server: server.apimart.ledger.accepted)
+        """The number of generations accepted."""
+        return self._call(lambda server: server.apimart.ledger.accepted)
 
     @property
     def billed(self) -> int:
-        """How many jobs are charged and not refunded."""
-        return self._ask(lambda server: server.apimart.ledger.billed)
+        """The number of generations charged and not refunded."""
+        return self._call(lambda server: server.apimart.ledger.billed)
 
     @property
     def dollars(self) -> Decimal:
-        """US dollars charged and not given back; running jobs count with what they reserved."""
-        return self._ask(lambda server: server.apimart.ledger.dollars)
+        """US dollars charged and not refunded; a running generation counts with its reservation."""
+        return self._call(lambda server: server.apimart.ledger.dollars)
 
     @property
     def uploaded(self) -> int:
-        """How many images were uploaded, expired ones included."""
-        return self._ask(lambda server: server.files.uploaded)
+        """The number of images uploaded, including expired ones."""
+        return self._call(lambda server: server.files.uploaded)
 
     @property
     def generations(self) -> tuple[GenerationView, ...]:
-        """All jobs, in the order they were accepted."""
-        return self._ask(lambda server: tuple(map(server.apimart.view, server.apimart.ledger)))
+        """All generations, in order of acceptance."""
+        return self._call(lambda server: tuple(map(server.apimart.view, server.apimart.ledger)))
 
     @property
     def requests(self) -> tuple[RequestView, ...]:
-        """All API requests, in the order they came."""
-        return self._ask(lambda server: server.journal.requests)
+        """All API requests, in order of arrival."""
+        return self._call(lambda server: server.request_log.requests)
 
     @property
     def file_requests(self) -> tuple[RequestView, ...]:
-        """All requests for public files, in the order they came."""
-        return self._ask(lambda server: server.file_journal.requests)
+        """All requests for public files, in order of arrival."""
+        return self._call(lambda server: server.file_request_log.requests)
 
     def inject(self, *faults: Fault) -> None:
-        """Let faults strike the requests to come."""
-        self._ask(lambda server: server.faults.inject(*faults))
+        """Inject faults into the requests that follow."""
+        self._call(lambda server: server.faults.inject(*faults))
 
     def clear_faults(self) -> None:
-        """Let nothing go wrong any more."""
-        self._ask(lambda server: server.faults.clear())
+        """Remove all faults."""
+        self._call(lambda server: server.faults.clear())
 
     def advance(self, seconds: float) -> None:
-        """Put the sandbox's clock forward: jobs finish, URLs and idempotency keys expire."""
-        self._ask(lambda server: server.clock.advance(seconds))
+        """Move the sandbox's clock forward: generations finish, URLs and idempotency keys expire."""
+        self._call(lambda server: server.clock.advance(seconds))
 
     def complete_all(self) -> None:
-        """End all running jobs now, each the way it would have ended."""
-        self._ask(lambda server: server.apimart.ledger.end_all())
+        """End all running generations now, each with its intended outcome."""
+        self._call(lambda server: server.apimart.ledger.end_all())
 
     def fail(self, generation_id: str, reason: str = "upstream error") -> None:
-        """Let a job fail now, and refund it."""
-        self._ask(lambda server: server.apimart.ledger.end(generation_id, reason))
+        """Fail a generation now and refund it."""
+        self._call(lambda server: server.apimart.ledger.end(generation_id, reason))
 
     def reset(self) -> None:
-        """Forget everything, also changed settings, faults and the clock's advance."""
-        self._ask(lambda server: server.reset())
+        """Reset all state, including changed settings, faults and the clock."""
+        self._call(lambda server: server.reset())
 
     def configure(self, **settings: Any) -> None:
         """
@@ -192,4 +192,4 @@ class Sandbox:
 
         :param settings: new values of :class:`.SandboxSettings`, by name
         """
-        self._ask(lambda server: server.apimart.apply(server.apimart.settings.changed(settings)))
+        self._call(lambda server: server.apimart.apply(server.apimart.settings.changed(settings)))

@@ -1,4 +1,4 @@
-"""What can be set about a sandbox."""
+"""Settings of a sandbox."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from typing import Any, Literal
 
-from airflow_provider_apimart.sandbox.dialects import ERROR_FORMS, dialect
+from airflow_provider_apimart.sandbox.service.dialects import ERROR_FORMS, dialect
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -16,10 +16,10 @@ DAY = 24 * HOUR
 @dataclass(frozen=True)
 class ApiKey:
     """
-    One API key and what it may do.
+    An API key and its permissions.
 
     :param key: the secret itself
-    :param balance: US dollars left at the start; ``None`` means unlimited
+    :param balance: initial balance in US dollars; ``None`` means unlimited
     :param models: the models it may use; ``None`` means all
     """
 
@@ -40,37 +40,37 @@ FIXED = frozenset({"host", "port", "files_url", "kept_requests", "api_key", "oth
 @dataclass(frozen=True)
 class SandboxSettings:
     """
-    Everything about a sandbox that can be chosen; all but :data:`.FIXED` also while it runs.
+    Settings of a sandbox; all except :data:`.FIXED` can be changed while it runs.
 
     :param host: address to listen on
-    :param port: port to listen on; 0 takes a free one
-    :param files_url: base of the public file URLs; ``None`` means the sandbox's own
-    :param kept_requests: how many requests are remembered in full; counters are never cut
-    :param api_key: the key that works
-    :param balance: US dollars on that key
+    :param port: port to listen on; 0 selects a free one
+    :param files_url: base URL of public files; ``None`` means the sandbox's own
+    :param kept_requests: how many requests are kept in full; counters cover all
+    :param api_key: the accepted API key
+    :param balance: initial balance of that key in US dollars
     :param other_keys: further keys: one without balance, one allowed a single model, one unlimited
-    :param seconds: mean time an image takes
-    :param video_multiple: how many times longer a video takes
-    :param jitter: how far run times stray from the mean, as a share of it; 0 makes them all alike
-    :param seed: where run times and random faults start from; the same seed gives the same run
-    :param submit_delay: seconds between accepting a job and answering; its idempotency key is in progress meanwhile
-    :param rate_limit: API calls a second, all together; ``None`` means unlimited
-    :param submit_rate_limit: submits a second, counted besides ``rate_limit``
+    :param seconds: mean run time of an image, in seconds
+    :param video_multiple: factor on the run time of a video
+    :param jitter: maximum deviation of run times from the mean, as a share of it; 0 makes them equal
+    :param seed: seed of run times and random faults; the same seed gives the same run
+    :param submit_delay: seconds between accepting a generation and replying; its key is in progress meanwhile
+    :param rate_limit: API calls per second in total; ``None`` means unlimited
+    :param submit_rate_limit: submits per second, in addition to ``rate_limit``
     :param retry_after: the form of ``Retry-After``: ``"seconds"``, ``"date"`` or ``"none"``
-    :param dialect: the shapes replies come in: a name from :data:`.dialects.DIALECTS`, or ``"S2+T8"``, optionally
+    :param dialect: the shapes of replies: a name from :data:`.dialects.DIALECTS`, or ``"S2+T8"``, optionally
         with ``@generations`` (or ``@both``) for the older polling route
-    :param model_dialects: a dialect for single models
+    :param model_dialects: dialects of individual models
     :param status_words: other words for ``submitted``, ``pending``, ``processing``, ``completed`` and ``failed``
-    :param error_form: how a failed task says why: a name from :data:`.dialects.ERROR_FORMS`
-    :param ignore_idempotency: take every POST as new, whatever its ``Idempotency-Key``
-    :param idempotency_retention: seconds an idempotency key is remembered
-    :param upload_lifetime: seconds an upload's URL works
-    :param result_lifetime: seconds a result's URL works
-    :param task_retention: seconds a finished task can still be asked about
-    :param expired_file_status: what an expired URL answers, 404 or 410
-    :param unknown_task_status: what an unknown task answers, 400 or 404
-    :param any_model: accept model names that the table lacks, under lenient rules
-    :param cache_bytes: how much drawn material is kept in memory; the rest is drawn again when asked for
+    :param error_form: the form of a failed task's error: a name from :data:`.dialects.ERROR_FORMS`
+    :param ignore_idempotency: process every POST as new, whatever its ``Idempotency-Key``
+    :param idempotency_retention: seconds an idempotency key is kept
+    :param upload_lifetime: seconds until an upload's URL expires
+    :param result_lifetime: seconds until a result's URL expires
+    :param task_retention: seconds the record of a finished task is kept
+    :param expired_file_status: HTTP status of an expired URL, 404 or 410
+    :param unknown_task_status: HTTP status of an unknown task, 400 or 404
+    :param any_model: accept unknown model names, with lenient rules
+    :param cache_bytes: size of the cache of rendered files; a file not in it is rendered again
     """
 
     host: str = "127.0.0.1"
@@ -103,7 +103,7 @@ class SandboxSettings:
     cache_bytes: int = 64 * 1024 * 1024
 
     def __post_init__(self) -> None:
-        """Refuse unknown names now rather than at the first request."""
+        """Validate names; raises ``ValueError`` for an unknown one."""
         for name in (self.dialect, *self.model_dialects.values()):
             dialect(name)
         if self.error_form not in ERROR_FORMS:
@@ -111,20 +111,21 @@ class SandboxSettings:
 
     @property
     def keys(self) -> tuple[ApiKey, ...]:
-        """All keys, the usual one first."""
+        """All keys, starting with ``api_key``."""
         return (ApiKey(self.api_key, self.balance), *self.other_keys)
 
     def dialect_of(self, model: str) -> str:
-        """Return the name of the dialect in which a model's replies come."""
+        """Return the name of a model's dialect."""
         return self.model_dialects.get(model, self.dialect)
 
     def changed(self, changes: Mapping[str, Any]) -> SandboxSettings:
         """
-        Return these settings with some replaced.
+        Return these settings with changes.
 
-        :param changes: new values by name; those fixed when a sandbox starts are refused
+        :param changes: new values by name
+        :raises ValueError: a name is unknown, or one of :data:`.FIXED`
         """
         adjustable = {item.name for item in fields(self)} - FIXED
         if refused := set(changes) - adjustable:
-            raise ValueError(f"Can't be set while running: {', '.join(sorted(refused))}")
+            raise ValueError(f"Cannot be changed while the sandbox runs: {', '.join(sorted(refused))}")
         return replace(self, **changes)

@@ -11,7 +11,7 @@ from itertools import count, pairwise
 import pytest
 
 from airflow_provider_apimart.api.rate_limiter import RateLimiter
-from airflow_provider_apimart.sandbox.ratelimit import TokenBucket
+from airflow_provider_apimart.sandbox.service.rate_limit import TokenBucket
 
 from .driver import Clock
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_apimart.sandbox import Sandbox, SandboxSettings
-from airflow_provider_apimart.sandbox.models import MODELS
+from airflow_provider_apimart.sandbox.service.models import MODELS
 from tests.batch.bare import BareBatch
 from tests.lab import AirflowLab
 

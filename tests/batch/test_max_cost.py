@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.batch.summary import MaxFailures, raise_if_incomplete
 from airflow_provider_apimart.sandbox import Sandbox
-from airflow_provider_apimart.sandbox.models import MODELS
+from airflow_provider_apimart.sandbox.service.models import MODELS
 from tests.batch.support import TASK, as_plan, entries, make, make_deferred, posts, statuses
 
 PRICED = ("gemini-2.5-flash-image-preview", "gemini-3-pro-image-preview", "doubao-seedream-4-5", "gpt-image-1.5")

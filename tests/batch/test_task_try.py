@@ -19,7 +19,7 @@ from airflow_provider_apimart.batch.summary import MaxFailures, raise_if_incompl
 from airflow_provider_apimart.batch.task_try import run_try
 from airflow_provider_apimart.durable.decision import OnUnknownOutcome
 from airflow_provider_apimart.sandbox import Fault, Sandbox
-from airflow_provider_apimart.sandbox.generations import GenerationView
+from airflow_provider_apimart.sandbox.service.generations import GenerationView
 from tests.batch.support import MODEL, TASK, as_plan, entries, make, posts, settings, statuses
 
 MIXED = {

@@ -10,7 +10,7 @@ from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.generation import GenerationStatus
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.sandbox import Fault, Sandbox
-from airflow_provider_apimart.sandbox.dialects import DIALECTS, ERROR_FORMS, STATUS_SHAPES, SUBMIT_SHAPES
+from airflow_provider_apimart.sandbox.service.dialects import DIALECTS, ERROR_FORMS, STATUS_SHAPES, SUBMIT_SHAPES
 
 from .support import PAYLOAD, QUICK, VIDEO_PAYLOAD, http, quick_hook, wire
 

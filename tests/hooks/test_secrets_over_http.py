@@ -14,7 +14,7 @@ from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.submission import submit
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.sandbox import Fault, Sandbox
-from airflow_provider_apimart.sandbox.faults import KINDS
+from airflow_provider_apimart.sandbox.service.faults import KINDS
 
 from .support import PAYLOAD, QUICK, Holder, everything_said, http, in_trigger, in_worker, quick_hook, wire
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_apimart.sandbox import Sandbox
-from airflow_provider_apimart.sandbox.generations import GenerationView
+from airflow_provider_apimart.sandbox.service.generations import GenerationView
 from tests.lab import AirflowLab, Run
 
 

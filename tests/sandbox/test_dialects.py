@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_apimart.sandbox import Sandbox, SandboxSettings
-from airflow_provider_apimart.sandbox.dialects import DIALECTS, SUBMIT_SHAPES, dialect
+from airflow_provider_apimart.sandbox.service.dialects import DIALECTS, SUBMIT_SHAPES, dialect
 
 from .support import Client, fetch
 

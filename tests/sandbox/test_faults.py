@@ -13,8 +13,8 @@ import pytest
 import requests
 
 from airflow_provider_apimart.sandbox import Fault, Sandbox
-from airflow_provider_apimart.sandbox.faults import DAMAGES, FaultPlan, parse_fault
-from airflow_provider_apimart.sandbox.replies import ERRORS
+from airflow_provider_apimart.sandbox.service.faults import CONNECTION_FAULTS, FaultPlan, parse_fault
+from airflow_provider_apimart.sandbox.service.replies import ERRORS
 
 from .support import Client, fetch, picture
 
@@ -253,7 +253,7 @@ def test_shares_are_drawn_from_the_seed() -> None:
 def test_the_command_line_form() -> None:
     assert parse_fault("lost_answer:0.1") == Fault("lost_answer", share=0.1)
     assert parse_fault("bad_gateway@status:0.5") == Fault("bad_gateway", on="status", share=0.5)
-    assert parse_fault("unavailable:1:before").strikes == "before"
+    assert parse_fault("unavailable:1:before").moment == "before"
 
 
 @pytest.mark.parametrize("text", ["nonsense:1", "reset@moon:1", "reset:2", "reset:x", "reset:1:never"])
@@ -263,7 +263,7 @@ def test_wrong_faults_are_refused(text: str) -> None:
 
 
 def test_the_connection_faults_have_all_been_met() -> None:
-    assert set(DAMAGES) == {
+    assert set(CONNECTION_FAULTS) == {
         "lost_answer", "no_answer", "truncated", "reset", "garbage", "garbage_body", "oversized", "endless",
         "redirect", "closed_before_reading", "delayed",
     }  # fmt: skip

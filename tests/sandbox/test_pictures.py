@@ -208,10 +208,10 @@ def test_nothing_is_drawn_until_somebody_looks() -> None:
 
 
 def test_without_the_extra_the_error_names_it(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "airflow_provider_apimart.sandbox.drawing", raising=False)
-    monkeypatch.delitem(sys.modules, "airflow_provider_apimart.sandbox.video", raising=False)
-    monkeypatch.delattr("airflow_provider_apimart.sandbox.drawing", raising=False)
-    monkeypatch.delattr("airflow_provider_apimart.sandbox.video", raising=False)
+    monkeypatch.delitem(sys.modules, "airflow_provider_apimart.sandbox.media.image", raising=False)
+    monkeypatch.delitem(sys.modules, "airflow_provider_apimart.sandbox.media.video", raising=False)
+    monkeypatch.delattr("airflow_provider_apimart.sandbox.media.image", raising=False)
+    monkeypatch.delattr("airflow_provider_apimart.sandbox.media.video", raising=False)
     monkeypatch.setitem(sys.modules, "PIL", None)
     reply = fetch(client.finished(prompt="never drawn before")["result"]["images"][0]["url"][0])
 

@@ -1,4 +1,4 @@
-"""Replies as plain data, and every documented error by name."""
+"""HTTP replies as data, and all documented errors by name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Reply:
-    """An HTTP reply that has not been sent yet."""
+    """An HTTP reply to be sent."""
 
     status: int
     body: bytes
@@ -19,13 +19,13 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def with_headers(self, **headers: str) -> Reply:
-        """Return this reply with more headers; an underscore stands for a hyphen."""
+        """Return this reply with more headers; underscores become hyphens."""
         added = {name.replace("_", "-"): value for name, value in headers.items()}
         return replace(self, headers={**self.headers, **added})
 
 
 def json_reply(body: object, status: int = 200) -> Reply:
-    """Write JSON as compactly as the service does."""
+    """Return a reply with compact JSON."""
     return Reply(status, json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode())
 
 
@@ -112,7 +112,7 @@ WITH_RETRY_AFTER = frozenset({"rate_limited", "idempotency_in_progress", "idempo
 
 
 class RefusedError(Exception):
-    """A request is turned down; carries the reply that says so."""
+    """A request is refused; carries the reply."""
 
     def __init__(self, reply: Reply, *, retry_after: float | None = None) -> None:
         super().__init__(reply.status)
@@ -121,7 +121,7 @@ class RefusedError(Exception):
 
 
 def worded(reply: Reply, message: str | None) -> Reply:
-    """Return an error reply that says something else; one without a JSON error in it stays as it is."""
+    """Return an error reply with another message; a reply without a JSON body is returned unchanged."""
     if message is None or reply.content_type != "application/json":
         return reply
     body: dict[str, Any] = json.loads(reply.body)
@@ -131,10 +131,10 @@ def worded(reply: Reply, message: str | None) -> Reply:
 
 def refusal(name: str, message: str | None = None, *, retry_after: float | None = None) -> RefusedError:
     """
-    Make a documented error to raise.
+    Return the exception of a documented error.
 
     :param name: a key of :data:`ERRORS`
-    :param message: other words than the recorded ones
-    :param retry_after: seconds after which trying again makes sense
+    :param message: message, instead of the recorded one
+    :param retry_after: value of ``Retry-After`` in seconds
     """
     return RefusedError(worded(ERRORS[name], message), retry_after=retry_after)

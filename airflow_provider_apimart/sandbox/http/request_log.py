@@ -1,4 +1,4 @@
-"""The journal: every request the sandbox has seen, and how it was answered."""
+"""Log of requests and of the statuses they got."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 @dataclass(frozen=True)
 class RequestView:
     """
-    One request as it was seen.
+    A request as it was received.
 
     :param route: ``submit``, ``status``, ``upload``, ``balance``, ``models``, ``file``, ``elsewhere`` or ``other``
-    :param headers: all of its headers; look-ups ignore case
-    :param size: bytes of its body
-    :param payload: its JSON body, if it was one
-    :param status: the HTTP status it got; ``None`` if it got none, or not yet
+    :param headers: its headers, case-insensitive
+    :param size: size of its body in bytes
+    :param payload: its JSON body, if any
+    :param status: the HTTP status of the reply; ``None`` without a reply
     :param fault: the fault that hit it
-    :param time: when it came, by the sandbox's clock
+    :param time: time of arrival by the sandbox's clock
     """
 
     method: str
@@ -33,11 +33,11 @@ class RequestView:
     fault: str | None = None
 
 
-class Journal:
+class RequestLog:
     """
-    Requests in the order they came, and counts that are never cut.
+    Requests in order of arrival, and counters of all requests.
 
-    :param kept: how many requests are remembered in full
+    :param kept: how many requests are kept in full
     """
 
     def __init__(self, kept: int) -> None:
@@ -49,11 +49,11 @@ class Journal:
 
     @property
     def requests(self) -> tuple[RequestView, ...]:
-        """The remembered requests, oldest first."""
+        """The requests kept, oldest first."""
         return tuple(self._requests.values())
 
     def open(self, request: RequestView) -> int:
-        """Note that a request came; return its number."""
+        """Add a request; return its number."""
         self._number += 1
         self.by_route[request.route] += 1
         self._requests[self._number] = request
@@ -62,12 +62,12 @@ class Journal:
         return self._number
 
     def note(self, number: int, **details: Any) -> None:
-        """Add what became known about a request since."""
+        """Update fields of a request."""
         if number in self._requests:
             self._requests[number] = replace(self._requests[number], **details)
 
     def close(self, number: int, status: int | None) -> None:
-        """Note what a request was answered."""
+        """Record the status of the reply to a request."""
         self.note(number, status=status)
         if status is None or status >= 400:
             self.refused[str(status or "no reply")] += 1

@@ -1,4 +1,4 @@
-"""The HTTP side: routes, and the path of a request through faults, authentication, limits and the service."""
+"""Routes of the API and of public files; each request passes faults, authentication, limits and the service."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from urllib.parse import unquote
 
 from aiohttp import BodyPartReader, web
 
-from airflow_provider_apimart.sandbox import damages, validation
-from airflow_provider_apimart.sandbox.clock import Clock, http_date
-from airflow_provider_apimart.sandbox.dialects import PollRoute
-from airflow_provider_apimart.sandbox.faults import Fault, FaultPlan
-from airflow_provider_apimart.sandbox.files import Files, MissingExtraError
-from airflow_provider_apimart.sandbox.journal import Journal, RequestView
-from airflow_provider_apimart.sandbox.models import Modality
-from airflow_provider_apimart.sandbox.replies import (
+from airflow_provider_apimart.sandbox.http import connection_faults
+from airflow_provider_apimart.sandbox.http.request_log import RequestLog, RequestView
+from airflow_provider_apimart.sandbox.media.files import Files, MissingExtraError
+from airflow_provider_apimart.sandbox.service import validation
+from airflow_provider_apimart.sandbox.service.clock import Clock, http_date
+from airflow_provider_apimart.sandbox.service.dialects import PollRoute
+from airflow_provider_apimart.sandbox.service.faults import Fault, FaultPlan
+from airflow_provider_apimart.sandbox.service.models import Modality
+from airflow_provider_apimart.sandbox.service.replies import (
     ERRORS,
     WITH_RETRY_AFTER,
     RefusedError,
@@ -30,7 +31,7 @@ from airflow_provider_apimart.sandbox.replies import (
     refusal,
     worded,
 )
-from airflow_provider_apimart.sandbox.service import Apimart, Submission
+from airflow_provider_apimart.sandbox.service.service import Apimart, Submission
 from airflow_provider_apimart.sandbox.settings import ApiKey, SandboxSettings
 
 MAX_BODY = 256 * 1024 * 1024
@@ -39,11 +40,11 @@ MAX_BODY = 256 * 1024 * 1024
 @dataclass(frozen=True)
 class Call:
     """
-    An API request on its way.
+    A request being processed.
 
-    :param body: its bytes, except for an upload, which is read in parts
-    :param delay: seconds for which a fault holds the answer back
-    :param number: its number in the journal
+    :param body: its body; empty for an upload, which is read in parts
+    :param delay: seconds by which a fault delays the reply
+    :param number: its number in the request log
     """
 
     request: web.Request
@@ -60,10 +61,10 @@ Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 class Server:
     """
-    Everything behind one port.
+    The service, its files, faults and logs behind one port.
 
-    :param settings: how to behave at first, and again after :meth:`reset`
-    :param base_url: where the sandbox listens
+    :param settings: initial settings, restored by :meth:`reset`
+    :param base_url: base URL of the sandbox
     """
 
     def __init__(self, settings: SandboxSettings, base_url: str) -> None:
@@ -79,16 +80,16 @@ class Server:
         self.files = Files(self.apimart)
         self.apimart.is_missing = self.files.is_missing
         self.faults = FaultPlan(settings.seed)
-        self.journal = Journal(settings.kept_requests)
-        self.file_journal = Journal(settings.kept_requests)
+        self.request_log = RequestLog(settings.kept_requests)
+        self.file_request_log = RequestLog(settings.kept_requests)
 
     def reset(self) -> None:
-        """Forget everything: jobs, money, files, requests, faults, settings and the clock's advance."""
+        """Reset all state: generations, accounts, files, request logs, faults, settings and the clock."""
         self.close()
         self._start()
 
     def close(self) -> None:
-        """Delete what lies on disk."""
+        """Delete the files on disk."""
         self.files.close()
 
     def routes(self) -> list[web.RouteDef]:
@@ -112,65 +113,65 @@ class Server:
 
     def _api(self, route: str, handler: Handler) -> Respond:
         async def respond(request: web.Request) -> web.StreamResponse:
-            return await self._serve(request, route, self.journal, lambda call: self._answer(call, handler))
+            return await self._serve(request, route, self.request_log, lambda call: self._answer(call, handler))
 
         return respond
 
     def _public(self, route: str, answer: Callable[[Call], Awaitable[Reply]]) -> Respond:
         async def respond(request: web.Request) -> web.StreamResponse:
-            return await self._serve(request, route, self.file_journal, answer)
+            return await self._serve(request, route, self.file_request_log, answer)
 
         return respond
 
     async def _serve(
-        self, request: web.Request, route: str, journal: Journal, answer: Callable[[Call], Awaitable[Reply]]
+        self, request: web.Request, route: str, log: RequestLog, answer: Callable[[Call], Awaitable[Reply]]
     ) -> web.StreamResponse:
-        """Take a request through the faults; whatever happens, the journal tells."""
+        """Process a request, apply the fault that hits it, and log it."""
         fault = self.faults.pick(route)
         view = RequestView(request.method, request.path_qs, route, request.headers, self.clock.now())
-        number = journal.open(replace(view, fault=fault.kind if fault else None))
+        number = log.open(replace(view, fault=fault.kind if fault else None))
         call = Call(request, route, b"", self._request_id(), _delay(fault), number)
         if fault and fault.kind == "closed_before_reading":
-            return await self._strike(call, journal, fault, _NOTHING)
+            return await self._apply_fault(call, log, fault, _NOTHING)
         if route != "upload":
             call = replace(call, body=await request.read())
-            journal.note(number, size=len(call.body), payload=_payload(call.body))
-        if fault and fault.strikes == "before":
-            return await self._strike(call, journal, fault, _NOTHING)
+            log.note(number, size=len(call.body), payload=_payload(call.body))
+        if fault and fault.moment == "before":
+            return await self._apply_fault(call, log, fault, _NOTHING)
         reply = await answer(call)
-        return await self._strike(call, journal, fault, reply) if fault else self._send(call, journal, reply)
+        return await self._apply_fault(call, log, fault, reply) if fault else self._send(call, log, reply)
 
-    async def _strike(self, call: Call, journal: Journal, fault: Fault, due: Reply) -> web.StreamResponse:
-        """Let a fault have its way with the reply that was due."""
-        reply = self._faulty(call, fault, due)
-        damage = damages.STRIKES.get(fault.kind)
-        if damage is None:
-            return self._send(call, journal, reply)
-        journal.close(call.number, None)
-        await damage(call.request, self._signed(call, reply), fault)
+    async def _apply_fault(self, call: Call, log: RequestLog, fault: Fault, reply: Reply) -> web.StreamResponse:
+        """Change the reply, or damage the connection, as a fault demands."""
+        reply = self._faulty_reply(call, fault, reply)
+        effect = connection_faults.EFFECTS.get(fault.kind)
+        if effect is None:
+            return self._send(call, log, reply)
+        log.close(call.number, None)
+        await effect(call.request, self._signed(call, reply), fault)
         return web.Response()
 
-    def _faulty(self, call: Call, fault: Fault, due: Reply) -> Reply:
+    def _faulty_reply(self, call: Call, fault: Fault, reply: Reply) -> Reply:
         if fault.kind == "redirect":
             port = self._base_url.rpartition(":")[2]
             place = fault.location or f"http://localhost:{port}/elsewhere{call.request.path_qs}"
             return Reply(fault.status or 307, b"", headers={"Location": place})
         if fault.kind not in ERRORS:
-            return due
+            return reply
         reply = worded(ERRORS[fault.kind], fault.message)
         reply = replace(reply, status=fault.status or reply.status)
         if fault.kind not in WITH_RETRY_AFTER:
             return reply
         return reply.with_headers(Retry_After=_retry_after(fault.retry_after, date=fault.retry_after_date))
 
-    def _send(self, call: Call, journal: Journal, reply: Reply) -> web.Response:
-        journal.close(call.number, reply.status)
+    def _send(self, call: Call, log: RequestLog, reply: Reply) -> web.Response:
+        log.close(call.number, reply.status)
         signed = self._signed(call, reply)
         headers = {"Content-Type": signed.content_type, **signed.headers}
         return web.Response(status=signed.status, body=signed.body, headers=headers)
 
     def _signed(self, call: Call, reply: Reply) -> Reply:
-        """Put the request's id where the service puts it."""
+        """Add the request's id where the service has it."""
         if call.route in ("file", "elsewhere"):
             return reply
         if reply.status == 401:
@@ -197,14 +198,14 @@ class Server:
 
     async def _upload(self, call: Call, _key: ApiKey) -> Reply:
         filename, content, size = await _read_file(call.request)
-        self.journal.note(call.number, size=size)
+        self.request_log.note(call.number, size=size)
         if size > validation.MAX_UPLOAD:
             raise refusal("too_large", f"file size {size} exceeds maximum {validation.MAX_UPLOAD} bytes")
         content_type = validation.image_type(content)
         url = await asyncio.to_thread(self.files.save, filename, content_type, content)
-        told = {"url": url, "filename": filename, "content_type": content_type, "bytes": size}
+        body = {"url": url, "filename": filename, "content_type": content_type, "bytes": size}
         await asyncio.sleep(call.delay)
-        return json_reply({**told, "created_at": int(self.clock.now())})
+        return json_reply({**body, "created_at": int(self.clock.now())})
 
     def _submit(self, modality: Modality) -> Handler:
         async def submit(call: Call, key: ApiKey) -> Reply:
@@ -274,13 +275,13 @@ def _payload(body: bytes) -> Any:
 
 
 def _retry_after(seconds: float, *, date: bool) -> str:
-    """Say when to try again; a date is by the client's clock, which this sandbox's advance doesn't move."""
+    """Return the value of ``Retry-After``; a date is by the real clock, since clients use that one."""
     whole = math.ceil(seconds)
     return http_date(time.time() + whole) if date else str(whole)
 
 
 def _ranged(request: web.Request, reply: Reply) -> Reply:
-    """Cut out the range that was asked for."""
+    """Return the requested range of a reply."""
     whole = reply.with_headers(Accept_Ranges="bytes")
     if "Range" not in request.headers:
         return whole
@@ -296,7 +297,7 @@ def _ranged(request: web.Request, reply: Reply) -> Reply:
 
 
 async def _read_file(request: web.Request) -> tuple[str, bytes, int]:
-    """Return the name, the content and the size of the part ``file``; what is too large is counted, not kept."""
+    """Return name, content and size of the part ``file``; content above the limit is counted, not kept."""
     if not request.content_type.startswith("multipart/"):
         raise refusal("file_missing", "missing or invalid file field: request Content-Type isn't multipart/form-data")
     try:

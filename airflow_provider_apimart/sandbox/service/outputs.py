@@ -1,4 +1,4 @@
-"""What a finished generation leaves behind: names, sizes in pixels, and the recipe each file is drawn by."""
+"""Outputs of a generation: file names, sizes in pixels, and the recipe of each file."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
-from airflow_provider_apimart.sandbox.generations import Generation
-from airflow_provider_apimart.sandbox.models import MODELS
-from airflow_provider_apimart.sandbox.validation import reference_urls
+from airflow_provider_apimart.sandbox.service.generations import Generation
+from airflow_provider_apimart.sandbox.service.models import MODELS
+from airflow_provider_apimart.sandbox.service.validation import reference_urls
 
 Kind = Literal["image", "video", "audio", "frame"]
 
@@ -33,10 +33,10 @@ _VIDEO_SIDES = {"480p": 240, "720p": 360, "1080p": 540}
 @dataclass(frozen=True)
 class Recipe:
     """
-    Everything a file is drawn from; the same recipe gives the same file.
+    The input of rendering; the same recipe gives the same file.
 
-    :param label: the size as it was asked for, to be shown in the picture
-    :param seconds: how long it plays; 0 for a picture
+    :param label: the requested size, shown in the image
+    :param seconds: length of a video or audio; 0 for an image
     :param references: URLs of the reference images
     """
 
@@ -57,14 +57,14 @@ class Recipe:
 
 
 def output_name(generation_id: str, kind: Kind, index: int) -> str:
-    """Name an output the way the service does, unguessable and public."""
+    """Return the name of an output in the service's format."""
     digest = hashlib.blake2b(f"{generation_id}/{kind}/{index}".encode(), digest_size=12).hexdigest()
     number = int(digest[8:], 16) % 10**16
     return f"{number:016d}-{digest[:8]}-{kind}_{generation_id}_{index}.{_SUFFIXES[kind][0]}"
 
 
 def parse_name(name: str) -> tuple[str, Kind, int] | None:
-    """Return the generation, the kind and the index an output's name tells, if it is one."""
+    """Parse the name of an output into generation id, kind and index; ``None`` for another name."""
     found = _NAME.fullmatch(name)
     if not found:
         return None
@@ -73,12 +73,12 @@ def parse_name(name: str) -> tuple[str, Kind, int] | None:
 
 
 def output_kind(generation: Generation, status_shape: str) -> Kind:
-    """Tell what a generation's outputs are; one dialect speaks of audio whatever was asked."""
+    """Return the kind of a generation's outputs; dialect ``T4-audios`` always has audio."""
     return "audio" if status_shape == "T4-audios" else generation.modality
 
 
 def output_names(generation: Generation, status_shape: str) -> tuple[str, ...]:
-    """Name all outputs of a generation; the dialects that answer without media have none."""
+    """Return the names of all outputs of a generation; dialects without media have none."""
     if status_shape in ("T6", "T7"):
         return ()
     kind = output_kind(generation, status_shape)
@@ -88,7 +88,7 @@ def output_names(generation: Generation, status_shape: str) -> tuple[str, ...]:
 
 
 def recipe(generation: Generation, kind: Kind, index: int) -> Recipe:
-    """Work out how one output of a generation is drawn."""
+    """Return the recipe of an output."""
     payload = generation.payload
     width, height = _pixels(generation)
     return Recipe(
@@ -137,7 +137,7 @@ def _numbers(size: str) -> tuple[int, int] | None:
 
 
 def _picture_pixels(size: str, side: int) -> tuple[int, int]:
-    """Give a ratio the area of a square of that side; take pixels at their word; cap the longer side."""
+    """Return the pixels of a size; a ratio has the area of a square of that side. The longer side is capped."""
     width, height = _numbers(size) or (1, 1)
     if ":" in size or not _numbers(size):
         ratio = math.sqrt(width / height)
@@ -148,7 +148,7 @@ def _picture_pixels(size: str, side: int) -> tuple[int, int]:
 
 
 def _video_pixels(size: str, side: int) -> tuple[int, int]:
-    """Keep a video's shape at half the size asked for, so that drawing is quick; codecs want even sides."""
+    """Return half the requested size, for quick rendering; codecs need even sides."""
     width, height = _numbers(size) or (16, 9)
     scale = side / min(width, height)
     return min(MAX_SIDE, round(width * scale / 2) * 2), min(MAX_SIDE, round(height * scale / 2) * 2)

@@ -1,4 +1,4 @@
-"""The control plane: the same steering and reading as in Python, for other processes, as JSON under ``/_sandbox``."""
+"""Control routes for other processes: the members of :class:`.Sandbox` as JSON under ``/_sandbox``."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 
 from aiohttp import web
 
-from airflow_provider_apimart.sandbox.faults import Fault
-from airflow_provider_apimart.sandbox.server import Server
+from airflow_provider_apimart.sandbox.http.server import Server
+from airflow_provider_apimart.sandbox.service.faults import Fault
 
 
 class Control:
     """
-    Routes to steer a server by.
+    Routes that control and inspect a server.
 
-    :param server: the server to steer
+    :param server: the server
     """
 
     def __init__(self, server: Server) -> None:
@@ -29,54 +29,54 @@ class Control:
         return [
             web.get("/_sandbox/state", _read(self._state)),
             web.get("/_sandbox/generations", _read(self._generations)),
-            web.get("/_sandbox/requests", _read(lambda: self._server.journal.requests)),
-            web.get("/_sandbox/file-requests", _read(lambda: self._server.file_journal.requests)),
-            web.post("/_sandbox/faults", self._steer(self._inject)),
-            web.delete("/_sandbox/faults", self._steer(lambda _wish: self._server.faults.clear())),
-            web.post("/_sandbox/clock", self._steer(self._advance)),
-            web.post("/_sandbox/complete", self._steer(lambda _wish: self._server.apimart.ledger.end_all())),
-            web.post("/_sandbox/fail", self._steer(self._fail)),
-            web.post("/_sandbox/settings", self._steer(self._configure)),
-            web.post("/_sandbox/reset", self._steer(lambda _wish: self._server.reset())),
+            web.get("/_sandbox/requests", _read(lambda: self._server.request_log.requests)),
+            web.get("/_sandbox/file-requests", _read(lambda: self._server.file_request_log.requests)),
+            web.post("/_sandbox/faults", self._change(self._inject)),
+            web.delete("/_sandbox/faults", self._change(lambda _body: self._server.faults.clear())),
+            web.post("/_sandbox/clock", self._change(self._advance)),
+            web.post("/_sandbox/complete", self._change(lambda _body: self._server.apimart.ledger.end_all())),
+            web.post("/_sandbox/fail", self._change(self._fail)),
+            web.post("/_sandbox/settings", self._change(self._configure)),
+            web.post("/_sandbox/reset", self._change(lambda _body: self._server.reset())),
         ]
 
     def _state(self) -> dict[str, Any]:
-        apimart, journal = self._server.apimart, self._server.journal
+        apimart, log = self._server.apimart, self._server.request_log
         return {
             "accepted": apimart.ledger.accepted,
             "billed": apimart.ledger.billed,
             "dollars": apimart.ledger.dollars,
             "uploaded": self._server.files.uploaded,
             "balance": apimart.ledger.account(apimart.settings.api_key).balance,
-            "requests": journal.by_route,
-            "refused": journal.refused,
-            "file_requests": self._server.file_journal.by_route,
+            "requests": log.by_route,
+            "refused": log.refused,
+            "file_requests": self._server.file_request_log.by_route,
             "now": self._server.clock.now(),
             "ahead": self._server.clock.ahead,
-            "faults": [{**asdict(fault), "struck": struck} for fault, struck in self._server.faults],
+            "faults": [{**asdict(fault), "hits": hits} for fault, hits in self._server.faults],
             "settings": {item.name: getattr(apimart.settings, item.name) for item in fields(apimart.settings)},
         }
 
     def _generations(self) -> list[Any]:
         return [self._server.apimart.view(generation) for generation in self._server.apimart.ledger]
 
-    def _inject(self, wish: Mapping[str, Any]) -> None:
-        self._server.faults.inject(*[Fault(**fault) for fault in wish.get("faults", [wish])])
+    def _inject(self, body: Mapping[str, Any]) -> None:
+        self._server.faults.inject(*[Fault(**fault) for fault in body.get("faults", [body])])
 
-    def _advance(self, wish: Mapping[str, Any]) -> None:
-        self._server.clock.advance(float(wish["advance"]))
+    def _advance(self, body: Mapping[str, Any]) -> None:
+        self._server.clock.advance(float(body["advance"]))
 
-    def _fail(self, wish: Mapping[str, Any]) -> None:
-        self._server.apimart.ledger.end(str(wish["generation_id"]), str(wish.get("reason", "upstream error")))
+    def _fail(self, body: Mapping[str, Any]) -> None:
+        self._server.apimart.ledger.end(str(body["generation_id"]), str(body.get("reason", "upstream error")))
 
-    def _configure(self, wish: Mapping[str, Any]) -> None:
-        changes = dict(wish)
+    def _configure(self, body: Mapping[str, Any]) -> None:
+        changes = dict(body)
         if changes.get("balance") is not None:
             changes["balance"] = Decimal(str(changes["balance"]))
         self._server.apimart.apply(self._server.apimart.settings.changed(changes))
 
-    def _steer(self, act: Callable[[Mapping[str, Any]], None]) -> Callable[[web.Request], Awaitable[web.Response]]:
-        """Take a wish, fulfil it, and answer with the state it led to."""
+    def _change(self, act: Callable[[Mapping[str, Any]], None]) -> Callable[[web.Request], Awaitable[web.Response]]:
+        """Apply a change, and reply with the new state."""
 
         async def respond(request: web.Request) -> web.Response:
             try:
@@ -100,7 +100,7 @@ def _written(body: object, status: int = 200) -> web.Response:
 
 
 def _plain(value: Any) -> object:
-    """Turn what JSON doesn't know into what it does: money into exact text, views into objects."""
+    """Convert decimals to text and views to objects."""
     if isinstance(value, Decimal):
         return str(value)
     if hasattr(value, "__dataclass_fields__"):

@@ -1,4 +1,4 @@
-"""One generation: what was asked, and how far it is at a given moment."""
+"""A generation: its request, and its stage, progress and charge at a given time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
-from airflow_provider_apimart.sandbox.models import Modality
+from airflow_provider_apimart.sandbox.service.models import Modality
 
 Stage = Literal["submitted", "pending", "processing", "completed", "failed"]
 
@@ -18,13 +18,13 @@ LONGEST_PENDING = 5.0
 @dataclass(frozen=True)
 class Generation:
     """
-    An accepted job; how it ends is settled from the start, unless somebody interferes.
+    An accepted generation; its outcome is fixed at the start, unless a control call changes it.
 
-    :param created: when it was accepted, in seconds since 1970
-    :param seconds: how long it runs; infinite for one that never ends
-    :param failure: the reason it will end with, or ``None`` if it will succeed
-    :param reserved: US dollars taken when it was accepted
-    :param price: US dollars it costs if it succeeds
+    :param created: time of acceptance, in seconds since 1970
+    :param seconds: run time; infinite for one that never ends
+    :param failure: the reason it fails with, or ``None`` if it succeeds
+    :param reserved: US dollars reserved when it was accepted
+    :param price: US dollars charged if it succeeds
     """
 
     generation_id: str
@@ -42,28 +42,28 @@ class Generation:
 
     @property
     def completed(self) -> float:
-        """When it ends."""
+        """The time it ends."""
         return self.created + self.seconds
 
     def finished(self, now: float) -> bool:
-        """Tell whether it has ended."""
+        """Return whether it has ended."""
         return now >= self.completed
 
     def stage(self, now: float) -> Stage:
-        """Tell where it stands."""
+        """Return its stage."""
         if self.finished(now):
             return "failed" if self.failure else "completed"
         waiting = min(PENDING_SHARE * self.seconds, LONGEST_PENDING)
         return "pending" if now - self.created < waiting else "processing"
 
     def progress(self, now: float) -> int:
-        """Return how many percent are done."""
+        """Return its progress in percent."""
         if self.finished(now):
             return 100
         return min(99, int(100 * (now - self.created) / self.seconds))
 
     def charge(self, now: float) -> Decimal:
-        """Return what it costs as of now: the reservation, then the price, or nothing once it failed."""
+        """Return its charge: the reservation while it runs, then the price, or 0 once it failed."""
         if not self.finished(now):
             return self.reserved
         return Decimal(0) if self.failure else self.price
@@ -72,11 +72,11 @@ class Generation:
 @dataclass(frozen=True)
 class GenerationView:
     """
-    A generation as it stood when somebody looked.
+    The state of a generation at the time of the call.
 
     :param status: ``pending``, ``processing``, ``completed`` or ``failed``
-    :param cost: US dollars charged as of then
-    :param refunded: whether everything was given back because it failed
+    :param cost: US dollars charged so far
+    :param refunded: whether the charge was refunded because it failed
     :param urls: public URLs of its outputs, once completed
     """
 

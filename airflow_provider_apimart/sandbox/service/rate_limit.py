@@ -1,4 +1,4 @@
-"""A token bucket: so many requests a second, with a burst of one second's worth."""
+"""Token bucket for rate limits, with a burst of one second."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 class TokenBucket:
     """
-    Counts requests against a rate.
+    A token bucket.
 
-    :param rate: requests a second; the bucket holds one second's worth, at least one
-    :param now: the clock to fill by
+    :param rate: requests per second; the capacity is one second, at least one request
+    :param now: returns the time in seconds
     """
 
     def __init__(self, rate: float, now: Callable[[], float]) -> None:
@@ -22,7 +22,7 @@ class TokenBucket:
         self._filled = now()
 
     def take(self) -> float:
-        """Take a token; return 0, or the seconds until there will be one."""
+        """Take a token; return 0, or the seconds until one is available."""
         now = self._now()
         self._tokens = min(self._capacity, self._tokens + (now - self._filled) * self._rate)
         self._filled = now

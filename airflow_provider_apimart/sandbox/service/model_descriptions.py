@@ -1,21 +1,21 @@
-"""What the service tells about its models: the list, an input schema, a page of Markdown."""
+"""Descriptions of models: the list, the input schema, and the Markdown page."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-from airflow_provider_apimart.sandbox.models import Model
+from airflow_provider_apimart.sandbox.service.models import Model
 
 
 def model_list(names: Iterable[str]) -> dict[str, Any]:
-    """List models the way OpenAI's API does."""
+    """Return a list of models in the format of OpenAI's API."""
     models = [{"id": name, "object": "model", "created": 1626777600, "owned_by": "apimart"} for name in names]
     return {"object": "list", "data": models, "success": True}
 
 
 def model_schema(model: Model) -> dict[str, Any]:
-    """Describe the input of a model, the headers included."""
+    """Return the input schema of a model, including headers."""
     required = ["model", "prompt"] if model.prompt_required else ["model", "image_urls"]
     return {
         "success": True,
@@ -46,8 +46,8 @@ def _properties(model: Model) -> dict[str, Any]:
 
 
 def model_document(model: Model) -> str:
-    """Describe a model for people."""
-    unit = "second of video" if model.modality == "video" else "picture"
-    lines = [f"# {model.name}", "", f"US$ {model.price} a {unit}.", "", "| field | schema |", "|---|---|"]
+    """Return the documentation of a model as Markdown."""
+    unit = "second of video" if model.modality == "video" else "image"
+    lines = [f"# {model.name}", "", f"US$ {model.price} per {unit}.", "", "| field | schema |", "|---|---|"]
     lines += [f"| `{name}` | `{schema}` |" for name, schema in _properties(model).items()]
     return "\n".join(lines) + "\n"

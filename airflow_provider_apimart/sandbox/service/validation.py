@@ -1,4 +1,4 @@
-"""What the service refuses: JSON types first, then the ranges of the model."""
+"""Validation of requests: JSON types first, then the ranges of the model."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_provider_apimart.sandbox.models import Model
-from airflow_provider_apimart.sandbox.replies import refusal
+from airflow_provider_apimart.sandbox.service.models import Model
+from airflow_provider_apimart.sandbox.service.replies import refusal
 
 MAX_UPLOAD = 20_971_520
 
@@ -51,7 +51,7 @@ _OTHER_SIGNATURES: tuple[tuple[re.Pattern[bytes], str], ...] = (
 
 
 def image_type(content: bytes) -> str:
-    """Judge an upload by its bytes; refuse what is no JPEG, PNG, GIF or WebP."""
+    """Return the type of an upload by its content; refuse all but JPEG, PNG, GIF and WebP."""
     for signature, type_ in _SIGNATURES:
         if signature.match(content):
             return type_
@@ -66,7 +66,7 @@ def _other_type(start: bytes) -> str:
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """Read the JSON object of a request's body."""
+    """Parse a request's body; refuse all but a JSON object."""
     try:
         payload = json.loads(body)
     except ValueError as error:
@@ -77,7 +77,7 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 
 def check_types(payload: Mapping[str, Any]) -> None:
-    """Refuse known fields of a wrong JSON type; a quoted number is no number, and neither is ``true``."""
+    """Refuse known fields of a wrong JSON type; quoted numbers and ``true`` are not numbers."""
     for name, (expected, type_) in _TYPES.items():
         value = payload.get(name)
         if value is not None and (not isinstance(value, type_) or (expected == "int" and isinstance(value, bool))):
@@ -94,7 +94,7 @@ def _json_type(value: object) -> str:
 
 
 def check_request(model: Model, payload: Mapping[str, Any]) -> None:
-    """Refuse what a model doesn't take; fields it has never heard of pass."""
+    """Refuse values that a model doesn't accept; unknown fields pass."""
     if model.prompt_required and not str(payload.get("prompt") or "").strip():
         raise refusal("prompt_required")
     references = list(reference_urls(payload))
@@ -127,7 +127,7 @@ def _build_failed(reason: str) -> Exception:
 
 
 def reference_urls(payload: Mapping[str, Any]) -> Iterable[object]:
-    """Go through a request's reference images, written as strings or as ``{"url": ...}``."""
+    """Iterate over a request's reference images, written as strings or as ``{"url": ...}``."""
     for name in ("image_urls", "image_with_roles"):
         for item in payload.get(name) or ():
             yield item.get("url") if isinstance(item, dict) else item

@@ -1,4 +1,4 @@
-"""The ledger: accounts, accepted jobs, and what each is charged. The judge in every question about money."""
+"""Ledger: accounts, accepted generations and their charges. Tests about money compare with it."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from airflow_provider_apimart.sandbox.generations import Generation
-from airflow_provider_apimart.sandbox.replies import refusal
+from airflow_provider_apimart.sandbox.service.generations import Generation
+from airflow_provider_apimart.sandbox.service.replies import refusal
 from airflow_provider_apimart.sandbox.settings import ApiKey
 
 
 @dataclass
 class Account:
     """
-    The money behind one API key.
+    The account of an API key.
 
-    :param balance: US dollars left; ``None`` is unlimited
-    :param used: US dollars charged and not given back
+    :param balance: US dollars left; ``None`` means unlimited
+    :param used: US dollars charged and not refunded
     """
 
     balance: Decimal | None
     used: Decimal = Decimal(0)
 
     def charge(self, amount: Decimal) -> None:
-        """Take US dollars; a negative amount gives them back."""
+        """Charge US dollars; a negative amount is a refund."""
         self.used += amount
         if self.balance is not None:
             self.balance -= amount
@@ -33,10 +33,10 @@ class Account:
 
 class Ledger:
     """
-    All jobs ever accepted, and the money they moved.
+    All accepted generations and their charges.
 
-    :param keys: the API keys that have an account
-    :param now: the clock jobs run by
+    :param keys: the API keys with an account
+    :param now: returns the time in seconds since 1970
     """
 
     def __init__(self, keys: Iterable[ApiKey], now: Callable[[], float]) -> None:
@@ -48,37 +48,37 @@ class Ledger:
 
     @property
     def accepted(self) -> int:
-        """How many jobs were made."""
+        """The number of generations accepted."""
         return len(self._generations)
 
     @property
     def billed(self) -> int:
-        """How many jobs are charged and not refunded."""
+        """The number of generations charged and not refunded."""
         now = self._now()
         return sum(not (generation.failure and generation.finished(now)) for generation in self)
 
     @property
     def dollars(self) -> Decimal:
-        """US dollars charged and not given back, over all accounts."""
+        """US dollars charged and not refunded, over all accounts."""
         self.settle()
         return sum(self._charges.values(), Decimal(0))
 
     def __iter__(self) -> Iterator[Generation]:
-        """Go through all jobs in the order they were accepted."""
+        """Iterate over all generations in order of acceptance."""
         return iter(self._generations.values())
 
     def account(self, api_key: str) -> Account:
-        """Return the account behind an API key, with everything settled that has ended."""
+        """Return the account of an API key, after settling ended generations."""
         self.settle()
         return self._accounts[api_key]
 
     def find(self, generation_id: str) -> Generation | None:
-        """Return a job, if there is one of this id."""
+        """Return the generation with this id, if any."""
         self.settle()
         return self._generations.get(generation_id)
 
     def accept(self, generation: Generation) -> None:
-        """Make a job and reserve its worst-case price; refuse it if the account can't pay that."""
+        """Add a generation and reserve its worst-case price; raises :class:`.RefusedError` if the balance is lower."""
         balance = self.account(generation.api_key).balance
         if balance is not None and balance < generation.reserved:
             raise refusal("insufficient_balance")
@@ -87,9 +87,9 @@ class Ledger:
 
     def end(self, generation_id: str, failure: str | None) -> None:
         """
-        End a job now, or mark an ended one as failed.
+        End a generation now, or mark an ended one as failed.
 
-        :param failure: the reason it failed for, or ``None`` to let it end as it would have
+        :param failure: the reason of the failure, or ``None`` for the intended outcome
         """
         generation = self._generations[generation_id]
         now = self._now()
@@ -97,13 +97,13 @@ class Ledger:
         self._put(replace(generation, seconds=seconds, failure=failure or generation.failure))
 
     def end_all(self) -> None:
-        """End all running jobs now, each the way it would have ended."""
+        """End all running generations now, each with its intended outcome."""
         now = self._now()
         for generation in [generation for generation in self if not generation.finished(now)]:
             self.end(generation.generation_id, None)
 
     def settle(self) -> None:
-        """Give back what ended jobs reserved in excess: all of it for failed ones."""
+        """Refund what ended generations reserved above their charge."""
         now = self._now()
         while self._running and self._running[0][0] <= now:
             generation = self._generations[heapq.heappop(self._running)[1]]

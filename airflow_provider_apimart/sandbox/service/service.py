@@ -1,4 +1,4 @@
-"""APIMart without HTTP: who may, what is accepted, how far it is, what is left. Every answer is a plain reply."""
+"""The service without I/O: authentication, submits, status, balance and models. Every method returns a reply."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from random import Random
 from types import MappingProxyType
 from typing import Any
 
-from airflow_provider_apimart.sandbox import dialects
-from airflow_provider_apimart.sandbox.clock import Clock
-from airflow_provider_apimart.sandbox.generations import Generation, GenerationView
-from airflow_provider_apimart.sandbox.hints import Hint, read_hint
-from airflow_provider_apimart.sandbox.idempotency import IdempotencyRecords, Scope, check_key
-from airflow_provider_apimart.sandbox.ledger import Ledger
-from airflow_provider_apimart.sandbox.models import MODELS, Modality, Model, any_model
-from airflow_provider_apimart.sandbox.outputs import output_name, output_names
-from airflow_provider_apimart.sandbox.ratelimit import TokenBucket
-from airflow_provider_apimart.sandbox.replies import ERRORS, Reply, json_reply, refusal
-from airflow_provider_apimart.sandbox.schemas import model_document, model_list, model_schema
+from airflow_provider_apimart.sandbox.service import dialects
+from airflow_provider_apimart.sandbox.service.clock import Clock
+from airflow_provider_apimart.sandbox.service.directives import Directive, read_directive
+from airflow_provider_apimart.sandbox.service.generations import Generation, GenerationView
+from airflow_provider_apimart.sandbox.service.idempotency import IdempotencyRecords, Scope, check_key
+from airflow_provider_apimart.sandbox.service.ledger import Ledger
+from airflow_provider_apimart.sandbox.service.model_descriptions import model_document, model_list, model_schema
+from airflow_provider_apimart.sandbox.service.models import MODELS, Modality, Model, any_model
+from airflow_provider_apimart.sandbox.service.outputs import output_name, output_names
+from airflow_provider_apimart.sandbox.service.rate_limit import TokenBucket
+from airflow_provider_apimart.sandbox.service.replies import ERRORS, Reply, json_reply, refusal
+from airflow_provider_apimart.sandbox.service.validation import check_request, check_types, read_object, reference_urls
 from airflow_provider_apimart.sandbox.settings import ApiKey, SandboxSettings
-from airflow_provider_apimart.sandbox.validation import check_request, check_types, read_object, reference_urls
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -30,12 +30,12 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 @dataclass(frozen=True)
 class Submission:
     """
-    A submit as it came in.
+    A submit request.
 
-    :param body: its bytes, which idempotency compares
-    :param idempotency_key: the header, if it was sent
-    :param version: the version header, if it was sent
-    :param delay: seconds the answer will be held back, during which the key is in progress
+    :param body: its body, which idempotency compares
+    :param idempotency_key: the header ``Idempotency-Key``, if sent
+    :param version: the header ``X-APIMart-Response-Version``, if sent
+    :param delay: seconds by which the reply is delayed, during which the key is in progress
     """
 
     modality: Modality
@@ -49,13 +49,13 @@ class Submission:
 
 class Apimart:
     """
-    The service's decisions and its memory.
+    The service: its decisions and its state.
 
-    :param settings: how it behaves; may be replaced at any time
-    :param clock: the time it lives by
-    :param files_url: base of the public URLs it hands out
+    :param settings: its behaviour; may be replaced at any time by :meth:`apply`
+    :param clock: its clock
+    :param files_url: base of the public URLs in its replies
 
-    ``is_missing`` tells which reference images can't be fetched; a job that needs one fails.
+    ``is_missing`` returns whether a reference image can't be fetched; a generation that needs it fails.
     """
 
     def __init__(self, settings: SandboxSettings, clock: Clock, files_url: str) -> None:
@@ -64,14 +64,14 @@ class Apimart:
         self.ledger = Ledger(settings.keys, clock.now)
         self._idempotency = IdempotencyRecords(clock.now)
         self._keys = {key.key: key for key in settings.keys}
-        self._dice = Random(settings.seed)
+        self._random = Random(settings.seed)
         self._failed_once: set[bytes] = set()
         self.is_missing: Callable[[str], bool] = lambda _url: False
         self.settings = settings
         self.apply(settings)
 
     def apply(self, settings: SandboxSettings) -> None:
-        """Behave by other settings from now on; a changed balance counts anew for the usual key."""
+        """Apply other settings; a changed balance becomes the balance of ``api_key``."""
         if settings.balance != self.settings.balance:
             self.ledger.account(settings.api_key).balance = settings.balance
         self.settings = settings
@@ -82,21 +82,21 @@ class Apimart:
         }
 
     def authenticate(self, authorization: str | None) -> ApiKey:
-        """Return the key a request carries, or refuse it."""
+        """Return the API key of a request; raises :class:`.RefusedError` for a wrong one."""
         scheme, _, key = (authorization or "").partition(" ")
         if scheme != "Bearer" or key not in self._keys:
             raise refusal("unauthorized")
         return self._keys[key]
 
     def admit(self, route: str) -> None:
-        """Count a request against the rate limits, or refuse it."""
+        """Count a request against the rate limits; raises :class:`.RefusedError` above them."""
         for limited in ("any", route):
             wait = self._buckets[limited].take() if limited in self._buckets else 0.0
             if wait:
                 raise refusal("rate_limited", retry_after=wait)
 
     def submit(self, submission: Submission) -> Reply:
-        """Accept a job, repeat the first reply to the same request, or refuse."""
+        """Accept a generation, or return the first reply to the same request; raises :class:`.RefusedError`."""
         scope = self._scope(submission)
         if scope and (replayed := self._idempotency.replay(scope, submission.body)):
             return replayed
@@ -118,10 +118,10 @@ class Apimart:
         check_types(payload)
         model = self._model(submission, payload)
         check_request(model, payload)
-        hint = read_hint(payload)
-        if hint.refuse:
-            raise refusal(hint.refuse if hint.refuse in ERRORS else "build_request_failed")
-        generation = self._generation(submission, payload, model, hint)
+        directive = read_directive(payload)
+        if directive.refuse:
+            raise refusal(directive.refuse if directive.refuse in ERRORS else "build_request_failed")
+        generation = self._generation(submission, payload, model, directive)
         self.ledger.accept(generation)
         return generation
 
@@ -139,7 +139,9 @@ class Apimart:
             raise refusal("invalid_request", f"model {name} does not support {submission.modality}_generation")
         return model
 
-    def _generation(self, submission: Submission, payload: Mapping[str, Any], model: Model, hint: Hint) -> Generation:
+    def _generation(
+        self, submission: Submission, payload: Mapping[str, Any], model: Model, directive: Directive
+    ) -> Generation:
         price = model.cost(payload)
         return Generation(
             generation_id=_task_id(self.clock.now()),
@@ -150,33 +152,33 @@ class Apimart:
             idempotency_key=submission.idempotency_key,
             request_id=submission.request_id,
             created=self.clock.now(),
-            seconds=self._seconds(model, hint),
-            failure=self._unreachable(payload) or self._failure(submission.body, hint),
+            seconds=self._seconds(model, directive),
+            failure=self._unreachable(payload) or self._failure(submission.body, directive),
             reserved=price * model.reserve,
             price=price,
         )
 
-    def _seconds(self, model: Model, hint: Hint) -> float:
-        """Draw a run time; the dice are thrown even for times that are given, so that those leave the others alone."""
-        chance = 1 + self.settings.jitter * (2 * self._dice.random() - 1)
+    def _seconds(self, model: Model, directive: Directive) -> float:
+        """Return a random run time; one number is drawn even for fixed times, so that these don't change others."""
+        chance = 1 + self.settings.jitter * (2 * self._random.random() - 1)
         if dialects.dialect(self.settings.dialect_of(model.name)).submit == "S5":
             return 0.0
-        if hint.seconds is not None:
-            return hint.seconds
+        if directive.seconds is not None:
+            return directive.seconds
         multiple = self.settings.video_multiple if model.modality == "video" else 1.0
-        return self.settings.seconds * multiple * hint.slower * chance
+        return self.settings.seconds * multiple * directive.slower * chance
 
     def _unreachable(self, payload: Mapping[str, Any]) -> str | None:
         missing = [url for url in reference_urls(payload) if self.is_missing(str(url))]
         return f"failed to download image: {missing[0]}" if missing else None
 
-    def _failure(self, body: bytes, hint: Hint) -> str | None:
+    def _failure(self, body: bytes, directive: Directive) -> str | None:
         digest = hashlib.sha256(body).digest()
-        if hint.once and digest in self._failed_once:
+        if directive.once and digest in self._failed_once:
             return None
-        if hint.once:
+        if directive.once:
             self._failed_once.add(digest)
-        return hint.fail
+        return directive.fail
 
     def _submitted(self, generation: Generation, version: str | None) -> Reply:
         dialect = self._dialect(generation.model)
@@ -189,9 +191,9 @@ class Apimart:
 
     def status(self, generation_id: str, key: ApiKey, route: dialects.PollRoute) -> Reply:
         """
-        Tell how far a job is.
+        Return the status of a generation.
 
-        :param route: the polling route that was asked, which the job's dialect may not have
+        :param route: the polling route of the request, which the dialect may not have
         """
         generation = self.ledger.find(generation_id)
         dialect = self._dialect(generation.model if generation else "")
@@ -236,18 +238,18 @@ class Apimart:
         return self.public_url("image", output_name(generation.generation_id, "frame", 0))
 
     def urls(self, generation: Generation) -> tuple[str, ...]:
-        """Return the public URLs of a job's outputs, none before it has completed."""
+        """Return the public URLs of a generation's outputs; none before it has completed."""
         if generation.stage(self.clock.now()) != "completed":
             return ()
         names = output_names(generation, self._dialect(generation.model).status)
         return tuple(self.public_url(generation.modality, name) for name in names)
 
     def public_url(self, folder: str, name: str) -> str:
-        """Return the URL under which a file is public."""
+        """Return the public URL of a file."""
         return f"{self.files_url}/f/{folder}/{name}"
 
     def view(self, generation: Generation) -> GenerationView:
-        """Return a job as it stands."""
+        """Return the present state of a generation."""
         now = self.clock.now()
         stage = generation.stage(now)
         return GenerationView(
@@ -268,7 +270,7 @@ class Apimart:
         )
 
     def balance(self, key: ApiKey) -> Reply:
-        """Tell what is left; credits are a tenth of a dollar each."""
+        """Return the balance; a credit is a tenth of a dollar."""
         account = self.ledger.account(key.key)
         left = -1.0 if account.balance is None else float(account.balance)
         body = {
@@ -282,7 +284,7 @@ class Apimart:
         return json_reply(body)
 
     def models(self, key: ApiKey) -> Reply:
-        """List the models a key may use; with nothing left even this is refused."""
+        """List the models of a key; refused with an empty balance."""
         balance = self.ledger.account(key.key).balance
         if balance is not None and balance <= 0:
             raise refusal("insufficient_balance")
@@ -303,6 +305,6 @@ class Apimart:
 
 
 def _task_id(now: float) -> str:
-    """Make an id like the service's: a time and chance in Crockford's base 32."""
+    """Return an id in the service's format: time and random bits in Crockford's base 32."""
     number = int(now * 1000) << 80 | secrets.randbits(80)
     return "task_" + "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))

@@ -1,4 +1,4 @@
-"""Faults on request: which request is hit, and by what."""
+"""Fault injection: which requests are hit, and by which fault."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from random import Random
 from types import MappingProxyType
 from typing import Literal
 
-from airflow_provider_apimart.sandbox.replies import ERRORS
+from airflow_provider_apimart.sandbox.service.replies import ERRORS
 
 When = Literal["before", "after"]
 
 ROUTES = ("submit", "status", "upload", "balance", "models", "file", "any")
 
-DAMAGES: Mapping[str, When] = MappingProxyType(
+CONNECTION_FAULTS: Mapping[str, When] = MappingProxyType(
     {
         "lost_answer": "after",
         "no_answer": "after",
@@ -29,7 +29,7 @@ DAMAGES: Mapping[str, When] = MappingProxyType(
         "delayed": "after",
     }
 )
-"""Faults of the connection, with the moment at which they strike unless told otherwise."""
+"""Faults of the connection, with their default moment."""
 
 UNKNOWN_OUTCOMES = frozenset(
     {
@@ -42,30 +42,30 @@ UNKNOWN_OUTCOMES = frozenset(
         "idempotency_result_indeterminate",
     }
 )
-"""Errors that strike after the job was accepted unless told otherwise: the client can't know."""
+"""Errors whose default moment is after acceptance: the client can't know the outcome."""
 
-KINDS = (*DAMAGES, *ERRORS)
+KINDS = (*CONNECTION_FAULTS, *ERRORS)
 
 
 @dataclass(frozen=True)
 class Fault:
     """
-    Something that goes wrong on request.
+    A fault to inject.
 
-    :param kind: a connection's fault from :data:`.DAMAGES`, or a documented error from :data:`.replies.ERRORS`
+    :param kind: a fault of :data:`.CONNECTION_FAULTS`, or a documented error of :data:`.replies.ERRORS`
     :param on: the route it hits: one of :data:`.ROUTES`
-    :param times: how many requests it hits; by default one, or without end if there is a ``share``
-    :param share: the share of requests it hits, 0 to 1, drawn from the sandbox's seed
-    :param skip: how many requests to let pass first
-    :param when: ``before`` the service did anything, or ``after`` it did everything, billing included; each kind
-        has its own default
-    :param seconds: how long ``delayed``, ``no_answer`` and ``endless`` last
-    :param retry_after: what ``Retry-After`` says, in seconds, where the error has one
-    :param retry_after_date: write ``Retry-After`` as a date
-    :param status: another HTTP status than the error's own
-    :param message: other words than the error's own
-    :param location: where ``redirect`` points; by default to ``/elsewhere`` on another name of this host
-    :param size: how many bytes ``oversized`` sends
+    :param times: how many requests it hits; by default one, or unlimited with a ``share``
+    :param share: the share of requests it hits, 0 to 1, random by the sandbox's seed
+    :param skip: how many requests pass first
+    :param when: ``before`` the service processes the request, or ``after`` it, including billing; each kind has
+        its own default
+    :param seconds: duration of ``delayed``, ``no_answer`` and ``endless``
+    :param retry_after: value of ``Retry-After`` in seconds, where the error has one
+    :param retry_after_date: format ``Retry-After`` as a date
+    :param status: HTTP status, instead of the error's own
+    :param message: message, instead of the error's own
+    :param location: target of ``redirect``; by default ``/elsewhere`` on another name of this host
+    :param size: size of the body of ``oversized`` in bytes
     """
 
     kind: str
@@ -83,52 +83,52 @@ class Fault:
     size: int = 40 * 1024 * 1024
 
     def __post_init__(self) -> None:
-        """Refuse names nobody knows."""
+        """Validate the fault; raises ``ValueError``."""
         if self.kind not in KINDS:
             raise ValueError(f"Unknown fault {self.kind!r}; known are {', '.join(KINDS)}")
         if self.on not in ROUTES:
             raise ValueError(f"Unknown route {self.on!r}; known are {', '.join(ROUTES)}")
         if self.share is not None and not 0 <= self.share <= 1:
-            raise ValueError(f"A share lies between 0 and 1: {self.share}")
+            raise ValueError(f"A share must be between 0 and 1: {self.share}")
 
     @property
-    def strikes(self) -> When:
-        """When it strikes."""
+    def moment(self) -> When:
+        """The moment it applies: before or after the service processes the request."""
         if self.when:
             return self.when
-        return DAMAGES.get(self.kind, "after" if self.kind in UNKNOWN_OUTCOMES else "before")
+        return CONNECTION_FAULTS.get(self.kind, "after" if self.kind in UNKNOWN_OUTCOMES else "before")
 
     @property
     def limit(self) -> float:
-        """How many requests it hits at most."""
+        """The maximum number of requests it hits."""
         if self.times is not None:
             return self.times
         return 1 if self.share is None else float("inf")
 
 
 @dataclass
-class _Armed:
+class _Injected:
     fault: Fault
     skipped: int = 0
-    struck: int = 0
+    hits: int = 0
 
-    def strike(self, dice: Random) -> bool:
-        if self.struck >= self.fault.limit:
+    def hit(self, random: Random) -> bool:
+        if self.hits >= self.fault.limit:
             return False
         if self.skipped < self.fault.skip:
             self.skipped += 1
             return False
-        if self.fault.share is not None and dice.random() >= self.fault.share:
+        if self.fault.share is not None and random.random() >= self.fault.share:
             return False
-        self.struck += 1
+        self.hits += 1
         return True
 
 
 class FaultPlan:
     """
-    The faults that wait for their requests; the first that fits a request takes it.
+    Injected faults; the first that matches a request is applied.
 
-    :param seed: what random shares are drawn from
+    :param seed: seed of random shares
     """
 
     def __init__(self, seed: int) -> None:
@@ -137,28 +137,28 @@ class FaultPlan:
 
     def inject(self, *faults: Fault) -> None:
         """Add faults."""
-        self._armed += map(_Armed, faults)
+        self._injected += map(_Injected, faults)
 
     def clear(self) -> None:
-        """Forget all faults, and start the dice anew."""
-        self._armed: list[_Armed] = []
-        self._dice = Random(self._seed)
+        """Remove all faults and restart the random numbers."""
+        self._injected: list[_Injected] = []
+        self._random = Random(self._seed)
 
     def pick(self, route: str) -> Fault | None:
         """Return the fault that hits this request, if any."""
-        for armed in self._armed:
-            if armed.fault.on in (route, "any") and armed.strike(self._dice):
-                return armed.fault
+        for injected in self._injected:
+            if injected.fault.on in (route, "any") and injected.hit(self._random):
+                return injected.fault
         return None
 
     def __iter__(self) -> Iterator[tuple[Fault, int]]:
-        """Go through all faults, with how often each struck."""
-        return ((armed.fault, armed.struck) for armed in self._armed)
+        """Iterate over all faults, with the number of requests each has hit."""
+        return ((injected.fault, injected.hits) for injected in self._injected)
 
 
 def parse_fault(text: str) -> Fault:
     """
-    Read a fault from the command line.
+    Parse a fault of the command line.
 
     :param text: ``KIND:SHARE``, ``KIND@ROUTE:SHARE`` or either with ``:before`` or ``:after`` behind it
     """
@@ -166,6 +166,6 @@ def parse_fault(text: str) -> Fault:
     kind, _, route = target.partition("@")
     share, _, when = rest.partition(":")
     if when not in ("", "before", "after"):
-        raise ValueError(f"A fault strikes 'before' or 'after' the job is accepted, not {when!r}")
+        raise ValueError(f"A fault applies 'before' or 'after' the request is processed, not {when!r}")
     moments: Mapping[str, When] = {"before": "before", "after": "after"}
     return Fault(kind, on=route or "submit", share=float(share or 1), when=moments.get(when))

@@ -1,4 +1,4 @@
-"""What a fault does to the connection: answers that get lost, break off, or say nothing readable."""
+"""Faults of the connection: lost, truncated, endless and unreadable replies."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from types import MappingProxyType
 
 from aiohttp import web
 
-from airflow_provider_apimart.sandbox.faults import Fault
-from airflow_provider_apimart.sandbox.replies import Reply
+from airflow_provider_apimart.sandbox.service.faults import Fault
+from airflow_provider_apimart.sandbox.service.replies import Reply
 
 CHUNK = b" " * 65_536
 
-Damage = Callable[[web.Request, Reply, Fault], Awaitable[None]]
+Effect = Callable[[web.Request, Reply, Fault], Awaitable[None]]
 
 
 def _write(request: web.Request, content: bytes) -> None:
@@ -23,14 +23,14 @@ def _write(request: web.Request, content: bytes) -> None:
         request.transport.write(content)
 
 
-async def hang_up(request: web.Request, _reply: Reply, _fault: Fault) -> None:
-    """Close the connection without a word."""
+async def close_connection(request: web.Request, _reply: Reply, _fault: Fault) -> None:
+    """Close the connection without a reply."""
     if request.transport is not None:
         request.transport.close()
 
 
 async def reset(request: web.Request, _reply: Reply, _fault: Fault) -> None:
-    """Close the connection with a TCP reset instead of an orderly end."""
+    """Close the connection with a TCP reset instead of an orderly close."""
     if request.transport is not None:
         connection = request.transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -38,32 +38,32 @@ async def reset(request: web.Request, _reply: Reply, _fault: Fault) -> None:
 
 
 async def no_answer(request: web.Request, reply: Reply, fault: Fault) -> None:
-    """Say nothing for a while, then hang up."""
+    """Send nothing for a while, then close the connection."""
     await asyncio.sleep(fault.seconds)
-    await hang_up(request, reply, fault)
+    await close_connection(request, reply, fault)
 
 
 async def truncated(request: web.Request, reply: Reply, fault: Fault) -> None:
-    """Promise the whole reply and send half of it."""
+    """Announce the full length and send half of the body."""
     _write(request, _head(reply, len(reply.body)) + reply.body[: len(reply.body) // 2])
-    await hang_up(request, reply, fault)
+    await close_connection(request, reply, fault)
 
 
 async def garbage(request: web.Request, reply: Reply, fault: Fault) -> None:
-    """Send something that isn't HTTP."""
+    """Send bytes that are not HTTP."""
     _write(request, bytes(range(255, -1, -1)))
-    await hang_up(request, reply, fault)
+    await close_connection(request, reply, fault)
 
 
 async def garbage_body(request: web.Request, reply: Reply, fault: Fault) -> None:
-    """Send a whole reply whose body is neither JSON nor text."""
+    """Send a complete reply whose body is neither JSON nor text."""
     body = bytes(range(255, -1, -1))
     _write(request, _head(reply, len(body)) + body)
-    await hang_up(request, reply, fault)
+    await close_connection(request, reply, fault)
 
 
 async def oversized(request: web.Request, reply: Reply, fault: Fault) -> None:
-    """Send far more than a reply is allowed to have."""
+    """Send a body above any limit of size."""
     response = _stream(reply)
     await response.prepare(request)
     for _ in range(fault.size // len(CHUNK)):
@@ -73,14 +73,14 @@ async def oversized(request: web.Request, reply: Reply, fault: Fault) -> None:
 
 
 async def endless(request: web.Request, reply: Reply, fault: Fault) -> None:
-    """Send a blank now and then, so that no time-out between bytes ever strikes."""
+    """Send a space at short intervals, so that no timeout between bytes applies."""
     response = _stream(reply)
     await response.prepare(request)
     ending = asyncio.get_running_loop().time() + fault.seconds
     while asyncio.get_running_loop().time() < ending:
         await response.write(b" ")
         await asyncio.sleep(0.05)
-    await hang_up(request, reply, fault)
+    await close_connection(request, reply, fault)
 
 
 def _stream(reply: Reply) -> web.StreamResponse:
@@ -94,9 +94,9 @@ def _head(reply: Reply, length: int) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-STRIKES: Mapping[str, Damage] = MappingProxyType(
+EFFECTS: Mapping[str, Effect] = MappingProxyType(
     {
-        "lost_answer": hang_up,
+        "lost_answer": close_connection,
         "closed_before_reading": reset,
         "no_answer": no_answer,
         "truncated": truncated,
@@ -107,4 +107,4 @@ STRIKES: Mapping[str, Damage] = MappingProxyType(
         "endless": endless,
     }
 )
-"""What each of the connection's faults does with the reply that was due; the others change the reply itself."""
+"""The effect of each fault of the connection; other faults replace the reply."""

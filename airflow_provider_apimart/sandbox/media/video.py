@@ -1,4 +1,4 @@
-"""Videos: a slow camera move over the picture of the same recipe, with a bar that shows how far it is."""
+"""Videos: a slow pan and zoom over the image of the same recipe, with a progress bar."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import av
 from av.video.stream import VideoStream
 from PIL import Image, ImageDraw
 
-from airflow_provider_apimart.sandbox.drawing import captioned, scene
-from airflow_provider_apimart.sandbox.outputs import Recipe
+from airflow_provider_apimart.sandbox.media.image import captioned, scene
+from airflow_provider_apimart.sandbox.service.outputs import Recipe
 
 FRAMES_A_SECOND = 8
 MARGIN = 1.25
 
 
-def film(recipe: Recipe, references: Sequence[bytes]) -> bytes:
+def render_video(recipe: Recipe, references: Sequence[bytes]) -> bytes:
     """
-    Film a scene.
+    Render a video.
 
-    :param recipe: what to film, how large and how long
-    :param references: image files to start from
-    :return: an MP4 file, H.264 where this PyAV can write it
+    :param recipe: content, size and length
+    :param references: reference image files
+    :return: an MP4 file, H.264 where this PyAV has an encoder for it
     """
     written = io.BytesIO()
     with av.open(written, "w", format="mp4") as container:
@@ -42,8 +42,8 @@ def _codec() -> str:
     return "libx264" if "libx264" in av.codecs_available else "mpeg4"
 
 
-def still(content: bytes) -> bytes:
-    """Return the first picture of a video; a picture stays as it is."""
+def first_frame(content: bytes) -> bytes:
+    """Return the first frame of a video; an image is returned unchanged."""
     if content[4:8] != b"ftyp":
         return content
     with av.open(io.BytesIO(content), "r") as container:
@@ -62,7 +62,7 @@ def _frames(recipe: Recipe, references: Sequence[bytes]) -> Iterator[Image.Image
 
 
 def _frame(recipe: Recipe, painted: Image.Image, done: float) -> Image.Image:
-    """Cut out what the camera sees: it pans to the right while it comes closer."""
+    """Crop one frame: the view pans to the right and zooms in."""
     zoom = 1 - (1 - 1 / MARGIN) * (0.4 + 0.6 * done)
     width, height = painted.width * zoom, painted.height * zoom
     left, top = (painted.width - width) * done, (painted.height - height) / 2

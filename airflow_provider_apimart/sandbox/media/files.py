@@ -1,4 +1,4 @@
-"""Public files: uploads kept on disk, results drawn when somebody first asks for them. Both expire."""
+"""Public files: uploads are stored on disk, results are rendered on first request. Both expire."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from threading import Lock
 from typing import cast
 from urllib.parse import quote, unquote, urlsplit
 
-from airflow_provider_apimart.sandbox.generations import Generation
-from airflow_provider_apimart.sandbox.outputs import Kind, Recipe, parse_name, recipe
-from airflow_provider_apimart.sandbox.replies import Reply
-from airflow_provider_apimart.sandbox.service import Apimart
+from airflow_provider_apimart.sandbox.service.generations import Generation
+from airflow_provider_apimart.sandbox.service.outputs import Kind, Recipe, parse_name, recipe
+from airflow_provider_apimart.sandbox.service.replies import Reply
+from airflow_provider_apimart.sandbox.service.service import Apimart
 
 MAX_CHAIN = 8
 
@@ -30,8 +30,8 @@ class Upload:
     """
     An uploaded image.
 
-    :param path: where its bytes lie
-    :param expires: when its URL stops working
+    :param path: the stored file
+    :param expires: expiry time of its URL
     """
 
     path: Path
@@ -42,11 +42,11 @@ class Upload:
 @dataclass(frozen=True)
 class Source:
     """
-    Where a file's bytes come from.
+    The origin of a public file: a stored upload, or a recipe.
 
-    :param path: the file they lie in, of an upload
-    :param recipe: what they are drawn by, of a result
-    :param references: the sources of the images that result builds on
+    :param path: the stored file of an upload
+    :param recipe: the recipe of a result
+    :param references: the sources of its reference images
     """
 
     content_type: str
@@ -57,38 +57,38 @@ class Source:
 
 class Cache:
     """
-    Drawn files by recipe, the least recently used forgotten first; safe to use from several threads.
+    Rendered files by recipe; a thread-safe least-recently-used cache.
 
-    :param limit: how many bytes to keep
+    :param limit: maximum size in bytes
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._drawn: OrderedDict[Recipe, bytes] = OrderedDict()
+        self._rendered: OrderedDict[Recipe, bytes] = OrderedDict()
         self._size = 0
         self._lock = Lock()
 
     def get(self, key: Recipe) -> bytes | None:
-        """Return what was drawn by a recipe, if it is still here."""
+        """Return the cached file of a recipe, if any."""
         with self._lock:
-            if key in self._drawn:
-                self._drawn.move_to_end(key)
-            return self._drawn.get(key)
+            if key in self._rendered:
+                self._rendered.move_to_end(key)
+            return self._rendered.get(key)
 
     def put(self, key: Recipe, content: bytes) -> None:
-        """Keep what was drawn by a recipe."""
+        """Cache the file of a recipe."""
         with self._lock:
-            self._size += len(content) - len(self._drawn.pop(key, b""))
-            self._drawn[key] = content
+            self._size += len(content) - len(self._rendered.pop(key, b""))
+            self._rendered[key] = content
             while self._size > self.limit:
-                self._size -= len(self._drawn.popitem(last=False)[1])
+                self._size -= len(self._rendered.popitem(last=False)[1])
 
 
 class Files:
     """
-    What the sandbox serves to everybody, key or no key.
+    Public files of a sandbox, served without an API key.
 
-    :param apimart: the service whose jobs' results are served
+    :param apimart: the service whose results are served
     """
 
     def __init__(self, apimart: Apimart) -> None:
@@ -99,7 +99,7 @@ class Files:
 
     @property
     def uploaded(self) -> int:
-        """How many images were uploaded, expired ones included."""
+        """The number of images uploaded, including expired ones."""
         return len(self._uploads)
 
     def close(self) -> None:
@@ -107,7 +107,7 @@ class Files:
         self._directory.cleanup()
 
     def save(self, filename: str, content_type: str, content: bytes) -> str:
-        """Keep an upload; return its public URL. Writes to disk, so call it off the event loop."""
+        """Store an upload; return its public URL. Writes to disk: call it outside the event loop."""
         now = self._apimart.clock.now()
         plain = re.sub(r"[^\w.-]+", "_", Path(filename).name) or "image"
         name = f"{secrets.randbelow(10**13):013d}-{secrets.token_hex(4)}-{plain}"
@@ -117,7 +117,7 @@ class Files:
         return self._apimart.public_url("image", quote(name))
 
     def find(self, name: str) -> Source | Reply:
-        """Look a public file up; return where its bytes come from, or the refusal to give them."""
+        """Return the source of a public file, or the reply for a missing or expired one."""
         upload = self._uploads.get(name)
         expires = upload.expires if upload else self._result_expires(name)
         source = self._source(name)
@@ -128,7 +128,7 @@ class Files:
         return source
 
     def is_missing(self, url: str) -> bool:
-        """Tell whether a URL points to this sandbox, but to nothing that is there to be fetched."""
+        """Return whether a URL of this sandbox is missing or expired; foreign URLs count as present."""
         inside = url.startswith(f"{self._apimart.files_url}/f/")
         return inside and isinstance(self.find(_name(url)), Reply)
 
@@ -144,26 +144,26 @@ class Files:
         return (generation, parsed[1], parsed[2]) if parsed and generation else None
 
     def _source(self, name: str, depth: int = 0) -> Source | None:
-        """Trace a file to the uploads it is made from, through as many results as one may build on another."""
+        """Resolve a file to its source, including its references, up to ``MAX_CHAIN`` levels."""
         if upload := self._uploads.get(name):
             return Source(upload.content_type, path=upload.path)
         output = self._output(name) if depth < MAX_CHAIN else None
         if output is None:
             return None
-        drawing = recipe(*output)
-        sources = [self._source(_name(url), depth + 1) for url in drawing.references]
-        return Source(drawing.content_type, recipe=drawing, references=tuple(filter(None, sources)))
+        output_recipe = recipe(*output)
+        sources = [self._source(_name(url), depth + 1) for url in output_recipe.references]
+        return Source(output_recipe.content_type, recipe=output_recipe, references=tuple(filter(None, sources)))
 
     def read(self, source: Source) -> bytes:
-        """Return a file's bytes. May draw for a while, so call it off the event loop."""
+        """Return a file's bytes. Rendering takes time: call it outside the event loop."""
         if source.path is not None:
             return source.path.read_bytes()
-        drawing = cast(Recipe, source.recipe)
-        drawn = self._cache.get(drawing)
-        if drawn is None:
-            drawn = draw(drawing, [self.read(reference) for reference in source.references])
-            self._cache.put(drawing, drawn)
-        return drawn
+        output_recipe = cast(Recipe, source.recipe)
+        rendered = self._cache.get(output_recipe)
+        if rendered is None:
+            rendered = render(output_recipe, [self.read(reference) for reference in source.references])
+            self._cache.put(output_recipe, rendered)
+        return rendered
 
 
 def _name(url: str) -> str:
@@ -174,18 +174,21 @@ def _missing(status: int) -> Reply:
     return Reply(status, b"<Error><Code>NoSuchKey</Code></Error>", "application/xml")
 
 
-def draw(drawing: Recipe, references: Sequence[bytes]) -> bytes:
-    """Draw by a recipe; Pillow and PyAV are imported only now."""
-    if drawing.kind == "audio":
-        from airflow_provider_apimart.sandbox.sound import play
+def render(output_recipe: Recipe, references: Sequence[bytes]) -> bytes:
+    """Render a file; imports Pillow and PyAV on demand."""
+    if output_recipe.kind == "audio":
+        from airflow_provider_apimart.sandbox.media.audio import render_audio
 
-        return play(drawing)
+        return render_audio(output_recipe)
     try:
-        from airflow_provider_apimart.sandbox import drawing as pictures
-        from airflow_provider_apimart.sandbox import video
+        from airflow_provider_apimart.sandbox.media import image, video
     except ImportError as error:
         raise MissingExtraError(
-            f"Drawing needs {error.name}: pip install 'airflow-provider-apimart[sandbox]'"
+            f"Rendering outputs needs {error.name}: pip install 'airflow-provider-apimart[sandbox]'"
         ) from error
-    stills = [video.still(content) for content in references]
-    return video.film(drawing, stills) if drawing.kind == "video" else pictures.paint(drawing, stills)
+    stills = [video.first_frame(content) for content in references]
+    return (
+        video.render_video(output_recipe, stills)
+        if output_recipe.kind == "video"
+        else image.render_image(output_recipe, stills)
+    )

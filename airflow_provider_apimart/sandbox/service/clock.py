@@ -1,4 +1,4 @@
-"""The sandbox's time: real, but it can be put forward so that nobody waits for 24 hours to pass."""
+"""Clock of the sandbox: real time plus an offset that tests can increase."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 
 
 class Clock:
-    """Unix time in seconds that runs at its usual pace and can be advanced."""
+    """Unix time in seconds that can be advanced."""
 
     def __init__(self) -> None:
         self._ahead = 0.0
 
     @property
     def ahead(self) -> float:
-        """How many seconds this clock has been put forward."""
+        """The offset to real time in seconds."""
         return self._ahead
 
     def now(self) -> float:
@@ -23,15 +23,15 @@ class Clock:
 
     def advance(self, seconds: float) -> None:
         """
-        Put the clock forward.
+        Move the clock forward.
 
-        :param seconds: how far; time never runs backwards, so it must not be negative
+        :param seconds: the distance; not negative
         """
         if seconds < 0:
-            raise ValueError(f"The clock only goes forward: advance({seconds})")
+            raise ValueError(f"The clock cannot be moved backward: advance({seconds})")
         self._ahead += seconds
 
 
 def http_date(moment: float) -> str:
-    """Write a moment the way HTTP headers do."""
+    """Format a time for an HTTP header."""
     return datetime.fromtimestamp(moment, UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")

@@ -1,5 +1,5 @@
 """
-Dialects: the shapes in which the service's replies to a submit and to a status query may come.
+Dialects: the shapes of the service's replies to a submit and to a status query.
 
 The names S1 to S8 and T1 to T12 are those of the contract's tables. A dialect is written ``SUBMIT+STATUS``, with
 ``@generations`` for the older polling route or ``@both`` for either: ``"S2+T8"``, ``"S6+T10@generations"``.
@@ -13,8 +13,8 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Literal
 
-from airflow_provider_apimart.sandbox.generations import Stage
-from airflow_provider_apimart.sandbox.models import Modality
+from airflow_provider_apimart.sandbox.service.generations import Stage
+from airflow_provider_apimart.sandbox.service.models import Modality
 
 Json = dict[str, Any]
 Words = Mapping[str, str]
@@ -35,11 +35,11 @@ _MIDJOURNEY_WORDS = {
 @dataclass(frozen=True)
 class Task:
     """
-    What a reply can tell about a generation at one moment.
+    The state of a generation, as the input of a reply.
 
     :param urls: public URLs of its outputs, empty until it has completed
     :param last_frame_url: public URL of a video's last frame, if the request asked for one
-    :param words: other words for its stages
+    :param words: replacements of the status words, by stage
     """
 
     generation_id: str
@@ -64,7 +64,7 @@ class Task:
         return f"{self.modality}s"
 
     def word(self, words: Words) -> str:
-        """Say its stage in a shape's own words, unless others are set."""
+        """Return the status word of its stage."""
         return self.words.get(self.stage, words[self.stage])
 
 
@@ -183,10 +183,10 @@ def _usage(task: Task) -> Json:
 
 
 def _data(task: Task, result: Callable[[Task], Json], words: Words = _CURRENT_WORDS) -> Json:
-    told = {"id": task.generation_id, "status": task.word(words)}
+    shape = {"id": task.generation_id, "status": task.word(words)}
     if task.stage == "completed":
-        return {**told, **_completed(task, result(task))}
-    return {**told, **(_failed(task) if task.stage == "failed" else _running(task))}
+        return {**shape, **_completed(task, result(task))}
+    return {**shape, **(_failed(task) if task.stage == "failed" else _running(task))}
 
 
 def _last_frame(task: Task) -> Json:
@@ -268,12 +268,12 @@ _POLL_ROUTES: Mapping[str, PollRoute] = {"tasks": "tasks", "generations": "gener
 @dataclass(frozen=True)
 class Dialect:
     """
-    One way of speaking.
+    The shapes of a dialect.
 
     :param submit: shape of the reply to a submit
     :param versioned: shape of that reply if the request carries the version header
     :param status: shape of the reply to a status query
-    :param poll_route: where a generation is asked about: ``/v1/tasks/{id}``, the older
+    :param poll_route: the polling route: ``/v1/tasks/{id}``, the older
         ``/v1/images/generations/{id}``, or both
     """
 
@@ -303,9 +303,9 @@ VERSION = "2026-07-27"
 
 def dialect(name: str) -> Dialect:
     """
-    Read a dialect's name.
+    Parse a dialect's name.
 
-    Only ``current`` heeds the version header; a dialect that was asked for by its shapes keeps to them.
+    Only ``current`` depends on the version header.
 
     :param name: a key of :data:`DIALECTS`, or shapes such as ``"S2+T8@both"``
     """

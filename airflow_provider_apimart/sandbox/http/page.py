@@ -1,4 +1,4 @@
-"""The page at ``/``: what the sandbox was asked, made, billed and refused, with the pictures."""
+"""HTML page at ``/``: generations with their outputs, costs, requests and errors."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from html import escape
 
 from aiohttp import web
 
-from airflow_provider_apimart.sandbox.generations import GenerationView
-from airflow_provider_apimart.sandbox.journal import RequestView
-from airflow_provider_apimart.sandbox.server import Server
+from airflow_provider_apimart.sandbox.http.request_log import RequestView
+from airflow_provider_apimart.sandbox.http.server import Server
+from airflow_provider_apimart.sandbox.service.generations import GenerationView
 
 SHOWN = 60
 LISTED = 40
@@ -38,9 +38,9 @@ td, th { padding: 6px 12px; text-align: left; border-bottom: 1px solid #eceef2; 
 
 class Page:
     """
-    The route of the page.
+    The route of the HTML page.
 
-    :param server: the server to tell about
+    :param server: the server to show
     """
 
     def __init__(self, server: Server) -> None:
@@ -54,16 +54,16 @@ class Page:
         return web.Response(text=self._html(), content_type="text/html")
 
     def _html(self) -> str:
-        apimart, journal = self._server.apimart, self._server.journal
+        apimart, log = self._server.apimart, self._server.request_log
         newest = itertools.islice(reversed(tuple(apimart.ledger)), SHOWN)
-        refused = [view for view in journal.requests[-5000:] if view.status is None or view.status >= 400]
+        refused = [view for view in log.requests[-5000:] if view.status is None or view.status >= 400]
         return _document(
             _figures(self._counts()),
             "<h2>Generations</h2>",
             _cards(map(apimart.view, newest)),
             "<h2>Requests</h2>",
-            _figures(journal.by_route),
-            "<h2>Refused, or left without an answer</h2>",
+            _figures(log.by_route),
+            "<h2>Errors and lost replies</h2>",
             _refusals(refused[: -LISTED - 1 : -1]),
         )
 
@@ -75,8 +75,8 @@ class Page:
             "billed": apimart.ledger.billed,
             "refunded": apimart.ledger.accepted - apimart.ledger.billed,
             "charged": f"$ {apimart.ledger.dollars}",
-            "left": "unlimited" if balance is None else f"$ {balance}",
-            "refused": sum(self._server.journal.refused.values()),
+            "balance": "unlimited" if balance is None else f"$ {balance}",
+            "refused": sum(self._server.request_log.refused.values()),
         }
 
 
@@ -120,7 +120,7 @@ def _media(view: GenerationView) -> str:
 
 def _refusals(views: Iterable[RequestView]) -> str:
     rows = "".join(map(_refusal, views))
-    return f"<table><tr><th>time<th>request<th>answered<th>fault</tr>{rows}</table>" if rows else "None."
+    return f"<table><tr><th>time<th>request<th>status<th>fault</tr>{rows}</table>" if rows else "None."
 
 
 def _refusal(view: RequestView) -> str:

@@ -1,4 +1,4 @@
-"""Pictures: a landscape from the prompt, or the reference images painted over, with a caption that tells what it is."""
+"""Images: a landscape drawn from the prompt, or the reference images painted over, with a caption."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from random import Random
 
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps, UnidentifiedImageError
 
-from airflow_provider_apimart.sandbox.outputs import Recipe
+from airflow_provider_apimart.sandbox.service.outputs import Recipe
 
 Colour = tuple[int, int, int]
 
@@ -20,12 +20,12 @@ MAX_INSETS = 4
 HILLS = 5
 
 
-def paint(recipe: Recipe, references: Sequence[bytes]) -> bytes:
+def render_image(recipe: Recipe, references: Sequence[bytes]) -> bytes:
     """
-    Paint a picture.
+    Render an image.
 
-    :param recipe: what to paint, and how large
-    :param references: image files to paint from
+    :param recipe: content and size
+    :param references: reference image files
     :return: a PNG file
     """
     written = io.BytesIO()
@@ -34,13 +34,13 @@ def paint(recipe: Recipe, references: Sequence[bytes]) -> bytes:
 
 
 def scene(recipe: Recipe, references: Sequence[bytes]) -> Image.Image:
-    """Paint the picture without its caption."""
+    """Draw an image without its caption."""
     originals = [original for content in references if (original := _open(content))]
     size = (recipe.width, recipe.height)
     scale = min(1.0, WORK_SIDE / max(size))
     work_size = (max(8, round(size[0] * scale)), max(8, round(size[1] * scale)))
-    dice = Random(recipe.seed)
-    painted = _repainted(originals[0], work_size, dice) if originals else _landscape(work_size, dice)
+    random = Random(recipe.seed)
+    painted = _painted_over(originals[0], work_size, random) if originals else _landscape(work_size, random)
     return _with_insets(painted.resize(size, Image.Resampling.BICUBIC), originals)
 
 
@@ -57,14 +57,14 @@ def _colour(hue: float, saturation: float, value: float) -> Colour:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
-def _landscape(size: tuple[int, int], dice: Random) -> Image.Image:
-    """Paint hills one behind the other under a sun; the hues come from the seed."""
-    hue = dice.random()
+def _landscape(size: tuple[int, int], random: Random) -> Image.Image:
+    """Draw layered hills under a sun; the hues come from the seed."""
+    hue = random.random()
     picture = _sky(size, _colour(hue + 0.55, 0.55, 0.75), _colour(hue + 0.05, 0.35, 1.0))
-    _sun(picture, dice, _colour(hue + 0.08, 0.25, 1.0))
+    _sun(picture, random, _colour(hue + 0.08, 0.25, 1.0))
     for layer in range(HILLS):
         depth = (layer + 1) / HILLS
-        _hill(picture, dice, depth, _colour(hue + 0.5 + 0.08 * depth, 0.25 + 0.4 * depth, 0.85 - 0.6 * depth))
+        _hill(picture, random, depth, _colour(hue + 0.5 + 0.08 * depth, 0.25 + 0.4 * depth, 0.85 - 0.6 * depth))
     return picture.filter(ImageFilter.SMOOTH)
 
 
@@ -72,9 +72,9 @@ def _sky(size: tuple[int, int], top: Colour, bottom: Colour) -> Image.Image:
     return ImageOps.colorize(Image.linear_gradient("L").resize(size), top, bottom)
 
 
-def _sun(picture: Image.Image, dice: Random, colour: Colour) -> None:
+def _sun(picture: Image.Image, random: Random, colour: Colour) -> None:
     width, height = picture.size
-    x, y, radius = width * dice.uniform(0.2, 0.8), height * dice.uniform(0.2, 0.4), min(width, height) * 0.09
+    x, y, radius = width * random.uniform(0.2, 0.8), height * random.uniform(0.2, 0.4), min(width, height) * 0.09
     glow = Image.new("L", picture.size)
     ImageDraw.Draw(glow).ellipse((x - 2 * radius, y - 2 * radius, x + 2 * radius, y + 2 * radius), fill=140)
     glow = glow.filter(ImageFilter.GaussianBlur(radius))
@@ -82,9 +82,9 @@ def _sun(picture: Image.Image, dice: Random, colour: Colour) -> None:
     picture.paste(colour, (0, 0), glow.filter(ImageFilter.GaussianBlur(1)))
 
 
-def _hill(picture: Image.Image, dice: Random, depth: float, colour: Colour) -> None:
+def _hill(picture: Image.Image, random: Random, depth: float, colour: Colour) -> None:
     width, height = picture.size
-    waves = [(dice.uniform(0.6, 2.5) * (i + 1), dice.uniform(0, 2 * math.pi), 0.05 / (i + 1)) for i in range(4)]
+    waves = [(random.uniform(0.6, 2.5) * (i + 1), random.uniform(0, 2 * math.pi), 0.05 / (i + 1)) for i in range(4)]
     line = [
         (x, height * (0.4 + 0.45 * depth + sum(a * math.sin(f * 2 * math.pi * x / width + p) for f, p, a in waves)))
         for x in range(0, width + 4, 4)
@@ -92,19 +92,19 @@ def _hill(picture: Image.Image, dice: Random, depth: float, colour: Colour) -> N
     ImageDraw.Draw(picture).polygon([*line, (width, height), (0, height)], fill=colour)
 
 
-def _repainted(original: Image.Image, size: tuple[int, int], dice: Random) -> Image.Image:
-    """Paint a reference over: broad strokes, few and fuller colours, a thin ink line, a touch of the seed's hue."""
+def _painted_over(original: Image.Image, size: tuple[int, int], random: Random) -> Image.Image:
+    """Repaint a reference: median filter, fewer colours, dark edges, a tint from the seed."""
     fitted = ImageOps.fit(original, size, Image.Resampling.LANCZOS)
     strokes = ImageOps.posterize(fitted.filter(ImageFilter.MedianFilter(7)), 5).filter(ImageFilter.SMOOTH)
     painted = ImageEnhance.Color(strokes).enhance(1.2)
     edges = fitted.convert("L").filter(ImageFilter.GaussianBlur(2)).filter(ImageFilter.FIND_EDGES)
     ink = edges.point([255 - min(255, max(0, edge - 4) * 14) for edge in range(256)]).filter(ImageFilter.SMOOTH)
     shaded = Image.composite(painted, ImageEnhance.Brightness(painted).enhance(0.55), ink)
-    return Image.blend(shaded, Image.new("RGB", size, _colour(dice.random(), 0.5, 1.0)), 0.1)
+    return Image.blend(shaded, Image.new("RGB", size, _colour(random.random(), 0.5, 1.0)), 0.1)
 
 
 def _with_insets(picture: Image.Image, originals: Sequence[Image.Image]) -> Image.Image:
-    """Pin small prints of the references to the upper right."""
+    """Add thumbnails of the references to the upper right."""
     side = max(8, min(picture.size) // 5)
     margin = border = max(2, side // 20)
     right = picture.width - margin
@@ -116,7 +116,7 @@ def _with_insets(picture: Image.Image, originals: Sequence[Image.Image]) -> Imag
 
 
 def captioned(recipe: Recipe, picture: Image.Image) -> Image.Image:
-    """Write prompt, model and size over the foot of a picture."""
+    """Write prompt, model and size on the lower part of an image."""
     unit = max(8, min(picture.size) // 24)
     large, small = ImageFont.load_default(unit), ImageFont.load_default(max(7, unit * 0.62))
     lines = _wrapped(recipe.prompt or "(no prompt)", large, picture.width - 4 * unit)

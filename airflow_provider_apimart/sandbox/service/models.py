@@ -1,4 +1,4 @@
-"""The models on offer: a table of names, allowed inputs and prices, believable rather than current."""
+"""Table of models with allowed inputs and prices; plausible, not current."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ VIDEO_RATIOS = ("16:9", "9:16", "1:1", "4:3", "3:4")
 
 
 def _factors(**factors: str) -> Mapping[str, Decimal]:
-    """Turn ``_1K="1"`` into ``{"1K": Decimal(1)}``; names can't begin with a digit, hence the underscore."""
+    """Convert ``_1K="1"`` to ``{"1K": Decimal(1)}``; keyword names can't begin with a digit."""
     return MappingProxyType({name.lstrip("_"): Decimal(factor) for name, factor in factors.items()})
 
 
 @dataclass(frozen=True)
 class Model:
     """
-    What one model accepts and costs.
+    Inputs and price of a model.
 
-    :param price: US dollars for a picture, or for a second of video
+    :param price: US dollars per image, or per second of video
     :param sizes: allowed ``size`` (or ``aspect_ratio``), the first being the default; empty allows any
-    :param resolutions: allowed ``resolution`` with the factor each puts on the price, the first being the default
-    :param max_n: how many outputs one request may ask for
+    :param resolutions: allowed ``resolution`` with its factor on the price, the first being the default
+    :param max_n: maximum number of outputs per request
     :param durations: allowed lengths of a video in seconds, the first being the default
-    :param max_references: how many reference images one request may carry
+    :param max_references: maximum number of reference images per request
     :param prompt_required: whether a request without a prompt is refused
-    :param reserve: what is reserved when a job is accepted, as a multiple of what it will have cost
+    :param reserve: reservation at acceptance, as a multiple of the cost
     """
 
     name: str
@@ -46,7 +46,7 @@ class Model:
     reserve: Decimal = Decimal(1)
 
     def cost(self, payload: Mapping[str, Any]) -> Decimal:
-        """Return what a completed job costs in US dollars."""
+        """Return the cost of a completed generation in US dollars."""
         factor = self.resolutions.get(str(payload.get("resolution")), Decimal(1))
         seconds = (payload.get("duration") or self.durations[0]) if self.durations else 1
         return self.price * (payload.get("n") or 1) * Decimal(str(seconds)) * factor
@@ -111,7 +111,7 @@ MODELS: Mapping[str, Model] = MappingProxyType({model.name: model for model in _
 
 
 def any_model(name: str, modality: Modality) -> Model:
-    """Invent a lenient model under an unknown name, for DAGs that use one the table lacks."""
+    """Return a lenient model for a name that the table lacks."""
     if modality == "image":
         return Model(name, modality, Decimal("0.04"), sizes=(), max_n=15, max_references=16)
     return Model(

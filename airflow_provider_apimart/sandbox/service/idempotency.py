@@ -1,4 +1,4 @@
-"""Idempotency keys: the same request again gets the same reply and makes nothing new."""
+"""Idempotency keys: a repeated request gets the first reply and creates nothing."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from airflow_provider_apimart.sandbox.replies import Reply, refusal
+from airflow_provider_apimart.sandbox.service.replies import Reply, refusal
 
 _SYNTAX = re.compile(r"[\x21-\x7e]{1,191}")
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Where an idempotency key means one thing: under one API key, at one endpoint."""
+    """Scope of an idempotency key: one API key and one endpoint."""
 
     api_key: str
     endpoint: str
@@ -25,7 +25,7 @@ class _Record:
     body: bytes
     reply: Reply
     ready: float
-    forgotten: float
+    expires: float
 
 
 def check_key(idempotency_key: str) -> None:
@@ -38,7 +38,7 @@ class IdempotencyRecords:
     """
     Replies by idempotency key; bodies are compared byte by byte.
 
-    Only accepted requests are recorded: a refused one made nothing, so its key stays free.
+    Only accepted requests are recorded: the key of a refused one stays free.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
@@ -46,10 +46,10 @@ class IdempotencyRecords:
         self._records: dict[Scope, _Record] = {}
 
     def replay(self, scope: Scope, body: bytes) -> Reply | None:
-        """Return the first reply if this is the same request again; refuse what contradicts the first."""
+        """Return the first reply to the same request, if any; raises :class:`.RefusedError` for another body."""
         record = self._records.get(scope)
         now = self._now()
-        if record is None or now >= record.forgotten:
+        if record is None or now >= record.expires:
             return None
         if record.body != body:
             raise refusal("idempotency_key_reused")
@@ -59,10 +59,10 @@ class IdempotencyRecords:
 
     def keep(self, scope: Scope, body: bytes, reply: Reply, *, delay: float, retention: float) -> None:
         """
-        Remember the reply to an accepted request.
+        Record the reply to an accepted request.
 
-        :param delay: seconds during which the request still counts as in progress
-        :param retention: seconds after which the key is forgotten
+        :param delay: seconds during which the request counts as in progress
+        :param retention: seconds after which the key expires
         """
         now = self._now()
         self._records[scope] = _Record(body, reply, now + delay, now + retention)
