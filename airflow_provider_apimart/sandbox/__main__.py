@@ -33,6 +33,9 @@ def argument_parser() -> argparse.ArgumentParser:
     add("--dialect", default=DEFAULTS.dialect, help=f"{', '.join(DIALECTS)}, or shapes such as S2+T8@both")
     add("--seed", type=int, default=DEFAULTS.seed, help="seed of run times and random faults")
     add("--fault", action="append", default=[], metavar="KIND:SHARE", help="make a share of requests fail")
+    add("--strict", action="store_true", help="refuse unknown parameters")
+    add("--max-outputs", type=int, default=None, metavar="N", help="deliver at most N outputs per generation")
+    add("--task-visible-after", type=float, default=0.0, metavar="S", help="tasks are unknown (404) for S seconds")
     add("--any-model", action="store_true", help="accept unknown model names")
     add("--ignore-idempotency", action="store_true", help="process every POST as new, whatever its Idempotency-Key")
     return parser

@@ -50,7 +50,7 @@ class SandboxSettings:
     :param balance: initial balance of that key in US dollars
     :param other_keys: further keys: one without balance, one allowed a single model, one unlimited
     :param seconds: mean run time of an image, in seconds
-    :param video_multiple: factor on the run time of a video
+    :param video_multiple: factor on the run time of a video or music
     :param jitter: maximum deviation of run times from the mean, as a share of it; 0 makes them equal
     :param seed: seed of run times and random faults; the same seed gives the same run
     :param submit_delay: seconds between accepting a generation and replying; its key is in progress meanwhile
@@ -69,6 +69,9 @@ class SandboxSettings:
     :param task_retention: seconds the record of a finished task is kept
     :param expired_file_status: HTTP status of an expired URL, 404 or 410
     :param unknown_task_status: HTTP status of an unknown task, 400 or 404
+    :param task_visible_after: seconds after acceptance during which the status route doesn't know a task
+    :param max_outputs: deliver at most this many outputs per generation; only those are billed
+    :param strict: refuse parameters that the model's description doesn't have, instead of ignoring them
     :param any_model: accept unknown model names, with lenient rules
     :param cache_bytes: size of the cache of rendered files; a file not in it is rendered again
     """
@@ -99,6 +102,9 @@ class SandboxSettings:
     task_retention: float = 3 * DAY
     expired_file_status: int = 404
     unknown_task_status: int = 404
+    task_visible_after: float = 0.0
+    max_outputs: int | None = None
+    strict: bool = False
     any_model: bool = False
     cache_bytes: int = 64 * 1024 * 1024
 

@@ -12,6 +12,7 @@ from aiohttp import web
 from airflow_provider_apimart.sandbox.http.request_log import RequestView
 from airflow_provider_apimart.sandbox.http.server import Server
 from airflow_provider_apimart.sandbox.service.generations import GenerationView
+from airflow_provider_apimart.sandbox.service.music import text_of
 
 SHOWN = 60
 LISTED = 40
@@ -27,7 +28,9 @@ h1 { margin: 0; font-size: 26px } h2 { margin: 34px 0 12px; font-size: 18px } p 
 .figure { padding: 12px 16px } .figure b { display: block; font-size: 24px } .figure span { color: #5a6474 }
 .media { display: flex; overflow: auto hidden; scrollbar-width: thin; background: #e3e6ec; height: 190px }
 .media a, .media video { flex: 0 0 100%; height: 100% } .media img { width: 100%; height: 100%; object-fit: contain }
-.media video { width: 100% } .media i { margin: auto; color: #5a6474 }
+.media video { width: 100% }
+.media:has(audio) { flex-wrap: wrap } .media audio { flex: 0 0 100%; margin: auto }
+.media i { margin: auto; color: #5a6474 }
 .about { padding: 10px 14px 14px; overflow-wrap: anywhere } .about small { color: #5a6474; display: block }
 .badge { float: right; margin-left: 8px; padding: 1px 9px; border-radius: 9px; font-size: 12px; background: #dfe4ee }
 .completed { background: #d3f2dc; color: #14602c } .failed { background: #fadbd8; color: #8c2016 }
@@ -100,7 +103,7 @@ def _cards(views: Iterable[GenerationView]) -> str:
 
 
 def _card(view: GenerationView) -> str:
-    prompt = escape(str(view.payload.get("prompt") or "(no prompt)"))
+    prompt = escape(text_of(view.payload) or "(no prompt)")
     money = "refunded" if view.refunded else f"$ {view.cost}"
     reason = f"<small>{escape(view.failure)}</small>" if view.failure else ""
     return (
@@ -113,6 +116,8 @@ def _card(view: GenerationView) -> str:
 def _media(view: GenerationView) -> str:
     if not view.urls:
         return f"<i>{view.progress} %</i>" if view.status != "failed" else "<i>no output</i>"
+    if view.modality == "music":
+        return "".join(f"<audio src='{escape(url)}' controls preload=none></audio>" for url in view.urls)
     if view.modality == "video":
         return "".join(f"<video src='{escape(url)}' controls preload=metadata></video>" for url in view.urls)
     return "".join(f"<a href='{escape(url)}'><img src='{escape(url)}' loading=lazy alt=''></a>" for url in view.urls)

@@ -98,6 +98,8 @@ class Server:
             web.post("/v1/uploads/images", self._api("upload", self._upload)),
             web.post("/v1/images/generations", self._api("submit", self._submit("image"))),
             web.post("/v1/videos/generations", self._api("submit", self._submit("video"))),
+            web.post("/v1/music/generations", self._api("submit", self._submit("music"))),
+            web.get("/v1/music/tasks/{id}", self._api("status", self._status("music"))),
             web.get("/v1/tasks/{id}", self._api("status", self._status("tasks"))),
             web.get("/v1/images/generations/{id}", self._api("status", self._status("generations"))),
             web.get("/v1/videos/generations/{id}", self._api("status", self._status("generations"))),
@@ -223,7 +225,8 @@ class Server:
     def _status(self, route: PollRoute) -> Handler:
         async def status(call: Call, key: ApiKey) -> Reply:
             await asyncio.sleep(call.delay)
-            return self.apimart.status(call.request.match_info["id"], key, route)
+            language = call.request.query.get("language", "")
+            return self.apimart.status(call.request.match_info["id"], key, route, language)
 
         return status
 

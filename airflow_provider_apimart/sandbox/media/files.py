@@ -176,19 +176,15 @@ def _missing(status: int) -> Reply:
 
 def render(output_recipe: Recipe, references: Sequence[bytes]) -> bytes:
     """Render a file; imports Pillow and PyAV on demand."""
-    if output_recipe.kind == "audio":
-        from airflow_provider_apimart.sandbox.media.audio import render_audio
-
-        return render_audio(output_recipe)
     try:
-        from airflow_provider_apimart.sandbox.media import image, video
+        from airflow_provider_apimart.sandbox.media import audio, image, video
     except ImportError as error:
         raise MissingExtraError(
             f"Rendering outputs needs {error.name}: pip install 'airflow-provider-apimart[sandbox]'"
         ) from error
+    if output_recipe.is_audio:
+        return audio.render_audio(output_recipe)
     stills = [video.first_frame(content) for content in references]
-    return (
-        video.render_video(output_recipe, stills)
-        if output_recipe.kind == "video"
-        else image.render_image(output_recipe, stills)
-    )
+    if output_recipe.kind == "video":
+        return video.render_video(output_recipe, stills)
+    return image.render_image(output_recipe, stills)

@@ -19,7 +19,7 @@ from airflow_provider_apimart.sandbox.service.models import Modality
 Json = dict[str, Any]
 Words = Mapping[str, str]
 
-ESTIMATES: Mapping[Modality, int] = MappingProxyType({"image": 60, "video": 180})
+ESTIMATES: Mapping[Modality, int] = MappingProxyType({"image": 60, "video": 180, "music": 120})
 
 _CURRENT_WORDS = {name: name for name in ("submitted", "pending", "processing", "completed", "failed")}
 _LAYER_WORDS = {**_CURRENT_WORDS, "completed": "success"}
@@ -33,11 +33,30 @@ _MIDJOURNEY_WORDS = {
 
 
 @dataclass(frozen=True)
+class Track:
+    """
+    A track of a music generation.
+
+    :param seconds: its length
+    """
+
+    track_id: str
+    title: str
+    lyrics: str
+    seconds: float
+    audio_url: str
+    wav_url: str
+    image_url: str
+    image_large_url: str
+
+
+@dataclass(frozen=True)
 class Task:
     """
     The state of a generation, as the input of a reply.
 
     :param urls: public URLs of its outputs, empty until it has completed
+    :param tracks: the tracks of a music generation, empty until it has completed
     :param last_frame_url: public URL of a video's last frame, if the request asked for one
     :param words: replacements of the status words, by stage
     """
@@ -45,6 +64,7 @@ class Task:
     generation_id: str
     request_id: str
     modality: Modality
+    model: str
     prompt: str
     stage: Stage
     progress: int
@@ -53,6 +73,7 @@ class Task:
     cost: Decimal
     failure: str | None
     urls: tuple[str, ...]
+    tracks: tuple[Track, ...]
     last_frame_url: str | None
     expires_at: int
     words: Words
@@ -61,7 +82,7 @@ class Task:
     @property
     def media(self) -> str:
         """The key under which a result lists its outputs."""
-        return f"{self.modality}s"
+        return "music" if self.modality == "music" else f"{self.modality}s"
 
     def word(self, words: Words) -> str:
         """Return the status word of its stage."""
@@ -185,7 +206,8 @@ def _usage(task: Task) -> Json:
 def _data(task: Task, result: Callable[[Task], Json], words: Words = _CURRENT_WORDS) -> Json:
     shape = {"id": task.generation_id, "status": task.word(words)}
     if task.stage == "completed":
-        return {**shape, **_completed(task, result(task))}
+        media = _music(task) if task.modality == "music" else result(task)
+        return {**shape, **_completed(task, media)}
     return {**shape, **(_failed(task) if task.stage == "failed" else _running(task))}
 
 
@@ -195,6 +217,23 @@ def _last_frame(task: Task) -> Json:
 
 def _items(task: Task, wrap: Callable[[str], object]) -> list[Json]:
     return [{"url": wrap(url), "expires_at": task.expires_at, **_last_frame(task)} for url in task.urls]
+
+
+def _music(task: Task) -> Json:
+    return {"music": [_track(track, flow=task.model == "flowmusic") for track in task.tracks]}
+
+
+def _track(track: Track, *, flow: bool) -> Json:
+    return {
+        "clip_id" if flow else "audio_id": track.track_id,
+        "title": track.title,
+        "lyrics": track.lyrics,
+        "duration_seconds" if flow else "duration": track.seconds,
+        "audio_url": track.audio_url,
+        "wav_url": track.wav_url,
+        "image_url": track.image_url,
+        "image_large_url": track.image_large_url,
+    }
 
 
 def _lists(task: Task) -> Json:
@@ -261,7 +300,7 @@ STATUS_SHAPES: Mapping[str, Callable[[Task], Json]] = MappingProxyType(
     }
 )
 
-PollRoute = Literal["tasks", "generations", "both"]
+PollRoute = Literal["tasks", "generations", "both", "music"]
 _POLL_ROUTES: Mapping[str, PollRoute] = {"tasks": "tasks", "generations": "generations", "both": "both"}
 
 

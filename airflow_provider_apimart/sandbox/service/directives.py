@@ -8,9 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_provider_apimart.sandbox.service.music import text_of
+
 SLOW = 5.0
 MODERATED = "SensitiveContentDetected: the output was blocked by moderation"
-_WORDS = re.compile(r"\[sandbox:\s*(fail once|fail|moderation|refuse|nsfw|slow|stuck)\s*([^\]]*)\]", re.IGNORECASE)
+_WORDS = re.compile(
+    r"\[sandbox:\s*(fail once|fail|moderation|refuse|nsfw|slow|stuck|short)\s*([^\]]*)\]", re.IGNORECASE
+)
 _REFUSALS = {"refuse": "moderation_failed", "nsfw": "nsfw_content_detected"}
 
 
@@ -24,6 +28,8 @@ class Directive:
     :param refuse: the name of the documented error to refuse it with
     :param seconds: run time, instead of a random one
     :param slower: factor on the run time
+    :param short: deliver one output less than asked for
+    :param outputs: deliver at most this many outputs
     """
 
     fail: str | None = None
@@ -31,6 +37,8 @@ class Directive:
     refuse: str | None = None
     seconds: float | None = None
     slower: float = 1.0
+    short: bool = False
+    outputs: int | None = None
 
 
 def read_directive(payload: Mapping[str, Any]) -> Directive:
@@ -39,17 +47,18 @@ def read_directive(payload: Mapping[str, Any]) -> Directive:
     fields = metadata.get("sandbox") if isinstance(metadata, Mapping) else None
     if isinstance(fields, Mapping):
         return _from_metadata(fields)
-    found = _WORDS.search(str(payload.get("prompt", "")))
+    found = _WORDS.search(text_of(payload))
     return _from_words(found[1].lower(), found[2].strip()) if found else Directive()
 
 
 def _from_metadata(fields: Mapping[str, Any]) -> Directive:
-    seconds = fields.get("seconds")
+    seconds, outputs = fields.get("seconds"), fields.get("outputs")
     return Directive(
         fail=str(fields["fail"]) if fields.get("fail") else None,
         once=bool(fields.get("once")),
         refuse=str(fields["refuse"]) if fields.get("refuse") else None,
         seconds=float(seconds) if isinstance(seconds, int | float) and seconds >= 0 else None,
+        outputs=outputs if isinstance(outputs, int) and outputs >= 0 else None,
     )
 
 
@@ -58,6 +67,8 @@ def _from_words(word: str, rest: str) -> Directive:
         return Directive(refuse=_REFUSALS[word])
     if word == "slow":
         return Directive(slower=SLOW)
+    if word == "short":
+        return Directive(short=True)
     if word == "stuck":
         return Directive(seconds=math.inf)
     if word == "moderation":

@@ -25,6 +25,7 @@ class Generation:
     :param failure: the reason it fails with, or ``None`` if it succeeds
     :param reserved: US dollars reserved when it was accepted
     :param price: US dollars charged if it succeeds
+    :param outputs: number of outputs it delivers
     """
 
     generation_id: str
@@ -39,6 +40,7 @@ class Generation:
     failure: str | None
     reserved: Decimal
     price: Decimal
+    outputs: int = 1
 
     @property
     def completed(self) -> float:

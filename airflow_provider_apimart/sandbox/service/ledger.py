@@ -81,7 +81,7 @@ class Ledger:
         """Add a generation and reserve its worst-case price; raises :class:`.RefusedError` if the balance is lower."""
         balance = self.account(generation.api_key).balance
         if balance is not None and balance < generation.reserved:
-            raise refusal("insufficient_balance")
+            raise refusal("quota_not_enough" if generation.modality == "music" else "insufficient_balance")
         self._put(generation)
         self._book(generation, generation.reserved)
 

@@ -8,7 +8,9 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Literal
 
-Modality = Literal["image", "video"]
+from airflow_provider_apimart.sandbox.service.music import TRACKS
+
+Modality = Literal["image", "video", "music"]
 
 RATIOS = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
 VIDEO_RATIOS = ("16:9", "9:16", "1:1", "4:3", "3:4")
@@ -24,7 +26,7 @@ class Model:
     """
     Inputs and price of a model.
 
-    :param price: US dollars per image, or per second of video
+    :param price: US dollars per image, per second of video, or per call of music
     :param sizes: allowed ``size`` (or ``aspect_ratio``), the first being the default; empty allows any
     :param resolutions: allowed ``resolution`` with its factor on the price, the first being the default
     :param max_n: maximum number of outputs per request
@@ -45,8 +47,19 @@ class Model:
     prompt_required: bool = True
     reserve: Decimal = Decimal(1)
 
+    @property
+    def endpoint(self) -> str:
+        """The path of its submits."""
+        return "/v1/music/generations" if self.modality == "music" else f"/v1/{self.modality}s/generations"
+
+    def outputs(self, payload: Mapping[str, Any]) -> int:
+        """Return the number of outputs that a request asks for."""
+        return TRACKS if self.modality == "music" else payload.get("n") or 1
+
     def cost(self, payload: Mapping[str, Any]) -> Decimal:
         """Return the cost of a completed generation in US dollars."""
+        if self.modality == "music":
+            return self.price
         factor = self.resolutions.get(str(payload.get("resolution")), Decimal(1))
         seconds = (payload.get("duration") or self.durations[0]) if self.durations else 1
         return self.price * (payload.get("n") or 1) * Decimal(str(seconds)) * factor
@@ -105,6 +118,8 @@ _TABLE = (
         max_n=4,
         max_references=9,
     ),
+    Model("suno", "music", Decimal("0.08"), sizes=(), resolutions=_factors(), max_references=0),
+    Model("flowmusic", "music", Decimal("0.06"), sizes=(), resolutions=_factors(), max_references=0),
 )
 
 MODELS: Mapping[str, Model] = MappingProxyType({model.name: model for model in _TABLE})
@@ -112,6 +127,8 @@ MODELS: Mapping[str, Model] = MappingProxyType({model.name: model for model in _
 
 def any_model(name: str, modality: Modality) -> Model:
     """Return a lenient model for a name that the table lacks."""
+    if modality == "music":
+        return Model(name, modality, Decimal("0.08"), sizes=(), resolutions=_factors(), max_references=0)
     if modality == "image":
         return Model(name, modality, Decimal("0.04"), sizes=(), max_n=15, max_references=16)
     return Model(

@@ -12,9 +12,10 @@ from typing import Any, Literal, cast
 
 from airflow_provider_apimart.sandbox.service.generations import Generation
 from airflow_provider_apimart.sandbox.service.models import MODELS
+from airflow_provider_apimart.sandbox.service.music import audio_format, text_of, track_seconds
 from airflow_provider_apimart.sandbox.service.validation import reference_urls
 
-Kind = Literal["image", "video", "audio", "frame"]
+Kind = Literal["image", "video", "audio", "frame", "mp3", "m4a", "wav", "cover", "cover-large"]
 
 MAX_SIDE = 4096
 _SUFFIXES: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -23,10 +24,16 @@ _SUFFIXES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "video": ("mp4", "video/mp4"),
         "audio": ("wav", "audio/wav"),
         "frame": ("png", "image/png"),
+        "mp3": ("mp3", "audio/mpeg"),
+        "m4a": ("m4a", "audio/mp4"),
+        "wav": ("wav", "audio/wav"),
+        "cover": ("png", "image/png"),
+        "cover-large": ("png", "image/png"),
     }
 )
-_NAME = re.compile(r"\d+-[0-9a-f]{8}-(image|video|audio|frame)_(task_[0-9A-Z]+)_(\d+)\.\w+")
+_NAME = re.compile(r"\d+-[0-9a-f]{8}-([a-z0-9-]+)_(task_[0-9A-Z]+)_(\d+)\.\w+")
 _PICTURE_SIDES = {"1K": 1024, "2K": 2048, "4K": 4096}
+_COVER_SIDES = {"cover": 512, "cover-large": 1024}
 _VIDEO_SIDES = {"480p": 240, "720p": 360, "1080p": 540}
 
 
@@ -51,6 +58,11 @@ class Recipe:
     references: tuple[str, ...]
 
     @property
+    def is_audio(self) -> bool:
+        """Whether the file is audio."""
+        return self.content_type.startswith("audio/")
+
+    @property
     def content_type(self) -> str:
         """The MIME type of the file."""
         return _SUFFIXES[self.kind][1]
@@ -66,7 +78,7 @@ def output_name(generation_id: str, kind: Kind, index: int) -> str:
 def parse_name(name: str) -> tuple[str, Kind, int] | None:
     """Parse the name of an output into generation id, kind and index; ``None`` for another name."""
     found = _NAME.fullmatch(name)
-    if not found:
+    if not found or found[1] not in _SUFFIXES:
         return None
     kind, generation_id, index = cast(Kind, found[1]), found[2], int(found[3])
     return (generation_id, kind, index) if name == output_name(generation_id, kind, index) else None
@@ -74,32 +86,32 @@ def parse_name(name: str) -> tuple[str, Kind, int] | None:
 
 def output_kind(generation: Generation, status_shape: str) -> Kind:
     """Return the kind of a generation's outputs; dialect ``T4-audios`` always has audio."""
+    if generation.modality == "music":
+        return audio_format(generation.payload)
     return "audio" if status_shape == "T4-audios" else generation.modality
 
 
 def output_names(generation: Generation, status_shape: str) -> tuple[str, ...]:
     """Return the names of all outputs of a generation; dialects without media have none."""
-    if status_shape in ("T6", "T7"):
+    if status_shape in ("T6", "T7") and generation.modality != "music":
         return ()
     kind = output_kind(generation, status_shape)
-    return tuple(
-        output_name(generation.generation_id, kind, index) for index in range(generation.payload.get("n") or 1)
-    )
+    return tuple(output_name(generation.generation_id, kind, index) for index in range(generation.outputs))
 
 
 def recipe(generation: Generation, kind: Kind, index: int) -> Recipe:
     """Return the recipe of an output."""
     payload = generation.payload
-    width, height = _pixels(generation)
+    width, height = (_COVER_SIDES.get(kind, 512),) * 2 if generation.modality == "music" else _pixels(generation)
     return Recipe(
         kind=kind,
-        prompt=str(payload.get("prompt") or ""),
+        prompt=text_of(payload),
         model=generation.model,
         label=_label(payload, width, height),
         width=width,
         height=height,
         seconds=_seconds(generation),
-        seed=f"{payload.get('seed', payload.get('prompt'))}/{index}",
+        seed=f"{payload.get('seed', text_of(payload))}/{index}",
         references=tuple(str(url) for url in reference_urls(payload)),
     )
 
@@ -107,6 +119,8 @@ def recipe(generation: Generation, kind: Kind, index: int) -> Recipe:
 def _seconds(generation: Generation) -> float:
     if generation.modality == "image":
         return 0.0
+    if generation.modality == "music":
+        return track_seconds(generation.payload)
     model = MODELS.get(generation.model)
     return float(generation.payload.get("duration") or (model.durations[0] if model else 5))
 

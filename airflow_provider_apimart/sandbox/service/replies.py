@@ -56,9 +56,12 @@ ERRORS: Mapping[str, Reply] = MappingProxyType(
             400, "the prompt was refused by moderation", INVALID, code="nsfw_content_detected"
         ),
         "insufficient_balance": _error(402, "insufficient balance", "payment_required", code=402),
+        "quota_not_enough": _error(403, "quota is not enough", "apimart_error", code="quota_not_enough"),
         "forbidden": _error(403, "no permission for this model", "permission_error", code=403),
         "model_not_found": _error(404, "model not found", INVALID, code=404),
         "task_not_found": _error(404, "task not found", INVALID, code=404),
+        "music_task_not_found": _error(404, "task not found", INVALID, code="task_not_found"),
+        "invalid_task_id": _error(400, "invalid task id", INVALID, code=400),
         "not_found": _gateway_error(404, "Invalid URL", INVALID),
         "request_timeout": _error(408, "request timed out", "server_error", code=408),
         "idempotency_in_progress": _error(
@@ -118,6 +121,14 @@ class RefusedError(Exception):
         super().__init__(reply.status)
         self.reply = reply
         self.retry_after = retry_after
+
+
+def json_type(value: object) -> str:
+    """Return the name of a value's JSON type in messages of the service."""
+    if isinstance(value, bool):
+        return "bool"
+    names = {str: "string", int: "number", float: "number", list: "array", dict: "object"}
+    return names.get(type(value), "null")
 
 
 def worded(reply: Reply, message: str | None) -> Reply:

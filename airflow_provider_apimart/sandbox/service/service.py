@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from types import MappingProxyType
 from typing import Any
+from uuid import NAMESPACE_OID, uuid5
 
 from airflow_provider_apimart.sandbox.service import dialects
 from airflow_provider_apimart.sandbox.service.clock import Clock
@@ -16,9 +17,15 @@ from airflow_provider_apimart.sandbox.service.directives import Directive, read_
 from airflow_provider_apimart.sandbox.service.generations import Generation, GenerationView
 from airflow_provider_apimart.sandbox.service.idempotency import IdempotencyRecords, Scope, check_key
 from airflow_provider_apimart.sandbox.service.ledger import Ledger
-from airflow_provider_apimart.sandbox.service.model_descriptions import model_document, model_list, model_schema
+from airflow_provider_apimart.sandbox.service.model_descriptions import (
+    check_known,
+    model_document,
+    model_list,
+    model_schema,
+)
 from airflow_provider_apimart.sandbox.service.models import MODELS, Modality, Model, any_model
-from airflow_provider_apimart.sandbox.service.outputs import output_name, output_names
+from airflow_provider_apimart.sandbox.service.music import audio_format, text_of, track_seconds
+from airflow_provider_apimart.sandbox.service.outputs import Kind, output_name, output_names
 from airflow_provider_apimart.sandbox.service.rate_limit import TokenBucket
 from airflow_provider_apimart.sandbox.service.replies import ERRORS, Reply, json_reply, refusal
 from airflow_provider_apimart.sandbox.service.validation import check_request, check_types, read_object, reference_urls
@@ -115,8 +122,11 @@ class Apimart:
 
     def _accept(self, submission: Submission) -> Generation:
         payload = read_object(submission.body)
-        check_types(payload)
+        if submission.modality != "music":
+            check_types(payload)
         model = self._model(submission, payload)
+        if self.settings.strict:
+            check_known(model, payload)
         check_request(model, payload)
         directive = read_directive(payload)
         if directive.refuse:
@@ -142,7 +152,9 @@ class Apimart:
     def _generation(
         self, submission: Submission, payload: Mapping[str, Any], model: Model, directive: Directive
     ) -> Generation:
-        price = model.cost(payload)
+        asked = model.outputs(payload)
+        outputs = self._outputs(asked, directive)
+        price = model.cost(payload) if model.modality == "music" else model.cost(payload) * outputs / asked
         return Generation(
             generation_id=_task_id(self.clock.now()),
             modality=model.modality,
@@ -154,9 +166,15 @@ class Apimart:
             created=self.clock.now(),
             seconds=self._seconds(model, directive),
             failure=self._unreachable(payload) or self._failure(submission.body, directive),
-            reserved=price * model.reserve,
+            reserved=model.cost(payload) * model.reserve,
             price=price,
+            outputs=outputs,
         )
+
+    def _outputs(self, asked: int, directive: Directive) -> int:
+        """Return how many of the outputs asked for are delivered."""
+        limits = (asked, self.settings.max_outputs, directive.outputs, asked - 1 if directive.short else None)
+        return min(limit for limit in limits if limit is not None)
 
     def _seconds(self, model: Model, directive: Directive) -> float:
         """Return a random run time; one number is drawn even for fixed times, so that these don't change others."""
@@ -165,7 +183,7 @@ class Apimart:
             return 0.0
         if directive.seconds is not None:
             return directive.seconds
-        multiple = self.settings.video_multiple if model.modality == "video" else 1.0
+        multiple = 1.0 if model.modality == "image" else self.settings.video_multiple
         return self.settings.seconds * multiple * directive.slower * chance
 
     def _unreachable(self, payload: Mapping[str, Any]) -> str | None:
@@ -189,25 +207,35 @@ class Apimart:
     def _dialect(self, model: str) -> dialects.Dialect:
         return dialects.dialect(self.settings.dialect_of(model))
 
-    def status(self, generation_id: str, key: ApiKey, route: dialects.PollRoute) -> Reply:
+    def status(self, generation_id: str, key: ApiKey, route: dialects.PollRoute, language: str) -> Reply:
         """
         Return the status of a generation.
 
         :param route: the polling route of the request, which the dialect may not have
+        :param language: language of messages; the music route is Chinese by default
         """
         generation = self.ledger.find(generation_id)
         dialect = self._dialect(generation.model if generation else "")
-        if dialect.poll_route not in (route, "both"):
+        if route != "music" and dialect.poll_route not in (route, "both"):
             raise refusal("not_found")
-        if generation is None or generation.api_key != key.key or self._forgotten(generation):
-            raise self._unknown_task(generation_id)
-        return json_reply(dialects.STATUS_SHAPES[dialect.status](self._task(generation)))
+        if generation is None or generation.api_key != key.key or not self._listed(generation, route):
+            raise self._unknown_task(generation_id, route)
+        task = self._task(generation)
+        if task.failure and route == "music" and language != "en":
+            task = replace(task, failure=f"生成失败: {task.failure}")
+        return json_reply(dialects.STATUS_SHAPES[dialect.status](task))
 
-    def _forgotten(self, generation: Generation) -> bool:
-        return self.clock.now() > generation.completed + self.settings.task_retention
+    def _listed(self, generation: Generation, route: dialects.PollRoute) -> bool:
+        """Return whether a route has a generation: music has its own, and young and old generations are in none."""
+        now = self.clock.now()
+        young = now < generation.created + self.settings.task_visible_after
+        old = now > generation.completed + self.settings.task_retention
+        return (route == "music") == (generation.modality == "music") and not young and not old
 
-    def _unknown_task(self, generation_id: str) -> Exception:
-        name = "task_not_found" if self.settings.unknown_task_status == 404 else "invalid_request"
+    def _unknown_task(self, generation_id: str, route: dialects.PollRoute) -> Exception:
+        if self.settings.unknown_task_status != 404:
+            return refusal("invalid_task_id")
+        name = "music_task_not_found" if route == "music" else "task_not_found"
         return refusal(name, f"task not found: {generation_id}")
 
     def _task(self, generation: Generation) -> dialects.Task:
@@ -218,7 +246,8 @@ class Apimart:
             generation_id=generation.generation_id,
             request_id=generation.request_id,
             modality=generation.modality,
-            prompt=str(generation.payload.get("prompt") or ""),
+            model=generation.model,
+            prompt=text_of(generation.payload),
             stage=stage,
             progress=generation.progress(now),
             created=int(generation.created),
@@ -226,14 +255,37 @@ class Apimart:
             cost=generation.charge(now),
             failure=generation.failure if stage == "failed" else None,
             urls=self.urls(generation),
+            tracks=self._tracks(generation),
             last_frame_url=self._last_frame(generation),
             expires_at=int(completed + self.settings.result_lifetime),
             words=self.settings.status_words,
             error_form=self.settings.error_form,
         )
 
+    def _tracks(self, generation: Generation) -> tuple[dialects.Track, ...]:
+        if generation.modality != "music" or generation.stage(self.clock.now()) != "completed":
+            return ()
+        return tuple(self._track(generation, index) for index in range(generation.outputs))
+
+    def _track(self, generation: Generation, index: int) -> dialects.Track:
+        payload, generation_id = generation.payload, generation.generation_id
+
+        def url(kind: Kind) -> str:
+            return self.public_url("music", output_name(generation_id, kind, index))
+
+        return dialects.Track(
+            track_id=str(uuid5(NAMESPACE_OID, f"{generation_id}/{index}")),
+            title=str(payload.get("title") or text_of(payload)[:80]),
+            lyrics=str(payload.get("lyrics") or ""),
+            seconds=track_seconds(payload),
+            audio_url=url(audio_format(payload)),
+            wav_url=url("wav"),
+            image_url=url("cover"),
+            image_large_url=url("cover-large"),
+        )
+
     def _last_frame(self, generation: Generation) -> str | None:
-        if generation.modality == "image" or not generation.payload.get("return_last_frame"):
+        if generation.modality != "video" or not generation.payload.get("return_last_frame"):
             return None
         return self.public_url("image", output_name(generation.generation_id, "frame", 0))
 

@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_apimart.sandbox.service.models import Model
-from airflow_provider_apimart.sandbox.service.replies import refusal
+from airflow_provider_apimart.sandbox.service.music import check_music
+from airflow_provider_apimart.sandbox.service.replies import json_type, refusal
 
 MAX_UPLOAD = 20_971_520
 
@@ -82,19 +83,15 @@ def check_types(payload: Mapping[str, Any]) -> None:
         value = payload.get(name)
         if value is not None and (not isinstance(value, type_) or (expected == "int" and isinstance(value, bool))):
             raise refusal(
-                "invalid_request", f"json: cannot unmarshal {_json_type(value)} into {name} of type {expected}"
+                "invalid_request", f"json: cannot unmarshal {json_type(value)} into {name} of type {expected}"
             )
-
-
-def _json_type(value: object) -> str:
-    if isinstance(value, bool):
-        return "bool"
-    names = {str: "string", int: "number", float: "number", list: "array", dict: "object"}
-    return names.get(type(value), "null")
 
 
 def check_request(model: Model, payload: Mapping[str, Any]) -> None:
     """Refuse values that a model doesn't accept; unknown fields pass."""
+    if model.modality == "music":
+        check_music(model.name, payload)
+        return
     if model.prompt_required and not str(payload.get("prompt") or "").strip():
         raise refusal("prompt_required")
     references = list(reference_urls(payload))
@@ -137,7 +134,7 @@ def reference_urls(payload: Mapping[str, Any]) -> Iterable[object]:
 
 def _check_url(url: object) -> None:
     if not isinstance(url, str):
-        raise refusal("invalid_request", f"json: cannot unmarshal {_json_type(url)} into image_urls of type string")
+        raise refusal("invalid_request", f"json: cannot unmarshal {json_type(url)} into image_urls of type string")
     if url.startswith("data:") or _is_base64(url):
         raise refusal("invalid_request", "base64 images are no longer supported, upload them to /v1/uploads/images")
     if not _is_web_address(url):
