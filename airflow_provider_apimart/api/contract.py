@@ -28,6 +28,7 @@ MAX_REPLY_BYTES = 32 * 1024 * 1024
 UPLOADS_PATH = "/v1/uploads/images"
 BALANCE_PATH = "/v1/balance"
 TASKS_PATH = "/v1/tasks"
+MUSIC_TASKS_PATH = "/v1/music/tasks"
 
 
 class Modality(StrEnum):
@@ -35,8 +36,14 @@ class Modality(StrEnum):
 
     IMAGE = "image"
     VIDEO = "video"
+    MUSIC = "music"
 
     @property
     def path(self) -> str:
         """The route that submits a generation, and below which the older polling route lies."""
-        return f"/v1/{self.value}s/generations"
+        return f"/v1/{self.value}/generations" if self is Modality.MUSIC else f"/v1/{self.value}s/generations"
+
+    @property
+    def status_paths(self) -> tuple[str, ...]:
+        """The routes that may return the status of a generation, today's first; music has one of its own."""
+        return (MUSIC_TASKS_PATH,) if self is Modality.MUSIC else (TASKS_PATH, self.path)

@@ -25,6 +25,7 @@ _CREDENTIALS = re.compile(r"://[^/\s]*@")
 _MODERATION = re.compile(r"nsfw|moderation|sensitive|banned prompt", re.IGNORECASE)
 _REFUSED_BEFORE_RUNNING = "build_request_failed"
 _CHANNEL_BUSY = "get_channel_failed"
+_NO_QUOTA = "quota_not_enough"
 
 _KEY_REUSED = "idempotency_key_reused"
 _KEY_IN_PROGRESS = "idempotency_in_progress"
@@ -185,7 +186,8 @@ def _refusal(error_reply: ErrorReply, consequence: str = "") -> errors.ApimartEr
     if error_reply.status < HTTPStatus.BAD_REQUEST:
         what = "The host answered with a redirect, which is not followed; set the connection's host to its target"
         return error_reply.error(errors.ApimartConfigurationError, what + consequence)
-    kind, what = _REFUSALS.get(error_reply.status, _REFUSALS[400])
+    status = HTTPStatus.PAYMENT_REQUIRED if error_reply.says(_NO_QUOTA) else error_reply.status
+    kind, what = _REFUSALS.get(status, _REFUSALS[400])
     return error_reply.error(kind, what + consequence)
 
 

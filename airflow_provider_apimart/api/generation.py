@@ -48,6 +48,13 @@ class OutputKind(StrEnum):
     VIDEO = "video"
     AUDIO = "audio"
     LAST_FRAME = "last_frame"
+    AUDIO_WAV = "audio_wav"
+    COVER = "cover"
+
+    @property
+    def is_companion(self) -> bool:
+        """Whether it comes beside an output, without being one that was asked for: another format, a cover."""
+        return self in (OutputKind.LAST_FRAME, OutputKind.AUDIO_WAV, OutputKind.COVER)
 
 
 @dataclass(frozen=True)

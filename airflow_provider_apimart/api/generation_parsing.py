@@ -96,6 +96,8 @@ _MEDIA_LISTS: dict[str, OutputKind | None] = {
     "videos": OutputKind.VIDEO,
     "audios": OutputKind.AUDIO,
 }
+_MUSIC = "music"
+_TRACK_URLS = frozenset({"audio_url", "audio_urls", "wav_url", "image_url", "image_large_url", "url", "urls"})
 _MEDIA_URLS: dict[str, OutputKind | None] = {
     "video_url": OutputKind.VIDEO,
     "video_urls": OutputKind.VIDEO,
@@ -105,6 +107,11 @@ _MEDIA_URLS: dict[str, OutputKind | None] = {
     "audio_urls": OutputKind.AUDIO,
     "url": None,
     "urls": None,
+}
+_KIND_OF_MODALITY = {
+    Modality.IMAGE: OutputKind.IMAGE,
+    Modality.VIDEO: OutputKind.VIDEO,
+    Modality.MUSIC: OutputKind.AUDIO,
 }
 _KIND_BY_SUFFIX = {
     **dict.fromkeys((".mp4", ".webm", ".mov", ".m4v"), OutputKind.VIDEO),
@@ -124,12 +131,30 @@ def _outputs(record: JsonObject, lives_from: datetime, modality: Modality | None
     expires_at = lives_from + contract.RESULT_LIFETIME
     found: dict[str, Output] = {}
     for source in (_result(record), record):
+        for output in _track_outputs(source, expires_at):
+            found.setdefault(output.url, output)
         for item, kind in _media(source):
             for output in _item_outputs(item, kind, expires_at, modality):
                 found.setdefault(output.url, output)
         if found:
             break
-    return tuple(found.values())
+    # What was asked for comes first, so that url and urls[:n] are it.
+    return tuple(sorted(found.values(), key=lambda output: output.kind.is_companion))
+
+
+def _track_outputs(source: JsonObject, otherwise: datetime) -> Iterator[Output]:
+    """Return the files of ``music``: each track, the same as WAV, and its cover."""
+    for item in items(source.get(_MUSIC)):
+        track = item if isinstance(item, Mapping) else {"url": item}
+        expires_at = moment(track.get("expires_at")) or otherwise
+        wav, covers = _urls(track, "wav_url"), _urls(track, "image_large_url") or _urls(track, "image_url")
+        audio = _urls(track, "audio_url", "audio_urls", "url", "urls") or wav
+        for kind, urls in ((OutputKind.AUDIO, audio), (OutputKind.AUDIO_WAV, wav), (OutputKind.COVER, covers)):
+            yield from (Output(url, kind, expires_at) for url in urls)
+
+
+def _urls(details: JsonObject, *keys: str) -> list[str]:
+    return [url for key in keys for url in map(_public_url, items(details.get(key))) if url]
 
 
 def _media(source: JsonObject) -> Iterator[tuple[object, OutputKind | None]]:
@@ -160,7 +185,7 @@ def _kind_of(url: str, modality: Modality | None) -> OutputKind:
         suffix = PurePosixPath(urlsplit(url).path).suffix.lower()
     except ValueError:
         suffix = ""
-    otherwise = OutputKind.VIDEO if modality is Modality.VIDEO and not suffix else OutputKind.IMAGE
+    otherwise = OutputKind.IMAGE if suffix or modality is None else _KIND_OF_MODALITY[modality]
     return _KIND_BY_SUFFIX.get(suffix, otherwise)
 
 
@@ -169,7 +194,15 @@ def _beside_media(record: JsonObject, outputs: tuple[Output, ...]) -> JsonObject
     result = record.get("result")
     source = result if isinstance(result, Mapping) else record
     read = {*_MEDIA_LISTS, *_MEDIA_URLS} if outputs else set()
-    return {key: value for key, value in source.items() if key not in _TASK_FIELDS and key not in read}
+    beside = {key: value for key, value in source.items() if key not in _TASK_FIELDS and key not in read}
+    if outputs and _MUSIC in beside:
+        beside[_MUSIC] = [_track_facts(track) for track in items(beside[_MUSIC])]
+    return beside
+
+
+def _track_facts(track: object) -> JsonObject:
+    """Return what a track has beside its files: id, title, lyrics and length."""
+    return {key: value for key, value in mapping(track).items() if key not in _TRACK_URLS}
 
 
 # What a bare record without "result" says of the task itself.

@@ -8,7 +8,6 @@ from http import HTTPStatus
 from urllib.parse import quote
 
 from airflow_provider_apimart import exceptions as errors
-from airflow_provider_apimart.api import contract
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.error_mapping import ErrorReply, find_error_reply, read_error
 from airflow_provider_apimart.api.flow import Flow, ask
@@ -23,26 +22,26 @@ class StatusRoutes:
     """
     The routes on which an installation may tell a generation's status, the one that worked last first.
 
-    Today's route is ``/v1/tasks/{id}``. Installations that follow the older upload page answer 404 there and tell
-    the status below the route of the submit.
+    Today's route is ``/v1/tasks/{id}``, for music ``/v1/music/tasks/{id}``. Installations that follow the older upload
+    page answer 404 there and tell the status below the route of the submit.
     """
 
     def __init__(self) -> None:
-        self._answered: str | None = None
+        self._answered: dict[Modality | None, str] = {}
 
-    def answered(self, route: str) -> None:
-        """Remember the route that knew a generation."""
-        self._answered = route
+    def answered(self, modality: Modality | None, route: str) -> None:
+        """Remember the route that knew a generation of this modality."""
+        self._answered[modality] = route
 
     def in_order(self, modality: Modality | None) -> Sequence[str]:
         """Return the routes worth asking, the likeliest first."""
-        return _routes(modality, self._answered)
+        return _routes(modality, self._answered.get(modality))
 
 
 @cache
 def _routes(modality: Modality | None, likeliest: str | None) -> Sequence[str]:
-    older = (modality,) if modality else tuple(Modality)
-    routes = (contract.TASKS_PATH, *(each.path for each in older))
+    modalities = (modality,) if modality else tuple(Modality)
+    routes = dict.fromkeys(path for each in modalities for path in each.status_paths)
     return tuple(sorted(routes, key=lambda route: route != likeliest))
 
 
@@ -63,7 +62,7 @@ def read_status(
         reply = yield from ask(_request(route, generation_id))
         generation = _read(reply, generation_id, modality, model)
         if generation is not None:
-            routes.answered(route)
+            routes.answered(modality, route)
             return generation
         refusal = refusal or find_error_reply(reply)
     raise _not_found(generation_id, refusal)

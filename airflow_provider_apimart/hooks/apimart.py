@@ -159,7 +159,7 @@ class ApimartHook(BaseHook):
         """
         Submit a generation, which is paid for.
 
-        :param modality: ``"image"`` or ``"video"``.
+        :param modality: ``"image"``, ``"video"`` or ``"music"``.
         :param payload: The body as APIMart's page of the model describes it.
         :param idempotency_key: The same key with the same payload is charged once within 24 hours.
         :raises ApimartInvalidRequestError: Before anything is sent, if it can't be right.

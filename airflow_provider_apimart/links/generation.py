@@ -38,9 +38,9 @@ class LinksGeneration:
 
     def link(self, context: Context, generation: Generation, hook: ApimartHook) -> str:
         """Let the task link to a generation from now on, and return the URL."""
-        from airflow_provider_apimart.api.contract import TASKS_PATH
+        from airflow_provider_apimart.api.contract import Modality
 
-        status_route = f"{TASKS_PATH}/{generation.generation_id}"
+        status_route = f"{(generation.modality or Modality.IMAGE).status_paths[0]}/{generation.generation_id}"
         self.generation_link = generation.url or f"{hook.settings.base_url}{status_route}"
         context["ti"].xcom_push(key=ApimartGenerationLink.xcom_key, value=self.generation_link)
         return self.generation_link

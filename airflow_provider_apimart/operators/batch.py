@@ -56,7 +56,7 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
         Each is a mapping with fields of the request under APIMart's names (``model``, ``prompt``, ``image_urls``,
         ...) and, if it likes, ``id`` (default: its position), ``modality`` and ``parameters``. Give ids where the
         order may change between two tries. All are checked before the first one is paid for. (templated)
-    :param modality: ``"image"`` or ``"video"``, for items that don't say.
+    :param modality: ``"image"``, ``"video"`` or ``"music"``, for items that don't say.
     :param model: For items that don't say. (templated)
     :param prompt: For items that don't say. (templated)
     :param image_urls: For items that don't say. (templated)
@@ -118,7 +118,7 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
         self,
         *,
         requests: Iterable[Mapping[str, Any]] | str | ObjectStoragePath,
-        modality: Literal["image", "video"] = "image",
+        modality: Literal["image", "video", "music"] = "image",
         model: str | None = None,
         prompt: str | None = None,
         image_urls: Sequence[str | Mapping[str, Any]] | str | None = None,
@@ -172,8 +172,8 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
         self._check_arguments()
 
     def _check_arguments(self) -> None:
-        if self.modality not in ("image", "video"):
-            raise ValueError(f'modality must be "image" or "video", not {self.modality!r}')
+        if self.modality not in ("image", "video", "music"):
+            raise ValueError(f'modality must be "image", "video" or "music", not {self.modality!r}')
         if isinstance(self.max_in_flight, bool) or not isinstance(self.max_in_flight, int) or self.max_in_flight < 1:
             raise ValueError(f"max_in_flight must be a whole number above 0, not {self.max_in_flight!r}")
         share = isinstance(self.max_failures, float) and 0 <= self.max_failures <= 1

@@ -352,6 +352,52 @@ class ApimartVideoGenerationOperator(ApimartGenerationOperator):
         self.image_with_roles = image_with_roles
 
 
+class ApimartMusicGenerationOperator(ApimartGenerationOperator):
+    """
+    Generate music: one task instance is one paid generation, usually of two tracks.
+
+    The tracks come first in ``urls``; the same tracks as WAV and their covers follow, with the kinds ``audio_wav``
+    and ``cover``. Titles, lyrics and lengths are in ``result``.
+
+    All arguments of :class:`ApimartGenerationOperator`, and:
+
+    :param title: Title of the tracks. (templated)
+    :param style: Style of the music, as the model takes it. (templated)
+    :param instrumental: Whether to leave out vocals, for models that take it.
+    :param duration: Seconds. A text that holds a number becomes one. Some models call it ``length``, which goes
+        into ``parameters``. (templated)
+    :param audio_format: Format of the tracks, as the model takes it, such as ``mp3``. (templated)
+    """
+
+    modality = "music"
+    payload_fields = (
+        *ApimartGenerationOperator.payload_fields,
+        "title",
+        "style",
+        "instrumental",
+        "duration",
+        "audio_format",
+    )
+    template_fields = (*payload_fields, "parameters", "apimart_conn_id")
+
+    def __init__(
+        self,
+        *,
+        title: str | None = None,
+        style: str | None = None,
+        instrumental: bool | None = None,
+        duration: float | str | None = None,
+        audio_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.title = title
+        self.style = style
+        self.instrumental = instrumental
+        self.duration = duration
+        self.audio_format = audio_format
+
+
 def _seconds(timeout: float | timedelta) -> float:
     return timeout.total_seconds() if isinstance(timeout, timedelta) else float(timeout)
 

@@ -48,6 +48,19 @@ MIDJOURNEY = {
     "fail_reason": "",
 }
 
+WAV_URL = "https://cdn.example.com/a.wav"
+OTHER_AUDIO_URL = "https://cdn.example.com/b.mp3"
+TRACK = {
+    "audio_id": "a-1",
+    "title": "Waltz",
+    "lyrics": "la la",
+    "duration": 31.5,
+    "audio_url": AUDIO_URL,
+    "wav_url": WAV_URL,
+    "image_url": URL,
+    "image_large_url": OTHER_URL,
+}
+
 COMPLETED_SHAPES: dict[str, tuple[Any, list[tuple[str, str]]]] = {
     "T1": (RECORDED_COMPLETED, [("image", URL)]),
     "T2": (completed({"images": [{"url": URL, "expires_at": EXPIRES}]}), [("image", URL)]),
@@ -92,6 +105,27 @@ COMPLETED_SHAPES: dict[str, tuple[Any, list[tuple[str, str]]]] = {
         completed({"videos": [{"url": VIDEO_URL}], "images": [{"url": URL}]}),
         [("image", URL), ("video", VIDEO_URL)],
     ),
+    "music": (
+        completed({"music": [TRACK, {**TRACK, "audio_url": OTHER_AUDIO_URL, "wav_url": None, "image_large_url": ""}]}),
+        [
+            *(("audio", AUDIO_URL), ("audio", OTHER_AUDIO_URL)),
+            *(("audio_wav", WAV_URL), ("cover", OTHER_URL), ("cover", URL)),
+        ],
+    ),
+    "music as WAV only": (completed({"music": [{"wav_url": WAV_URL}]}), [("audio", WAV_URL)]),
+    "music with one file under two names": (
+        completed({"music": [{"audio_url": WAV_URL, "wav_url": WAV_URL}]}),
+        [("audio", WAV_URL)],
+    ),
+    "music as plain strings": (completed({"music": [AUDIO_URL]}), [("audio", AUDIO_URL)]),
+    "music as one object with lists": (
+        completed({"music": {"audio_url": [AUDIO_URL, OTHER_AUDIO_URL]}}),
+        [("audio", AUDIO_URL), ("audio", OTHER_AUDIO_URL)],
+    ),
+    "music without an envelope": (
+        {"status": "SUCCESS", "music": [{"audio_url": AUDIO_URL}]},
+        [("audio", AUDIO_URL)],
+    ),
     "one object where a list is documented": (completed({"images": {"url": URL}}), [("image", URL)]),
     "result is a list": (completed([URL]), [("image", URL)]),
     "data is a list": ({"code": 200, "data": [{"status": "completed", "result": {"images": [URL]}}]}, [("image", URL)]),
@@ -133,6 +167,20 @@ def test_recorded_completed_in_full() -> None:
         "completed": "2026-09-19T08:35:01+00:00",
         "result": None,
     }
+
+
+def test_the_facts_of_tracks_are_kept_beside_their_files() -> None:
+    generation = read(completed({"music": [TRACK, "https://cdn.example.com/c.mp3"]}), Modality.MUSIC)
+
+    facts = {"audio_id": "a-1", "title": "Waltz", "lyrics": "la la", "duration": 31.5}
+    assert generation.to_xcom()["result"] == {"music": [facts, {}]}
+
+
+def test_a_bare_url_of_music_is_audio() -> None:
+    body = {"status": "completed", "url": "https://cdn.example.com/x"}
+
+    kinds = {modality: kinds_and_urls(read(body, modality))[0][0] for modality in Modality}
+    assert kinds == {"image": "image", "video": "video", "music": "audio"}
 
 
 def test_recorded_pending() -> None:

@@ -19,6 +19,7 @@ EXAMPLES = {
     "example_apimart_image_to_image": 1,
     "example_apimart_text_to_image": 1,
     "example_apimart_text_to_video": 1,
+    "example_apimart_music": 1,
     "example_apimart_mapped_prompts": 3,
     "example_apimart_hook_in_task": 1,
     "example_apimart_retry_policy": 1,
@@ -33,6 +34,7 @@ AWAIT_A_PERSON = {"example_apimart_approval"}
 ENDINGS = {
     "example_apimart_image_to_image": [".png"],
     "example_apimart_text_to_video": [".mp4"],
+    "example_apimart_music": [".mp3", ".mp3", ".png", ".png", ".wav", ".wav"],
     "example_apimart_mapped_prompts": [".png"] * 3,
     "example_apimart_local_references": [".png"],
     "example_apimart_assets": [".png"],
