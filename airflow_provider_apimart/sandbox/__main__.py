@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 from decimal import Decimal
 
+from airflow_provider_apimart.sandbox.media.state_file import StateFileError
 from airflow_provider_apimart.sandbox.sandbox import Sandbox
 from airflow_provider_apimart.sandbox.service.dialects import DIALECTS
 from airflow_provider_apimart.sandbox.service.faults import KINDS, parse_fault
@@ -33,6 +34,7 @@ def argument_parser() -> argparse.ArgumentParser:
     add("--dialect", default=DEFAULTS.dialect, help=f"{', '.join(DIALECTS)}, or shapes such as S2+T8@both")
     add("--seed", type=int, default=DEFAULTS.seed, help="seed of run times and random faults")
     add("--fault", action="append", default=[], metavar="KIND:SHARE", help="make a share of requests fail")
+    add("--state", default=None, metavar="FILE", help="keep the state in this file over a restart")
     add("--strict", action="store_true", help="refuse unknown parameters")
     add("--max-outputs", type=int, default=None, metavar="N", help="deliver at most N outputs per generation")
     add("--task-visible-after", type=float, default=0.0, metavar="S", help="tasks are unknown (404) for S seconds")
@@ -63,7 +65,12 @@ def startup_message(sandbox: Sandbox) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a sandbox until it is interrupted."""
-    with sandbox_of(arguments) as sandbox:
+    sandbox = sandbox_of(arguments)
+    try:
+        sandbox.start()
+    except (OSError, StateFileError) as error:
+        raise SystemExit(f"The sandbox cannot start: {error}") from None
+    with sandbox:
         try:
             print(startup_message(sandbox), flush=True)
             threading.Event().wait()

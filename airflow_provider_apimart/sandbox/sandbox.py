@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import logging
 import socket
 import threading
 from collections.abc import Callable, Iterable
@@ -22,6 +24,11 @@ from airflow_provider_apimart.sandbox.service.generations import GenerationView
 from airflow_provider_apimart.sandbox.settings import SandboxSettings
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+SAVE_SECONDS = 1.0
+"""Interval at which a state file is written while the sandbox runs, in seconds."""
 
 
 class Sandbox:
@@ -46,10 +53,15 @@ class Sandbox:
         self._base_url = ""
 
     def start(self) -> Self:
-        """Start listening; returns once connections are accepted."""
+        """Start listening; returns once connections are accepted. Raises ``ValueError`` for a broken state file."""
         self._socket = socket.create_server((self.settings.host, self.settings.port), backlog=1024)
         self._base_url = f"http://{self.settings.host}:{self._socket.getsockname()[1]}"
         self._server = Server(self.settings, self._base_url)
+        try:
+            self._server.load()
+        except ValueError:
+            self._socket.close()
+            raise
         self.inject(*self._faults)
         ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(ready,), name="apimart-sandbox", daemon=True)
@@ -66,8 +78,8 @@ class Sandbox:
             self.server.close()
 
     def __enter__(self) -> Self:
-        """Start it."""
-        return self.start()
+        """Start it, unless it runs."""
+        return self if self._thread else self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -88,8 +100,18 @@ class Sandbox:
         await runner.setup()
         await web.SockSite(runner, self._listening).start()
         ready.set()
-        await self._stopping.wait()
+        await self._saved_until_stopped(self._stopping)
         await runner.cleanup()
+
+    async def _saved_until_stopped(self, stopping: asyncio.Event) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), SAVE_SECONDS if self.settings.state else None)
+                return
+            try:
+                self.server.save()
+            except OSError as error:
+                _log.warning("The state cannot be saved: %s", error)
 
     @property
     def _listening(self) -> socket.socket:

@@ -34,7 +34,7 @@ OTHER_KEYS = (
     ApiKey("sk-sandbox-unlimited", balance=None),
 )
 
-FIXED = frozenset({"host", "port", "files_url", "kept_requests", "api_key", "other_keys"})
+FIXED = frozenset({"host", "port", "files_url", "kept_requests", "api_key", "other_keys", "state"})
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class SandboxSettings:
     :param host: address to listen on
     :param port: port to listen on; 0 selects a free one
     :param files_url: base URL of public files; ``None`` means the sandbox's own
+    :param state: path of a file that keeps the state over a restart; uploads are kept in ``STATE.uploads`` beside it
     :param kept_requests: how many requests are kept in full; counters cover all
     :param api_key: the accepted API key
     :param balance: initial balance of that key in US dollars
@@ -79,6 +80,7 @@ class SandboxSettings:
     host: str = "127.0.0.1"
     port: int = 0
     files_url: str | None = None
+    state: str | None = None
     kept_requests: int = 100_000
     api_key: str = "sk-sandbox-key"
     balance: Decimal | None = Decimal(100)

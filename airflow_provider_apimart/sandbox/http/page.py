@@ -39,6 +39,18 @@ td, th { padding: 6px 12px; text-align: left; border-bottom: 1px solid #eceef2; 
 """
 
 
+_REFRESH = """
+setInterval(async () => {
+  if (document.hidden || [...document.querySelectorAll('video, audio')].some(media => !media.paused)) return;
+  const text = await fetch(location).then(reply => reply.text()).catch(() => '');
+  const fresh = new DOMParser().parseFromString(text, 'text/html').querySelector('main');
+  const shown = document.querySelector('main');
+  if (fresh && fresh.innerHTML !== shown.innerHTML) shown.replaceWith(fresh);
+}, 2000)
+"""
+"""Replaces the content of the page every two seconds where it has changed, except while media play."""
+
+
 class Page:
     """
     The route of the HTML page.
@@ -87,7 +99,7 @@ def _document(*parts: str) -> str:
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<title>APIMart sandbox</title><style>{_STYLE}</style><main><h1>APIMart sandbox</h1>"
-        "<p>Nothing here costs anything. Reload to see what happened since.</p>" + "".join(parts) + "</main>"
+        "<p>All costs are simulated.</p>" + "".join(parts) + f"</main><script>{_REFRESH}</script>"
     )
 
 

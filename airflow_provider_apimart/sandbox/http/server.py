@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -17,6 +18,7 @@ from aiohttp import BodyPartReader, web
 from airflow_provider_apimart.sandbox.http import connection_faults
 from airflow_provider_apimart.sandbox.http.request_log import RequestLog, RequestView
 from airflow_provider_apimart.sandbox.media.files import Files, MissingExtraError
+from airflow_provider_apimart.sandbox.media.state_file import StateFile
 from airflow_provider_apimart.sandbox.service import validation
 from airflow_provider_apimart.sandbox.service.clock import Clock, http_date
 from airflow_provider_apimart.sandbox.service.dialects import PollRoute
@@ -82,15 +84,29 @@ class Server:
         self.faults = FaultPlan(settings.seed)
         self.request_log = RequestLog(settings.kept_requests)
         self.file_request_log = RequestLog(settings.kept_requests)
+        path = settings.state
+        self.state_file = StateFile(Path(path), self.apimart, self.files) if path else None
 
     def reset(self) -> None:
         """Reset all state: generations, accounts, files, request logs, faults, settings and the clock."""
-        self.close()
+        self.files.delete()
+        self.files.close()
         self._start()
 
     def close(self) -> None:
-        """Delete the files on disk."""
+        """Save the state, if it is kept, and delete the other files on disk."""
+        self.save()
         self.files.close()
+
+    def load(self) -> None:
+        """Restore the state file, if there is one; raises :class:`.StateFileError` for a broken one."""
+        if self.state_file:
+            self.state_file.load()
+
+    def save(self) -> None:
+        """Write the state file, if there is one."""
+        if self.state_file:
+            self.state_file.save()
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of the API and of the public files."""

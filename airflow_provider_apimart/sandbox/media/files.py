@@ -6,11 +6,11 @@ import re
 import secrets
 import tempfile
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import cast
+from typing import Any, cast
 from urllib.parse import quote, unquote, urlsplit
 
 from airflow_provider_apimart.sandbox.service.generations import Generation
@@ -93,7 +93,10 @@ class Files:
 
     def __init__(self, apimart: Apimart) -> None:
         self._apimart = apimart
-        self._directory = tempfile.TemporaryDirectory(prefix="apimart-sandbox-")
+        self._temporary = tempfile.TemporaryDirectory(prefix="apimart-sandbox-")
+        state = apimart.settings.state
+        self._directory = Path(f"{state}.uploads" if state else self._temporary.name)
+        self._directory.mkdir(exist_ok=True)
         self._uploads: dict[str, Upload] = {}
         self._cache = Cache(apimart.settings.cache_bytes)
 
@@ -103,15 +106,35 @@ class Files:
         return len(self._uploads)
 
     def close(self) -> None:
+        """Delete all uploads, except those of a state file."""
+        self._temporary.cleanup()
+
+    def delete(self) -> None:
         """Delete all uploads."""
-        self._directory.cleanup()
+        for upload in self._uploads.values():
+            upload.path.unlink(missing_ok=True)
+        self._uploads.clear()
+
+    def state(self) -> dict[str, Any]:
+        """Return the uploads as JSON."""
+        return {
+            name: {"file": upload.path.name, "content_type": upload.content_type, "expires": upload.expires}
+            for name, upload in self._uploads.items()
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Restore the uploads from what :meth:`state` returned."""
+        self._uploads = {
+            name: Upload(self._directory / Path(each["file"]).name, each["content_type"], each["expires"])
+            for name, each in state.items()
+        }
 
     def save(self, filename: str, content_type: str, content: bytes) -> str:
         """Store an upload; return its public URL. Writes to disk: call it outside the event loop."""
         now = self._apimart.clock.now()
         plain = re.sub(r"[^\w.-]+", "_", Path(filename).name) or "image"
         name = f"{secrets.randbelow(10**13):013d}-{secrets.token_hex(4)}-{plain}"
-        path = Path(self._directory.name, secrets.token_hex(16))
+        path = self._directory / secrets.token_hex(16)
         path.write_bytes(content)
         self._uploads[name] = Upload(path, content_type, now + self._apimart.settings.upload_lifetime)
         return self._apimart.public_url("image", quote(name))

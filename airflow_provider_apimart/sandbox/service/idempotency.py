@@ -21,7 +21,14 @@ class Scope:
 
 
 @dataclass(frozen=True)
-class _Record:
+class Record:
+    """
+    An accepted request and its reply.
+
+    :param ready: time at which the reply is available
+    :param expires: time at which the key expires
+    """
+
     body: bytes
     reply: Reply
     ready: float
@@ -43,11 +50,11 @@ class IdempotencyRecords:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._records: dict[Scope, _Record] = {}
+        self.records: dict[Scope, Record] = {}
 
     def replay(self, scope: Scope, body: bytes) -> Reply | None:
         """Return the first reply to the same request, if any; raises :class:`.RefusedError` for another body."""
-        record = self._records.get(scope)
+        record = self.records.get(scope)
         now = self._now()
         if record is None or now >= record.expires:
             return None
@@ -65,4 +72,4 @@ class IdempotencyRecords:
         :param retention: seconds after which the key expires
         """
         now = self._now()
-        self._records[scope] = _Record(body, reply, now + delay, now + retention)
+        self.records[scope] = Record(body, reply, now + delay, now + retention)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -41,9 +41,9 @@ class Ledger:
 
     def __init__(self, keys: Iterable[ApiKey], now: Callable[[], float]) -> None:
         self._now = now
-        self._accounts = {key.key: Account(key.balance) for key in keys}
+        self.accounts = {key.key: Account(key.balance) for key in keys}
         self._generations: dict[str, Generation] = {}
-        self._charges: dict[str, Decimal] = {}
+        self.charges: dict[str, Decimal] = {}
         self._running: list[tuple[float, str]] = []
 
     @property
@@ -61,7 +61,7 @@ class Ledger:
     def dollars(self) -> Decimal:
         """US dollars charged and not refunded, over all accounts."""
         self.settle()
-        return sum(self._charges.values(), Decimal(0))
+        return sum(self.charges.values(), Decimal(0))
 
     def __iter__(self) -> Iterator[Generation]:
         """Iterate over all generations in order of acceptance."""
@@ -70,7 +70,7 @@ class Ledger:
     def account(self, api_key: str) -> Account:
         """Return the account of an API key, after settling ended generations."""
         self.settle()
-        return self._accounts[api_key]
+        return self.accounts[api_key]
 
     def find(self, generation_id: str) -> Generation | None:
         """Return the generation with this id, if any."""
@@ -102,6 +102,16 @@ class Ledger:
         for generation in [generation for generation in self if not generation.finished(now)]:
             self.end(generation.generation_id, None)
 
+    def restore(
+        self, accounts: Mapping[str, Account], generations: Iterable[Generation], charges: Mapping[str, Decimal]
+    ) -> None:
+        """Replace all state; accounts of other API keys are kept."""
+        self.accounts.update(accounts)
+        self.charges = dict(charges)
+        self._generations, self._running = {}, []
+        for generation in generations:
+            self._put(generation)
+
     def settle(self) -> None:
         """Refund what ended generations reserved above their charge."""
         now = self._now()
@@ -114,6 +124,6 @@ class Ledger:
         heapq.heappush(self._running, (generation.completed, generation.generation_id))
 
     def _book(self, generation: Generation, charge: Decimal) -> None:
-        booked = self._charges.get(generation.generation_id, Decimal(0))
-        self._accounts[generation.api_key].charge(charge - booked)
-        self._charges[generation.generation_id] = charge
+        booked = self.charges.get(generation.generation_id, Decimal(0))
+        self.accounts[generation.api_key].charge(charge - booked)
+        self.charges[generation.generation_id] = charge

@@ -69,10 +69,10 @@ class Apimart:
         self.clock = clock
         self.files_url = files_url
         self.ledger = Ledger(settings.keys, clock.now)
-        self._idempotency = IdempotencyRecords(clock.now)
+        self.idempotency = IdempotencyRecords(clock.now)
         self._keys = {key.key: key for key in settings.keys}
         self._random = Random(settings.seed)
-        self._failed_once: set[bytes] = set()
+        self.failed_once: set[bytes] = set()
         self.is_missing: Callable[[str], bool] = lambda _url: False
         self.settings = settings
         self.apply(settings)
@@ -105,13 +105,13 @@ class Apimart:
     def submit(self, submission: Submission) -> Reply:
         """Accept a generation, or return the first reply to the same request; raises :class:`.RefusedError`."""
         scope = self._scope(submission)
-        if scope and (replayed := self._idempotency.replay(scope, submission.body)):
+        if scope and (replayed := self.idempotency.replay(scope, submission.body)):
             return replayed
         generation = self._accept(submission)
         reply = self._submitted(generation, submission.version)
         if scope:
             retention = self.settings.idempotency_retention
-            self._idempotency.keep(scope, submission.body, reply, delay=submission.delay, retention=retention)
+            self.idempotency.keep(scope, submission.body, reply, delay=submission.delay, retention=retention)
         return reply
 
     def _scope(self, submission: Submission) -> Scope | None:
@@ -192,10 +192,10 @@ class Apimart:
 
     def _failure(self, body: bytes, directive: Directive) -> str | None:
         digest = hashlib.sha256(body).digest()
-        if directive.once and digest in self._failed_once:
+        if directive.once and digest in self.failed_once:
             return None
         if directive.once:
-            self._failed_once.add(digest)
+            self.failed_once.add(digest)
         return directive.fail
 
     def _submitted(self, generation: Generation, version: str | None) -> Reply:
