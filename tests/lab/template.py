@@ -8,6 +8,7 @@ which ``prepare_database``, ``warm_up`` and ``after_fork`` are called unasked.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -28,6 +29,8 @@ def main() -> None:
     if _forked(lambda: actions.prepare_database()) != 0:
         return
     actions.warm_up()
+    # A collection in a fork would write to every object, and so copy all of this process's memory.
+    gc.freeze()
     print("{}", file=answers, flush=True)
     for line in sys.stdin:
         print(json.dumps(_do(actions, json.loads(line))), file=answers, flush=True)
