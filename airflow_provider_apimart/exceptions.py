@@ -1,38 +1,53 @@
 """
-What can go wrong with APIMart: one class per thing a user would do differently.
+Exceptions of the APIMart provider.
 
-Every class derives from :class:`ApimartError`. Whatever trying again can't mend is an
-:class:`~airflow.exceptions.AirflowFailException` too, so that Airflow skips the remaining retries.
-Whatever passes by itself is an :class:`ApimartTransientError`. A ``retry_policy`` (Airflow 3.3) can match on
-any of them.
+Every class derives from :class:`ApimartError`. An error that a retry of the task cannot fix is also an
+:class:`~airflow.exceptions.AirflowFailException`, so Airflow skips the remaining retries. An error that is expected to
+pass without a change is an :class:`ApimartTransientError`. A ``retry_policy`` (Airflow 3.3) can match on any class.
+
+What the provider itself does about a kind of error is stated once, as class attributes:
+:attr:`ApimartError.is_resent`, :attr:`~ApimartError.resend_may_charge`, :attr:`~ApimartError.stops_batch` and
+:attr:`~ApimartError.outcome`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-_FACTS = ("status", "code", "request_id", "generation_id", "retry_after")
+_FACTS = ("advice", "status", "code", "request_id", "generation_id", "retry_after")
 
 
 class ApimartError(AirflowException):
     """
-    Something went wrong between this provider and APIMart.
+    Base of all errors of this provider.
 
-    :param message: What happened, to which generation, and what to do next.
+    :param message: The reason, in a sentence or two without the final period.
+    :param advice: What to do next. It stands on a line of its own, so that the reason comes first in every log.
     :param status: HTTP status of the reply, if there was one.
-    :param code: The service's own error code, if it named one.
-    :param request_id: The service's id of the request, for its support.
-    :param generation_id: The generation concerned. It goes on and bills, whatever became of the task.
-    :param retry_after: Seconds after which the service asked to be called again.
+    :param code: APIMart's error code, if the reply named one.
+    :param request_id: APIMart's id of the request, for its support.
+    :param generation_id: Id of the generation concerned. It keeps running, and is charged, whatever the task's state.
+    :param retry_after: Seconds after which APIMart asked to be called again.
     """
+
+    #: Whether the provider sends the same request again, within the bounds of a
+    #: :class:`~airflow_provider_apimart.api.retry.RetryPolicy`.
+    is_resent: ClassVar[bool] = False
+    #: Whether sending the same request again is charged a second time by a service that ignores the idempotency key.
+    resend_may_charge: ClassVar[bool] = False
+    #: Whether every further item of a batch would fail the same way, so the batch submits nothing more.
+    stops_batch: ClassVar[bool] = False
+    #: What the metrics count the generation as; ``None`` where the error says nothing about its outcome.
+    outcome: ClassVar[Literal["failed", "refused"] | None] = None
 
     def __init__(
         self,
         message: str,
         *,
+        advice: str | None = None,
         status: int | None = None,
         code: str | None = None,
         request_id: str | None = None,
@@ -41,6 +56,7 @@ class ApimartError(AirflowException):
     ) -> None:
         super().__init__(message)
         self.message = message
+        self.advice = advice
         self.status = status
         self.code = code
         self.request_id = request_id
@@ -48,7 +64,12 @@ class ApimartError(AirflowException):
         self.retry_after = retry_after
 
     def __str__(self) -> str:
-        """Return the message followed by the facts that its reader will be asked for."""
+        """Return the summary and, on a line of its own, the advice."""
+        return f"{self.summary}\n{self.advice}." if self.advice else self.summary
+
+    @property
+    def summary(self) -> str:
+        """The message with the ids that support asks for, on one line."""
         facts = {
             "HTTP status": self.status,
             "code": self.code,
@@ -64,31 +85,52 @@ class ApimartError(AirflowException):
 
 
 class ApimartConfigurationError(ApimartError, AirflowFailException):
-    """The connection can't be used as it is written. Mend the connection."""
+    """The connection cannot be used as configured. Fix the connection."""
+
+    stops_batch = True
 
 
 class ApimartInvalidRequestError(ApimartError, AirflowFailException):
-    """The request can't be right, or APIMart refused it. Nothing was charged; mend the input."""
+    """The request is invalid, or APIMart refused it. Nothing was charged; check the input."""
+
+    outcome = "refused"
 
 
 class ApimartAuthenticationError(ApimartError, AirflowFailException):
-    """APIMart doesn't accept the API key. Nothing was charged; mend the connection's password."""
+    """APIMart rejected the API key. Nothing was charged; check the connection's password."""
+
+    stops_batch = True
+    outcome = "refused"
 
 
 class ApimartPermissionError(ApimartError, AirflowFailException):
-    """The API key may not do this, for example use this model. Nothing was charged."""
+    """The API key is not permitted to do this, for example to use this model. Nothing was charged."""
+
+    outcome = "refused"
 
 
 class ApimartBalanceError(ApimartError, AirflowFailException):
-    """The account can't pay for this. Nothing was charged; top up the balance."""
+    """The balance is insufficient. Nothing was charged; top up the balance."""
+
+    stops_batch = True
+    outcome = "refused"
 
 
 class ApimartModerationError(ApimartError, AirflowFailException):
-    """The prompt, a reference or the result was refused by moderation. Trying again can't help."""
+    """Moderation refused the prompt, a reference or the result. A retry cannot succeed."""
+
+    outcome = "refused"
 
 
 class ApimartGenerationNotFoundError(ApimartError, AirflowFailException):
-    """APIMart doesn't know this generation, or not any more: records are kept for a few days."""
+    """
+    APIMart does not know this generation, or no longer: records are kept for a few days.
+
+    The provider looks again a few times, and for the first two minutes after the submit: APIMart may answer so while
+    a generation is new.
+    """
+
+    is_resent = True
 
 
 class ApimartIdempotencyKeyReusedError(ApimartError, AirflowFailException):
@@ -96,83 +138,96 @@ class ApimartIdempotencyKeyReusedError(ApimartError, AirflowFailException):
 
 
 class ApimartTransientError(ApimartError):
-    """Nothing was charged, and the same call may well succeed later."""
+    """Nothing was charged, and the same call may succeed later."""
+
+    is_resent = True
 
 
 class ApimartConnectionError(ApimartTransientError):
-    """No connection came about (refused, unknown host, TLS): the request was never sent."""
+    """No connection was established (refused, unknown host, TLS); the request was not sent."""
 
 
 class ApimartRateLimitError(ApimartTransientError):
-    """APIMart asks to be called less often. ``retry_after`` says for how long, if it told."""
+    """APIMart's rate limit was reached. ``retry_after`` holds the seconds to wait, if APIMart named them."""
 
 
 class ApimartServerError(ApimartTransientError):
-    """APIMart or its gateway is in trouble, or its reply can't be read."""
+    """APIMart or a gateway failed, or its reply cannot be read."""
 
 
 class ApimartUnknownOutcomeError(ApimartError):
     """
-    A generation was submitted and no one can say whether it runs.
+    A generation was submitted, and it is unknown whether it runs.
 
-    Nothing but the identical request with the same idempotency key may follow; a retry of the task sends just that.
+    Only the identical request with the same idempotency key may follow; a retry of the task sends exactly that.
     """
+
+    is_resent = True
+    resend_may_charge = True
 
 
 class ApimartSubmitInProgressError(ApimartUnknownOutcomeError):
-    """The identical submit is still being handled, so APIMart reads the key: repeating it can't be charged twice."""
+    """The identical submit is still being processed, so APIMart reads the key: a repetition cannot be charged twice."""
+
+    resend_may_charge = False
 
 
 class ApimartIndeterminateOutcomeError(ApimartUnknownOutcomeError, AirflowFailException):
-    """The outcome of a submit stays unknown and repeating it isn't safe: a person has to look and decide."""
+    """The outcome of a submit stays unknown, and repeating it is not safe: a person has to check and decide."""
+
+    is_resent = False
 
 
 class ApimartGenerationFailedError(ApimartError):
-    """The generation failed at APIMart, which refunds it. A retry of its operator makes a new one."""
+    """The generation failed at APIMart, which refunds it. A retry of its operator submits a new one."""
+
+    outcome = "failed"
 
 
 class ApimartWatchedGenerationFailedError(ApimartGenerationFailedError, AirflowFailException):
-    """The generation that a sensor or transfer was given has failed: trying again would find the same."""
+    """The generation given to a sensor or transfer failed. A retry would find the same."""
 
 
 class ApimartStatusUnreadableError(ApimartError):
     """
-    The status couldn't be read several times in a row.
+    The status could not be read several times in a row.
 
-    The generation goes on and bills; a retry of the task takes it up again.
+    The generation keeps running and is charged; a retry of the task resumes waiting for it.
     """
 
 
 class ApimartWaitTimeoutError(ApimartError):
     """
-    The wait ran out before the generation finished.
+    The timeout expired before the generation was finished.
 
-    The generation goes on and bills; a retry of the task takes it up again.
+    The generation keeps running and is charged; a retry of the task resumes waiting for it.
     """
 
 
 class ApimartBatchIncompleteError(ApimartError):
-    """More items of a batch are missing than it allows. A retry goes on with those, and redoes none that is done."""
+    """More items of a batch are missing than allowed. A retry continues with those, and repeats none that is done."""
 
 
 class ApimartBatchRefusedError(ApimartBatchIncompleteError, AirflowFailException):
-    """The items that a batch lacks were refused, or lie beyond its ``max_cost``: trying again can't help."""
+    """The missing items of a batch were refused, or lie beyond its ``max_cost``. A retry cannot succeed."""
 
 
 class ApimartDestinationError(ApimartError):
-    """A result couldn't be written to its destination. Mend it; saving again costs nothing while the URL lives."""
+    """A result could not be written to its destination. Saving it again costs nothing while its URL is valid."""
+
+    stops_batch = True
 
 
 class ApimartDownloadError(ApimartError):
-    """A result couldn't be fetched from its temporary URL. A retry fetches it again."""
+    """A result could not be downloaded from its temporary URL. A retry downloads it again."""
 
 
 class ApimartResultRefusedError(ApimartDownloadError, AirflowFailException):
-    """A result may not be fetched: it is larger than a cap allows, or lies at an address that isn't public."""
+    """A result may not be downloaded: it exceeds a size limit, or its address is not public."""
 
 
 class ApimartResultExpiredError(ApimartError, AirflowFailException):
-    """The temporary URL of a result is over, and APIMart has no other."""
+    """The temporary URL of a result has expired, and APIMart has no other."""
 
 
 def error_from_json(value: Mapping[str, Any]) -> ApimartError:

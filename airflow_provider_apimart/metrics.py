@@ -28,13 +28,7 @@ SECONDS = "apimart.generation.seconds"
 #: US dollars that completed generations have cost.
 DOLLARS = "apimart.generation.dollars"
 
-_REFUSALS = (
-    errors.ApimartInvalidRequestError,
-    errors.ApimartModerationError,
-    errors.ApimartPermissionError,
-    errors.ApimartBalanceError,
-    errors.ApimartAuthenticationError,
-)
+_OUTCOMES = {"failed": FAILED, "refused": REFUSED}
 
 
 class GenerationMetrics:
@@ -66,10 +60,8 @@ class GenerationMetrics:
 
     def ended(self, error: errors.ApimartError) -> None:
         """Count a generation that failed or was refused; any other error says nothing of one."""
-        if isinstance(error, errors.ApimartGenerationFailedError):
-            self._stats.incr(FAILED, tags=self._tags)
-        elif isinstance(error, _REFUSALS):
-            self._stats.incr(REFUSED, tags=self._tags)
+        if error.outcome:
+            self._stats.incr(_OUTCOMES[error.outcome], tags=self._tags)
 
     @contextmanager
     def counting(self) -> Iterator[None]:

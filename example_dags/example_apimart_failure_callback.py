@@ -33,7 +33,7 @@ def tell_a_person(context: dict[str, Any]) -> None:
         ti.dag_id,
         generation_id or "none that is known of",
         getattr(context.get("task"), "model", "unknown"),
-        error or "see the task's log",
+        getattr(error, "summary", error) or "see the task's log",
         what_to_do(error, generation_id),
     )
 

@@ -8,7 +8,8 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 
 from airflow_provider_apimart.api.retry import RetryPolicy
-from airflow_provider_apimart.api.waiting import Verdict, WaitDecision
+from airflow_provider_apimart.api.wait_event import to_event
+from airflow_provider_apimart.api.waiting import Verdict, Wait, WaitDecision
 from airflow_provider_apimart.compat.xcom import returnable
 from airflow_provider_apimart.exceptions import (
     ApimartAuthenticationError,
@@ -79,7 +80,7 @@ def test_trouble_skips_where_that_is_asked_for(
     lenient = sensor(generation_id, deferrable=deferrable, **{leniency: True})
     with pytest.raises(AirflowSkipException):
         lenient.execute(Context())  # type: ignore[arg-type]  # a part of one
-    event = WaitDecision(Verdict.ERROR, error=error("from the trigger")).to_event()
+    event = to_event(WaitDecision(Verdict.ERROR, error=error("from the trigger")))
     with pytest.raises(AirflowSkipException):
         lenient.execute_complete(Context(), event)  # type: ignore[arg-type]  # a part of one
 
@@ -107,12 +108,12 @@ def test_what_was_handed_over_finished_is_returned_without_asking(sandbox: Sandb
 
 @pytest.mark.parametrize("event", [None, {}, {"verdict": "sideways"}, "done", {"verdict": "completed"}])
 def test_an_event_that_says_nothing_is_no_success(generation_id: str, event: Any) -> None:
-    with pytest.raises(ApimartStatusUnreadableError, match="goes on and bills"):
+    with pytest.raises(ApimartStatusUnreadableError, match="keeps running and is charged"):
         sensor(generation_id).execute_complete(Context(), event, generation_id)  # type: ignore[arg-type]  # a part
 
 
 def test_a_passed_deadline_is_airflows_own_time_out(generation_id: str) -> None:
-    event = WaitDecision(Verdict.DEADLINE_PASSED).to_event()
+    event = to_event(Wait(generation_id, started_at=0).timed_out(None, now=60.0))
     with pytest.raises(AirflowSensorTimeout, match=generation_id):
         sensor(generation_id).execute_complete(Context(), event, generation_id)  # type: ignore[arg-type]  # a part
 

@@ -10,10 +10,7 @@ from email.utils import parsedate_to_datetime
 from airflow_provider_apimart.exceptions import (
     ApimartError,
     ApimartGenerationNotFoundError,
-    ApimartIndeterminateOutcomeError,
     ApimartRateLimitError,
-    ApimartSubmitInProgressError,
-    ApimartTransientError,
     ApimartUnknownOutcomeError,
 )
 
@@ -66,8 +63,9 @@ class RetryPolicy:
     :param rate_limited_seconds: How long the service may ask to slow down, on top of that.
     :param first: Upper bound of the first pause in seconds; it doubles with every failure. The pause is drawn evenly
         between nothing and the bound, so that clients which failed together don't return together.
-    :param tolerates_missing: Whether an unknown generation is taken for a passing failure: its id was known before.
     :param longest: No such pause is longer, and no more of a ``Retry-After`` is waited out before it.
+    :param new_seconds: Seconds for which a generation that is not found is looked for again, however many tries fail;
+        in a status policy, the seconds after a submit for which a generation is new.
     """
 
     tries: int = 8
@@ -76,7 +74,7 @@ class RetryPolicy:
     rate_limited_seconds: float = 1800.0
     first: float = 1.0
     longest: float = 60.0
-    tolerates_missing: bool = False
+    new_seconds: float = 0.0
 
     def within(self, seconds: float) -> RetryPolicy:
         """Return the policy for someone who has only so many seconds left."""
@@ -84,6 +82,14 @@ class RetryPolicy:
             return self
         left = max(0.0, seconds)
         return replace(self, seconds=min(self.seconds, left), rate_limited_seconds=min(self.rate_limited_seconds, left))
+
+    def after_submit(self, age: float) -> RetryPolicy:
+        """
+        Return the policy for reading the status of a generation.
+
+        :param age: Seconds since its submit.
+        """
+        return replace(self, new_seconds=max(0.0, self.new_seconds - age)) if self.new_seconds else self
 
     def pause_after(self, error: ApimartError, failures: Failures, draw: float) -> float | None:
         """
@@ -100,16 +106,9 @@ class RetryPolicy:
         return pause if in_time and self._has_a_try_left(error, failures) else None
 
     def _has_a_try_left(self, error: ApimartError, failures: Failures) -> bool:
-        match error:
-            case ApimartIndeterminateOutcomeError():
-                return False
-            case ApimartTransientError() | ApimartSubmitInProgressError():
-                return failures.tries < self.tries
-            case ApimartGenerationNotFoundError():
-                return self.tolerates_missing and failures.tries < self.tries
-            case ApimartUnknownOutcomeError():
-                return failures.tries < self.tries and failures.unknown < self.unknown_tries
-        return False
+        is_new = isinstance(error, ApimartGenerationNotFoundError) and failures.seconds < self.new_seconds
+        may_charge_again = error.resend_may_charge and failures.unknown >= self.unknown_tries
+        return error.is_resent and (failures.tries < self.tries or is_new) and not may_charge_again
 
     def _pause(self, error: ApimartError, failures: int, draw: float) -> float:
         bound = min(self.longest, self.first * 2.0 ** min(failures - 1, 32))

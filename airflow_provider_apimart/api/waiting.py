@@ -1,4 +1,4 @@
-"""Waiting for a generation: one decision without I/O drives the sensor, the worker's loop and the trigger."""
+"""Wait for a generation: one decision without I/O for the sensor, the worker, the trigger and the batch."""
 
 from __future__ import annotations
 
@@ -6,30 +6,31 @@ import math
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import cache, partial
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.flow import Flow, Pause, retrying
-from airflow_provider_apimart.api.generation import Generation, GenerationStatus, generation_from_xcom
-from airflow_provider_apimart.api.json_values import JsonObject, mapping, text
+from airflow_provider_apimart.api.generation import Generation, GenerationStatus
 from airflow_provider_apimart.api.poll_schedule import PollContext, PollSchedule
 from airflow_provider_apimart.api.polling_stats import PollingStats
 from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.status import StatusRoutes, read_status
 
-# A handful of failed looks in a row is survived; being asked to slow down doesn't count as a failure. The time is
-# ample, since behind a rate limit each look of thousands may have to wait for its turn.
-STATUS_POLICY = RetryPolicy(tries=6, seconds=1800.0, first=1.0, longest=30.0)
+#: Survives a few failed status reads in a row. Pauses asked for by 429 do not count as failures. The time is ample,
+#: since behind a rate limit each of thousands of reads may have to wait for its turn. A generation is new, and may not
+#: be found yet, for two minutes after its submit: reports of 404 end after about one.
+STATUS_POLICY = RetryPolicy(tries=6, seconds=1800.0, first=1.0, longest=30.0, new_seconds=120.0)
 
 
 class Verdict(StrEnum):
-    """What becomes of a wait. Those that end it are the vocabulary of the trigger's events."""
+    """Result of a decision about a wait. All but ``POLL_AGAIN`` end the wait and appear in the trigger's events."""
 
-    POLL_AGAIN = "look_again"
+    POLL_AGAIN = "poll_again"
     COMPLETED = "completed"
     FAILED = "failed"
     DEADLINE_PASSED = "deadline_passed"
@@ -39,78 +40,122 @@ class Verdict(StrEnum):
 @dataclass(frozen=True)
 class WaitDecision:
     """
-    What to do about a wait.
+    Decision about a wait.
 
-    :param generation: The generation as it was seen last.
-    :param error: What made the wait end without an answer.
+    :param generation: The generation as last seen. Present when it is completed or failed.
+    :param error: The error that ended the wait. Present when the deadline passed or the status cannot be read.
     """
 
     verdict: Verdict
     generation: Generation | None = None
     error: errors.ApimartError | None = None
 
-    def to_event(self) -> dict[str, Any]:
-        """Return the decision as a trigger's event: plain JSON without secrets."""
-        failure = self.generation and self.generation.failure
-        return {
-            "verdict": self.verdict.value,
-            "generation": self.generation and self.generation.to_xcom(),
-            "error": self.error.to_json() if self.error else None,
-            "reason": failure and failure.message,
-            "moderation": bool(failure and failure.is_moderation),
-        }
-
 
 @dataclass(frozen=True)
 class Wait:
     """
-    One wait for one generation.
+    One wait for one generation. All fields are plain values, so a trigger takes them as its arguments.
 
     :param generation_id: APIMart's id.
-    :param started_at: Unix time at which the generation was submitted or first waited for. It survives restarts.
+    :param started_at: Unix time of the submit, or else of the first wait. It survives restarts.
     :param deadline: Unix time after which the wait ends, ``None`` for never.
-    :param modality: What the generation makes, if known.
-    :param model: The model, if known.
+    :param poll_interval: Seconds between two status reads; ``None`` adapts to the run time.
+    :param modality: Modality of the generation, if known.
+    :param model: Model of the generation, if known.
     """
 
     generation_id: str
     started_at: float
     deadline: float | None = None
-    schedule: PollSchedule = field(default_factory=PollSchedule)
+    poll_interval: float | None = None
     modality: Modality | None = None
     model: str | None = None
 
+    @classmethod
+    def begin(
+        cls,
+        generation_id: str | None,
+        *,
+        submitted: datetime | float | None = None,
+        timeout: float | timedelta | None = None,
+        poll_interval: float | None = None,
+        modality: Modality | str | None = None,
+        model: str | None = None,
+        now: float | None = None,
+    ) -> Self:
+        """
+        Return a wait that begins now.
+
+        :param submitted: Time of the submit; without it, the generation counts as submitted now.
+        :param timeout: Seconds from now to the deadline, ``None`` for no deadline.
+        :param now: Unix time; the current time by default.
+        """
+        now = time.time() if now is None else now
+        started_at = submitted.timestamp() if isinstance(submitted, datetime) else submitted
+        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        return cls(
+            str(generation_id),
+            started_at=now if started_at is None else started_at,
+            deadline=None if seconds is None else now + seconds,
+            poll_interval=poll_interval,
+            modality=Modality(modality) if modality else None,
+            model=model,
+        )
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> Self:
+        """Return the wait that :meth:`to_json` described. Missing fields have their defaults."""
+        modality = fields.get("modality")
+        return cls(**{**fields, "modality": Modality(modality) if modality else None})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the wait as plain JSON, for a trigger's arguments."""
+        return {**asdict(self), "modality": self.modality and self.modality.value}
+
     def decide(self, generation: Generation, now: float) -> WaitDecision:
-        """Return what to do after a look: it is finished, it has failed, it is too late, or look again."""
+        """Return what follows from a status read: completed, failed, deadline passed, or poll again."""
         if generation.status is GenerationStatus.COMPLETED:
             return WaitDecision(Verdict.COMPLETED, generation)
         if generation.status is GenerationStatus.FAILED:
             return WaitDecision(Verdict.FAILED, generation)
         if self.is_over(now):
-            return WaitDecision(Verdict.DEADLINE_PASSED, generation)
+            return self.timed_out(generation, now)
         return WaitDecision(Verdict.POLL_AGAIN, generation)
+
+    def timed_out(self, seen: Generation | None, now: float) -> WaitDecision:
+        """Return the decision after the deadline, with the error that says so."""
+        status = f"still {seen.status_word}" if seen else "its status is unknown"
+        progress = f", {seen.progress:.0f} %" if seen and seen.progress is not None else ""
+        error = errors.ApimartWaitTimeoutError(
+            f"Timeout: {status}{progress}, {self.age(seen, now):.0f} s after the submit",
+            advice="The generation keeps running and is charged. A retry of the task resumes waiting for it at no "
+            "cost, and so does a clear from Airflow 3.3 on. A longer timeout lets it finish",
+            generation_id=self.generation_id,
+        )
+        return WaitDecision(Verdict.DEADLINE_PASSED, seen, error)
 
     def is_over(self, now: float) -> bool:
         """Whether the deadline has passed."""
         return self.deadline is not None and now >= self.deadline
 
     def bounded(self, policy: RetryPolicy, now: float) -> RetryPolicy:
-        """Return a policy that doesn't try beyond the deadline."""
+        """Return a policy that does not retry beyond the deadline."""
         return policy if self.deadline is None else policy.within(self.deadline - now)
 
     def pause(
         self, seen: Generation | None, polling_stats: PollingStats, now: float, draw: float, *, first: bool = False
     ) -> float:
         """
-        Return the seconds until the next look.
+        Return the seconds until the next status read.
 
-        :param seen: The running generation as it was seen last, ``None`` before the first look.
+        :param seen: The running generation as last seen, ``None`` before the first read.
         :param draw: A random number from 0 to 1.
-        :param first: Whether nothing was paused yet; see
+        :param first: Whether it is the first pause; see
             :class:`~airflow_provider_apimart.api.poll_schedule.PollSchedule`.
         """
-        seconds = self.schedule.pause(partial(self._poll_context, seen, polling_stats, now), draw, first=first)
-        # The last look falls on the deadline, not behind it.
+        schedule = PollSchedule(self.poll_interval)
+        seconds = schedule.pause(partial(self._poll_context, seen, polling_stats, now), draw, first=first)
+        # The last read falls on the deadline, not behind it.
         return seconds if self.deadline is None else max(0.0, min(seconds, self.deadline - now))
 
     def _poll_context(self, seen: Generation | None, polling_stats: PollingStats, now: float) -> PollContext:
@@ -123,25 +168,31 @@ class Wait:
         )
 
     def age(self, seen: Generation | None, now: float) -> float:
-        """Return the seconds since the submit, which may have been long before anyone waited."""
+        """Return the seconds since the submit, which may precede the wait by far."""
         created = seen.created.timestamp() if seen and seen.created else self.started_at
         return max(0.0, now - min(self.started_at, created))
 
 
-def read_status_with_retries(wait: Wait, routes: StatusRoutes, policy: RetryPolicy = STATUS_POLICY) -> Flow[Generation]:
+def read_status_with_retries(
+    wait: Wait, routes: StatusRoutes, policy: RetryPolicy = STATUS_POLICY, clock: Callable[[], float] = time.time
+) -> Flow[Generation]:
     """
-    Look at a generation, surviving a few failed looks in a row.
+    Read a generation's status, with a few retries.
 
-    :raises ApimartStatusUnreadableError: When too many looks failed in a row. The generation goes on.
-    :raises ApimartError: At once for what isn't a blip, such as an authentication error or an unknown id.
+    A generation that is not found is looked for again: a few times in any case, and for as long as it is new.
+
+    :param clock: The Unix time, which tells the generation's age.
+    :raises ApimartStatusUnreadableError: When too many reads failed in a row. The generation keeps running.
+    :raises ApimartGenerationNotFoundError: When it is not new and was not found several times in a row.
+    :raises ApimartError: At once for anything that a repetition cannot fix, such as an authentication error.
     """
     try:
-        looking = partial(read_status, wait.generation_id, wait.modality, routes, model=wait.model)
-        return (yield from retrying(looking, policy))
+        reading = partial(read_status, wait.generation_id, wait.modality, routes, model=wait.model)
+        return (yield from retrying(reading, policy.after_submit(wait.age(None, clock()))))
     except errors.ApimartTransientError as error:
         raise errors.ApimartStatusUnreadableError(
-            "The status of the generation couldn't be read several times in a row. It goes on and bills; a retry "
-            f"takes it up again. The last reason: {error.message}",
+            f"{error.message}. The generation's status could not be read several times in a row",
+            advice="The generation keeps running and is charged. A retry of the task resumes waiting for it at no cost",
             status=error.status,
             code=error.code,
             request_id=error.request_id,
@@ -159,27 +210,28 @@ def wait_until_final(
     clock: Callable[[], float] = time.time,
 ) -> Flow[WaitDecision]:
     """
-    Look at a generation until it is finished, has failed or the deadline has passed.
+    Read a generation's status until it is completed, has failed or the deadline has passed.
 
-    :param polling_stats: What is known of the installation; how long a finished generation took is added to it.
-    :param at_once: Whether to look at once. Otherwise it is known to have been running a moment ago.
-    :param on_status: Called with what every look saw, for the log.
-    :param clock: The Unix time, so that a wait keeps its deadline across restarts.
+    :param polling_stats: Statistics of the connection; the run time of a completed generation is added.
+    :param at_once: Whether to read at once. Otherwise the generation is known to have been running a moment ago.
+    :param on_status: Called with the result of every status read, for the log.
+    :param clock: The Unix time, so that the deadline holds across restarts.
     :raises ApimartError: As :func:`read_status_with_retries` does.
     """
-    known, first, seen_running = _of_a_known_id(policy), True, -math.inf
-    kind = replace(policy, tolerates_missing=False) if at_once else known
+    first, seen_running = True, -math.inf
     if not at_once:
         yield Pause(wait.pause(None, polling_stats, clock(), random.random(), first=True))
         first = False
     while True:
         try:
-            generation = yield from read_status_with_retries(wait, polling_stats.routes, wait.bounded(kind, clock()))
+            generation = yield from read_status_with_retries(
+                wait, polling_stats.routes, wait.bounded(policy, clock()), clock
+            )
         except errors.ApimartStatusUnreadableError as error:
-            # The service asked to slow down beyond the deadline: that is no trouble but a lack of time.
+            # A pause asked for by 429 that ends beyond the deadline is a timeout, not a failure.
             in_vain = isinstance(error.__cause__, errors.ApimartRateLimitError)
             if in_vain and wait.is_over(clock() + 2 * policy.longest):
-                return WaitDecision(Verdict.DEADLINE_PASSED)
+                return wait.timed_out(None, clock())
             raise
         on_status(generation)
         now = clock()
@@ -191,80 +243,71 @@ def wait_until_final(
         if decision.verdict is not Verdict.POLL_AGAIN:
             return decision
         pause = Pause(wait.pause(generation, polling_stats, now, random.random(), first=first))
-        kind, first, seen_running = known, False, now
-        # What was seen isn't kept through the pause: there may be thousands.
+        first, seen_running = False, now
+        # Thousands of waits may pause at once: none keeps what it saw.
         del generation, decision
         yield pause
 
 
-@cache
-def _of_a_known_id(policy: RetryPolicy) -> RetryPolicy:
-    """Return the one policy for all that wait so."""
-    return replace(policy, tolerates_missing=True)
-
-
 def _run_time(generation: Generation, done: float, unseen: float) -> float:
     """
-    Return how long a generation took, in seconds of the clock that times the looks.
+    Return the run time of a generation in seconds, on the clock that times the status reads.
 
-    :param done: Its age when it was seen finished.
+    :param done: Its age when it was seen completed.
     :param unseen: Seconds since it was last seen running; infinite if it never was.
     """
     ran = max(0.0, done - unseen)
     if generation.completed is None or generation.created is None:
         return (ran + done) / 2
-    # The service's clock may be another, but it can't have finished before it was seen running.
+    # The service's clock may differ from ours; the run time lies between the last two reads.
     return min(max(ran, (generation.completed - generation.created).total_seconds()), done)
 
 
 def finished_generation(
-    event: object,
-    generation_id: str | None,
-    *,
-    failure: type[errors.ApimartGenerationFailedError] = errors.ApimartGenerationFailedError,
+    decision: WaitDecision, *, failure: type[errors.ApimartGenerationFailedError] = errors.ApimartGenerationFailedError
 ) -> Generation:
     """
-    Return the generation of a wait that ended well, or raise what ended it.
+    Return the completed generation of a wait that has ended, or raise the error that ended it.
 
-    :param event: What :meth:`Decision.to_event` returned, perhaps after a journey through a trigger.
-    :param failure: What a failed generation is to the caller.
-    :raises ApimartModerationError: When the generation failed because moderation refused it.
-    :raises ApimartGenerationFailedError: When it failed for another reason.
-    :raises ApimartWaitTimeoutError: When the deadline passed.
-    :raises ApimartError: The error that ended the wait, or that the event is none of ours.
+    :param decision: A decision that ends the wait.
+    :param failure: Class of the error for a generation that failed.
+    :raises ApimartModerationError: If moderation refused the generation.
+    :raises ApimartGenerationFailedError: If it failed for another reason.
+    :raises ApimartWaitTimeoutError: If the deadline passed.
+    :raises ApimartError: The error that ended the wait.
     """
-    said = mapping(event)
-    generation_id = generation_id or text(mapping(said.get("generation")).get("generation_id"))
-    match said.get("verdict"):
-        case Verdict.COMPLETED if mapping(said.get("generation")).get("status") == GenerationStatus.COMPLETED:
-            return generation_from_xcom(said["generation"])
-        case Verdict.FAILED:
-            raise _failed(said, generation_id, failure)
-        case Verdict.DEADLINE_PASSED:
-            raise errors.ApimartWaitTimeoutError(
-                "The wait ran out before the generation finished. It goes on and bills; a retry of the task takes it "
-                "up again (so does a clear, from Airflow 3.3 on), and a longer timeout lets it finish",
-                generation_id=generation_id,
-            )
-        case Verdict.ERROR if mapping(said.get("error")):
-            raise errors.error_from_json(said["error"])
-    raise errors.ApimartStatusUnreadableError(
-        f"The trigger's event {event!r} says nothing of the generation. It goes on and bills; a retry of the task "
-        "takes it up again",
-        generation_id=generation_id,
-    )
+    match decision:
+        case WaitDecision(Verdict.COMPLETED, Generation() as generation):
+            return generation
+        case WaitDecision(Verdict.FAILED, Generation() as generation):
+            raise failure_error(generation, failure)
+        case WaitDecision(error=errors.ApimartError() as error):
+            raise error
+    raise TypeError(f"{decision} does not end a wait")
 
 
-def _failed(
-    event: JsonObject, generation_id: str | None, failure: type[errors.ApimartGenerationFailedError]
+def failure_error(
+    generation: Generation, failure: type[errors.ApimartGenerationFailedError] = errors.ApimartGenerationFailedError
 ) -> errors.ApimartError:
-    reason = event.get("reason") or "no reason given"
-    if event.get("moderation"):
+    """
+    Return the error for a failed generation.
+
+    :param failure: Class of the error, unless moderation refused the generation.
+    """
+    reason = _sentence(generation.failure.message) if generation.failure else "No reason given."
+    if generation.failure and generation.failure.is_moderation:
         return errors.ApimartModerationError(
-            f"Moderation refused the generation, and APIMart refunds it; change the prompt or references: {reason}",
-            generation_id=generation_id,
+            f"{reason} Moderation refused the generation (refunded)",
+            advice="Change the prompt or the references: a retry with the same input cannot succeed",
+            generation_id=generation.generation_id,
         )
     return failure(
-        f"The generation failed at APIMart, which refunds it; a retry or a clear of its task makes a new one: {reason}",
-        generation_id=generation_id,
+        f"{reason} The generation failed at APIMart (refunded)",
+        advice="A retry or a clear of its task submits a new generation",
+        generation_id=generation.generation_id,
     )
+
+
+def _sentence(said: str) -> str:
+    words = said.strip() or "No reason given"
+    return f"{words[0].upper()}{words[1:]}".rstrip(".") + "."

@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import datetime
 
 from airflow_provider_apimart import exceptions as errors
@@ -41,14 +40,6 @@ Save = Callable[[BatchItem, Generation], Sequence[JsonObject]]
 
 _SAVED_AT_ONCE = 8
 _CANCELLED_AGAIN_SECONDS = 1.0
-
-# Each of them would befall every further item as well.
-_STOPPING = (
-    errors.ApimartBalanceError,
-    errors.ApimartAuthenticationError,
-    errors.ApimartConfigurationError,
-    errors.ApimartDestinationError,
-)
 
 
 class BatchRun:
@@ -241,13 +232,13 @@ class BatchRun:
     async def _parked_generation(self, item: BatchItem) -> Generation | None:
         """Do as :meth:`_generation` where this try has submitted: a failure is this try's, and isn't made up for."""
         wait = self._wait(item)
-        policy = replace(self._plan.status_policy, tolerates_missing=True)
-        seen = await self._transport.run(read_status_with_retries(wait, self._polling_stats.routes, policy))
+        reading = read_status_with_retries(wait, self._polling_stats.routes, self._plan.status_policy)
+        seen = await self._transport.run(reading)
         decision = wait.decide(seen, time.time())
         return None if decision.verdict is Verdict.POLL_AGAIN else self._concluded(item, decision)
 
     def _concluded(self, item: BatchItem, decision: WaitDecision) -> Generation:
-        generation = finished_generation(decision.to_event(), self._ledger[item.id].generation_id)
+        generation = finished_generation(decision)
         self._ledger.note_generation(item.id, generation)
         return generation
 
@@ -270,14 +261,15 @@ class BatchRun:
         entry = self._ledger[item.id]
         now = time.time()
         submitted = datetime.fromisoformat(entry.submitted).timestamp() if entry.submitted else now
-        deadline = None if self._plan.wait_seconds is None else self._plan.started_at + self._plan.wait_seconds
-        return Wait(
-            str(entry.generation_id),
-            started_at=submitted,
-            deadline=deadline and max(deadline, submitted + (self._plan.wait_seconds or 0)),
-            schedule=self._plan.schedule,
+        return Wait.begin(
+            entry.generation_id,
+            submitted=submitted,
+            timeout=self._plan.wait_seconds,
+            poll_interval=self._plan.schedule.interval,
             modality=item.request.modality,
             model=entry.model,
+            # Time counts from the submit, or from the beginning of this try if that came later.
+            now=max(submitted, self._plan.started_at),
         )
 
     def _metrics(self, item: BatchItem) -> GenerationMetrics:
@@ -292,7 +284,7 @@ class BatchRun:
     def _note_trouble(self, item: BatchItem, error: errors.ApimartError) -> None:
         self._metrics(item).ended(error)
         self._in_flight.discard(item.id)
-        if isinstance(error, _STOPPING):
+        if error.stops_batch:
             self._stop(error)
         status = self._status_after(item, error)
         self._ledger.note_trouble(item.id, status, str(error))
@@ -313,7 +305,7 @@ class BatchRun:
                 return ItemStatus.UNKNOWN
         if entry.generation_id is not None:
             return ItemStatus.RUNNING
-        passes = isinstance(error, (*_STOPPING, errors.ApimartTransientError))
+        passes = error.stops_batch or isinstance(error, errors.ApimartTransientError)
         return ItemStatus.NOT_SUBMITTED if passes else ItemStatus.REFUSED
 
 

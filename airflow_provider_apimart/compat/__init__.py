@@ -1,1 +1,1 @@
-"""What older versions of Airflow do otherwise, and what is done about it."""
+"""Differences between versions of Airflow. Read ``versions`` first; the other modules handle one difference each."""

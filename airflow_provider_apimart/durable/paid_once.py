@@ -16,10 +16,8 @@ from airflow_provider_apimart.api.submission import SUBMIT_POLICY, Submission, s
 from airflow_provider_apimart.api.upload import UPLOAD_POLICY
 from airflow_provider_apimart.api.waiting import (
     STATUS_POLICY,
-    Verdict,
     Wait,
-    WaitDecision,
-    finished_generation,
+    failure_error,
     read_status_with_retries,
 )
 from airflow_provider_apimart.durable.decision import (
@@ -110,7 +108,7 @@ class PaidOnce:
 
     def _after_status(self, situation: Situation, step: ReadStatus) -> Flow[tuple[Step, Generation | None]]:
         try:
-            generation = yield from self._read_status(step.generation_id)
+            generation = yield from self._read_status(step.generation_id, step.record.recorded_at)
         except errors.ApimartGenerationNotFoundError:
             decided = situation.after_status(step.record, None)
             if isinstance(decided, Stop):
@@ -120,15 +118,15 @@ class PaidOnce:
         log.info("Generation %s exists already: %s", step.generation_id, generation.status_word)
         return situation.after_status(step.record, generation), generation
 
-    def _read_status(self, generation_id: str) -> Flow[Generation]:
-        wait = Wait(
+    def _read_status(self, generation_id: str, submitted: float | None = None) -> Flow[Generation]:
+        wait = Wait.begin(
             generation_id,
-            started_at=self.clock(),
+            submitted=submitted,
             modality=self.request.modality,
             model=self.request.payload.get("model"),
+            now=self.clock(),
         )
-        # It was known once: that the service doesn't find it may pass.
-        return read_status_with_retries(wait, self.routes, replace(self.status_policy, tolerates_missing=True))
+        return read_status_with_retries(wait, self.routes, self.status_policy, self.clock)
 
     def _submit(self, step: Submit) -> Flow[Generation]:
         if step.left_behind:
@@ -266,5 +264,5 @@ def _described(record: SubmissionRecord) -> str:
 def _unfailed(generation: Generation) -> Generation:
     """Return a generation that hasn't failed, and raise what a failed one is."""
     if generation.status is GenerationStatus.FAILED:
-        finished_generation(WaitDecision(Verdict.FAILED, generation).to_event(), generation.generation_id)
+        raise failure_error(generation)
     return generation

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from functools import cached_property
 from http import HTTPStatus
 from pathlib import PurePath
@@ -18,7 +17,6 @@ from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.flow import Flow, retrying
 from airflow_provider_apimart.api.generation import Generation
 from airflow_provider_apimart.api.payload import build_payload
-from airflow_provider_apimart.api.poll_schedule import PollSchedule
 from airflow_provider_apimart.api.polling_stats import PollingStats
 from airflow_provider_apimart.api.requests_transport import RequestsTransport
 from airflow_provider_apimart.api.retry import RetryPolicy
@@ -178,7 +176,9 @@ class ApimartHook(BaseHook):
         :raises ApimartStatusUnreadableError: If the status couldn't be read several times in a row.
         """
         return self.run(
-            read_status_with_retries(_wait(generation_id, modality), self.polling_stats.routes, self.status_policy)
+            read_status_with_retries(
+                Wait.begin(generation_id, modality=modality), self.polling_stats.routes, self.status_policy
+            )
         )
 
     def wait_for_generation(
@@ -201,7 +201,7 @@ class ApimartHook(BaseHook):
         :raises ApimartWaitTimeoutError: If the wait ran out. The generation goes on and bills; wait for it again.
         :raises ApimartStatusUnreadableError: If the status couldn't be read several times in a row.
         """
-        wait = _wait(generation_id, modality, timeout=timeout, poll_interval=poll_interval)
+        wait = Wait.begin(generation_id, modality=modality, timeout=timeout, poll_interval=poll_interval)
         return self.finish(wait, at_once=True, on_status=on_status)
 
     def get_unsaved_generations(self, ledger: str) -> list[dict[str, Any]]:
@@ -226,7 +226,7 @@ class ApimartHook(BaseHook):
         flow = wait_until_final(
             wait, self.polling_stats, at_once=at_once, policy=self.status_policy, on_status=on_status
         )
-        return finished_generation(self.run(flow).to_event(), wait.generation_id)
+        return finished_generation(self.run(flow))
 
     def get_balance(self) -> Balance:
         """
@@ -251,23 +251,6 @@ class ApimartHook(BaseHook):
     @cached_property
     def _transport(self) -> RequestsTransport:
         return RequestsTransport(self.settings)
-
-
-def _wait(
-    generation_id: str,
-    modality: Modality | str | None,
-    *,
-    timeout: float | None = None,
-    poll_interval: float | None = None,
-) -> Wait:
-    now = time.time()
-    return Wait(
-        generation_id,
-        started_at=now,
-        deadline=None if timeout is None else now + timeout,
-        schedule=PollSchedule(poll_interval),
-        modality=Modality(modality) if modality else None,
-    )
 
 
 def _explained(error: Exception) -> str:

@@ -6,6 +6,7 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_apimart.compat.versions import HASHES_ALIAS_EXTRA
 from airflow_provider_apimart.lineage.storage_uri import StorageUri
 
 if TYPE_CHECKING:
@@ -52,11 +53,5 @@ def _describe_alias(context: Context, alias: AssetAlias, facts: TaskFacts) -> No
 
 
 def _alias_extra(facts: TaskFacts) -> dict[str, Any]:
-    from airflow import __version__
-
     extra = facts.to_json()
-    major, minor = __version__.split(".")[:2]
-    if (int(major), int(minor)) >= (3, 2):
-        return extra
-    # Earlier versions put the values into a set once the task is done; what can't be hashed would fail it then.
-    return extra | {"generations": json.dumps(extra["generations"])}
+    return extra | {"generations": json.dumps(extra["generations"])} if HASHES_ALIAS_EXTRA.is_present else extra

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_apimart.compat.resumption import must_restart
-from airflow_provider_apimart.compat.xcom import returnable
-from airflow_provider_apimart.lineage.emitter import EmitsLineage
-from airflow_provider_apimart.links.generation import ApimartGenerationLink, LinksGeneration
+from airflow_provider_apimart.operators.waiting import WaitsForGeneration
 
 if TYPE_CHECKING:
     from pathlib import PurePath
@@ -22,15 +17,13 @@ if TYPE_CHECKING:
 
     from airflow_provider_apimart.api.generation import Generation
     from airflow_provider_apimart.api.waiting import Wait
-    from airflow_provider_apimart.hooks.apimart import ApimartHook
-    from airflow_provider_apimart.metrics import GenerationMetrics
 
     Reference = str | PurePath | ObjectStoragePath
 
 _DEFAULT_TIMEOUT = timedelta(hours=1)
 
 
-class ApimartGenerationOperator(LinksGeneration, EmitsLineage, BaseOperator):
+class ApimartGenerationOperator(WaitsForGeneration, BaseOperator):
     """
     Submit one generation and, by default, wait for it. Base of the operators for pictures and clips.
 
@@ -86,7 +79,6 @@ class ApimartGenerationOperator(LinksGeneration, EmitsLineage, BaseOperator):
     #: ``prompt="prompts/cat.txt"`` takes the prompt from a file beside the DAG, rendered as a template.
     template_ext: Sequence[str] = (".txt", ".md")
     template_fields_renderers: ClassVar[dict[str, str]] = {"parameters": "json"}
-    operator_extra_links = (ApimartGenerationLink(),)
     ui_color = "#d3e3fd"
 
     def __init__(
@@ -132,18 +124,8 @@ class ApimartGenerationOperator(LinksGeneration, EmitsLineage, BaseOperator):
         if on_unknown_outcome not in ("retry_same_key", "fail"):
             raise ValueError(f'on_unknown_outcome must be "retry_same_key" or "fail", not {on_unknown_outcome!r}')
 
-    @cached_property
-    def hook(self) -> ApimartHook:
-        """The connection to APIMart."""
-        from airflow_provider_apimart.hooks.apimart import ApimartHook
-
-        return ApimartHook(self.apimart_conn_id)
-
-    @cached_property
-    def _metrics(self) -> GenerationMetrics:
-        from airflow_provider_apimart.metrics import GenerationMetrics
-
-        return GenerationMetrics(self.modality, self.model)
+    def _tags(self) -> tuple[str | None, str | None]:
+        return self.modality, self.model
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -155,23 +137,7 @@ class ApimartGenerationOperator(LinksGeneration, EmitsLineage, BaseOperator):
         :raises ApimartGenerationFailedError: If the generation failed. A retry makes a new one.
         :raises ApimartWaitTimeoutError: If the wait ran out. A retry takes the generation up again.
         """
-        return self._make(context)
-
-    def execute_complete(self, context: Context, event: Any, generation_id: str | None = None) -> dict[str, Any]:
-        """
-        Return what the trigger has waited for, or raise what ended the wait.
-
-        :param event: See :class:`~airflow_provider_apimart.triggers.generation.ApimartGenerationTrigger`.
-        :param generation_id: The generation that was waited for, should the event be unreadable.
-        """
-        from airflow_provider_apimart.api.waiting import finished_generation
-
-        if must_restart(event, context):
-            return self._make(context)
-        self._generation_id = generation_id
-        with self._metrics.counting():
-            generation = finished_generation(event, generation_id)
-        return self._deliver(context, generation)
+        return self._begin(context)
 
     def on_kill(self) -> None:
         """Say what stays when the task is killed: APIMart can't cancel a generation."""
@@ -200,7 +166,7 @@ class ApimartGenerationOperator(LinksGeneration, EmitsLineage, BaseOperator):
             arguments["image_urls"] = [self.image_urls]
         return build_payload(arguments, self.parameters, with_files=self.upload_references)
 
-    def _make(self, context: Context) -> dict[str, Any]:
+    def _begin(self, context: Context) -> dict[str, Any]:
         self.generation_link = ""
         with self._metrics.counting():
             generation = self._obtain(context)
@@ -244,53 +210,38 @@ class ApimartGenerationOperator(LinksGeneration, EmitsLineage, BaseOperator):
         )
 
     def _finished(self, context: Context, generation: Generation) -> Generation:
-        """Return the generation when it is finished, or let the triggerer wait for it."""
-        from airflow_provider_apimart.api.progress import ProgressLog
-
+        """Return the generation when it is completed, or defer."""
         wait = self._wait(generation)
         if self.deferrable:
             self._defer(context, wait)
-        return self.hook.finish(wait, on_status=ProgressLog(self.log))
+        return self.hook.finish(wait, on_status=self._progress)
 
     def _wait(self, generation: Generation) -> Wait:
-        from airflow_provider_apimart.api.poll_schedule import PollSchedule
         from airflow_provider_apimart.api.waiting import Wait
 
-        now = time.time()
-        return Wait(
-            str(generation.generation_id),
-            started_at=generation.created.timestamp() if generation.created else now,
-            deadline=None if self.timeout is None else now + _seconds(self.timeout),
-            schedule=PollSchedule(self.poll_interval),
+        return Wait.begin(
+            generation.generation_id,
+            submitted=generation.created,
+            timeout=self.timeout,
+            poll_interval=self.poll_interval,
             modality=generation.modality,
             model=generation.model,
-        )
-
-    def _defer(self, context: Context, wait: Wait) -> NoReturn:
-        from airflow_provider_apimart.triggers.generation import trigger_for
-
-        self.defer(
-            trigger=trigger_for(wait, self.apimart_conn_id, context["ti"].try_number),
-            method_name="execute_complete",
-            kwargs={"generation_id": wait.generation_id},
         )
 
     def _deliver(self, context: Context, generation: Generation) -> dict[str, Any]:
         from airflow_provider_apimart.api.payload import prompt_sha256
         from airflow_provider_apimart.durable.store import record_store
-        from airflow_provider_apimart.lineage.facts import unsaved
 
+        self._generation_id = generation.generation_id
         prompt = self.prompt or (self.parameters or {}).get("prompt")
         generation = generation.known_as(prompt_sha256=prompt_sha256(prompt))
         if generation.status.is_final:
             self.log.info("Generation %s is done%s", generation.generation_id, _price(generation))
             if not generation.outputs and not generation.result:
-                self.log.warning("Generation %s is completed but tells of no result", generation.generation_id)
-            self.link(context, generation, self.hook)
+                self.log.warning("Generation %s is completed but has no result", generation.generation_id)
             self._metrics.completed(generation)
         record_store(context).mark_delivered(context["ti"].max_tries)
-        self.emit_lineage(context, [unsaved(generation)])
-        return returnable(generation.to_xcom())
+        return super()._deliver(context, generation)
 
 
 class ApimartImageGenerationOperator(ApimartGenerationOperator):
@@ -396,10 +347,6 @@ class ApimartMusicGenerationOperator(ApimartGenerationOperator):
         self.instrumental = instrumental
         self.duration = duration
         self.audio_format = audio_format
-
-
-def _seconds(timeout: float | timedelta) -> float:
-    return timeout.total_seconds() if isinstance(timeout, timedelta) else float(timeout)
 
 
 def _price(generation: Generation) -> str:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_apimart.hooks.lazy_hook import LazyHook
+
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
-    from airflow_provider_apimart.hooks.apimart import ApimartHook
 
-
-class ApimartUploadImageOperator(BaseOperator):
+class ApimartUploadImageOperator(LazyHook, BaseOperator):
     """
     Upload a reference picture to APIMart and return its public URL, which lives for 72 hours.
 
@@ -44,13 +43,6 @@ class ApimartUploadImageOperator(BaseOperator):
         super().__init__(**kwargs)
         self.image = image
         self.apimart_conn_id = apimart_conn_id
-
-    @cached_property
-    def hook(self) -> ApimartHook:
-        """The connection to APIMart."""
-        from airflow_provider_apimart.hooks.apimart import ApimartHook
-
-        return ApimartHook(self.apimart_conn_id)
 
     def execute(self, context: Context) -> str:
         """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, BaseSensorOperator, PokeReturnValue
@@ -12,6 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowSensorTimeout, BaseSensor
 from airflow_provider_apimart.api.dollars import dollars
 from airflow_provider_apimart.compat.xcom import returnable
 from airflow_provider_apimart.exceptions import ApimartBalanceError, ApimartRateLimitError
+from airflow_provider_apimart.hooks.lazy_hook import LazyHook
 from airflow_provider_apimart.sensors.soft_fail import skip_on_soft_fail
 
 if TYPE_CHECKING:
@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_apimart.api.balance import Balance
-    from airflow_provider_apimart.hooks.apimart import ApimartHook
 
 
-class ApimartBalanceSensor(BaseSensorOperator):
+class ApimartBalanceSensor(LazyHook, BaseSensorOperator):
     """
     Wait until the API key can pay for so much, and return what is left on it.
 
@@ -54,13 +53,6 @@ class ApimartBalanceSensor(BaseSensorOperator):
         super().__init__(multiple_outputs=multiple_outputs, **kwargs)
         self.required = required
         self.apimart_conn_id = apimart_conn_id
-
-    @cached_property
-    def hook(self) -> ApimartHook:
-        """The connection to APIMart."""
-        from airflow_provider_apimart.hooks.apimart import ApimartHook
-
-        return ApimartHook(self.apimart_conn_id)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """

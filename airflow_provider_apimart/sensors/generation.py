@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
@@ -17,30 +17,26 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_apimart.compat.resumption import must_restart
-from airflow_provider_apimart.compat.xcom import returnable
 from airflow_provider_apimart.exceptions import (
     ApimartRateLimitError,
     ApimartStatusUnreadableError,
     ApimartWaitTimeoutError,
     ApimartWatchedGenerationFailedError,
 )
-from airflow_provider_apimart.lineage.emitter import EmitsLineage
-from airflow_provider_apimart.links.generation import ApimartGenerationLink, LinksGeneration
+from airflow_provider_apimart.operators.waiting import WaitsForGeneration
 from airflow_provider_apimart.sensors.soft_fail import skip_on_soft_fail
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_apimart.api.generation import Generation
-    from airflow_provider_apimart.api.waiting import Wait
-    from airflow_provider_apimart.hooks.apimart import ApimartHook
+    from airflow_provider_apimart.api.waiting import Wait, WaitDecision
 
 # A rescheduled poke costs the scheduler a round, so an adaptive sensor asks for one less often.
 _SHORTEST_RESCHEDULE = 10.0
 
 
-class ApimartGenerationSensor(LinksGeneration, EmitsLineage, BaseSensorOperator):
+class ApimartGenerationSensor(WaitsForGeneration, BaseSensorOperator):
     """
     Wait until a generation is finished and return it, in every mode the same.
 
@@ -58,7 +54,7 @@ class ApimartGenerationSensor(LinksGeneration, EmitsLineage, BaseSensorOperator)
     """
 
     template_fields: Sequence[str] = ("generation", "apimart_conn_id")
-    operator_extra_links = (ApimartGenerationLink(),)
+    failure_class = ApimartWatchedGenerationFailedError
     ui_color = "#d3f5e3"
 
     def __init__(
@@ -80,13 +76,6 @@ class ApimartGenerationSensor(LinksGeneration, EmitsLineage, BaseSensorOperator)
         self.apimart_conn_id = apimart_conn_id
         self._seen: Generation | None = None
 
-    @cached_property
-    def hook(self) -> ApimartHook:
-        """The connection to APIMart."""
-        from airflow_provider_apimart.hooks.apimart import ApimartHook
-
-        return ApimartHook(self.apimart_conn_id)
-
     def execute(self, context: Context) -> dict[str, Any]:
         """
         Wait for the generation and return it in its XCom form.
@@ -96,11 +85,8 @@ class ApimartGenerationSensor(LinksGeneration, EmitsLineage, BaseSensorOperator)
         :raises ApimartStatusUnreadableError: If its status couldn't be read several times in a row.
         :raises AirflowSensorTimeout: If the sensor's ``timeout`` ran out. Not retried.
         """
-        self.generation_link = ""
         with skip_on_soft_fail(self):
-            if not self.deferrable:
-                return cast("dict[str, Any]", super().execute(context))
-            return self._look_or_defer(context)
+            return self._begin(context)
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once, and return the generation if it is finished."""
@@ -110,31 +96,18 @@ class ApimartGenerationSensor(LinksGeneration, EmitsLineage, BaseSensorOperator)
         return PokeReturnValue(is_done=True, xcom_value=self._deliver(context, generation))
 
     def execute_complete(self, context: Context, event: Any, generation_id: str | None = None) -> dict[str, Any]:
-        """
-        Return what the trigger has waited for, or raise what ended the wait.
-
-        :param event: See :class:`~airflow_provider_apimart.triggers.generation.ApimartGenerationTrigger`.
-        :param generation_id: The generation that was waited for, should the event be unreadable.
-        """
+        """Return the generation that the trigger waited for, raise the error that ended the wait, or skip."""
         with skip_on_soft_fail(self):
-            if must_restart(event, context):
-                return self._look_or_defer(context)
-            return self._deliver(context, self._concluded(event, generation_id))
+            return super().execute_complete(context, event, generation_id)
 
-    def _look_or_defer(self, context: Context) -> dict[str, Any]:
+    def _begin(self, context: Context) -> dict[str, Any]:
         self.generation_link = ""
+        if not self.deferrable:
+            return cast("dict[str, Any]", super().execute(context))
         looked = self.poke(context)
-        return cast("dict[str, Any]", looked.xcom_value) if looked.is_done else self._defer(context)
-
-    def _defer(self, context: Context) -> NoReturn:
-        from airflow_provider_apimart.triggers.generation import trigger_for
-
-        wait = replace(self._wait, deadline=time.time() + self.timeout)
-        self.defer(
-            trigger=trigger_for(wait, self.apimart_conn_id, context["ti"].try_number),
-            method_name="execute_complete",
-            kwargs={"generation_id": wait.generation_id},
-        )
+        if not looked.is_done:
+            self._defer(context, replace(self._wait, deadline=time.time() + self.timeout))
+        return cast("dict[str, Any]", looked.xcom_value)
 
     @cached_property
     def _named(self) -> Generation:
@@ -144,69 +117,57 @@ class ApimartGenerationSensor(LinksGeneration, EmitsLineage, BaseSensorOperator)
 
     @cached_property
     def _wait(self) -> Wait:
-        from airflow_provider_apimart.api.poll_schedule import PollSchedule
         from airflow_provider_apimart.api.waiting import Wait
 
-        now = time.time()
-        named = self._named
-        return Wait(
-            str(named.generation_id),
-            started_at=named.created.timestamp() if named.created else now,
-            schedule=PollSchedule(None if self.adaptive else self.poke_interval),
-            modality=named.modality,
-            model=named.model,
+        return Wait.begin(
+            self._named.generation_id,
+            submitted=self._named.created,
+            poll_interval=None if self.adaptive else self.poke_interval,
+            modality=self._named.modality,
+            model=self._named.model,
         )
 
-    @cached_property
-    def _progress(self) -> Callable[[Generation], None]:
-        from airflow_provider_apimart.api.progress import ProgressLog
-
-        return ProgressLog(self.log)
+    def _tags(self) -> tuple[str | None, str | None]:
+        return self._named.modality, self._named.model
 
     def _look(self) -> Generation | None:
-        """Return the generation if it is finished, nothing while it runs, and raise if it has failed."""
+        """Return the generation if it is completed, ``None`` while it runs, and raise if it has failed."""
         from airflow_provider_apimart.api.generation import GenerationStatus
-        from airflow_provider_apimart.api.waiting import Verdict, read_status_with_retries
+        from airflow_provider_apimart.api.waiting import Verdict
 
         if self._named.status is GenerationStatus.COMPLETED:
             return self._named
-        # When the service only asks to slow down, the next poke comes soon enough.
+        self._seen = self._read()
+        if self._seen is None:
+            return None
+        self._progress(self._seen)
+        # Airflow, or the trigger, checks the sensor's own timeout.
+        decision = self._wait.decide(self._seen, time.time())
+        return None if decision.verdict is Verdict.POLL_AGAIN else self._conclude(decision)
+
+    def _read(self) -> Generation | None:
+        """Return the generation as it is now, ``None`` if APIMart's rate limit was reached: the next poke reads it."""
+        from airflow_provider_apimart.api.waiting import read_status_with_retries
+
         policy = replace(self.hook.status_policy, rate_limited_seconds=0.0)
         try:
-            generation = self.hook.run(read_status_with_retries(self._wait, self.hook.polling_stats.routes, policy))
+            return self.hook.run(read_status_with_retries(self._wait, self.hook.polling_stats.routes, policy))
         except ApimartStatusUnreadableError as error:
             if isinstance(error.__cause__, ApimartRateLimitError):
                 return None
             raise
-        self._seen = generation
-        self._progress(generation)
-        # The sensor's own timeout is checked by Airflow, or by the trigger.
-        decision = self._wait.decide(generation, time.time())
-        if decision.verdict is Verdict.POLL_AGAIN:
-            return None
-        return self._concluded(decision.to_event(), self._wait.generation_id)
 
-    def _concluded(self, event: Any, generation_id: str | None) -> Generation:
-        from airflow_provider_apimart.api.waiting import finished_generation
-        from airflow_provider_apimart.metrics import GenerationMetrics
-
-        metrics = GenerationMetrics(self._named.modality, self._named.model)
+    def _conclude(self, decision: WaitDecision) -> Generation:
         try:
-            with metrics.counting():
-                generation = finished_generation(event, generation_id, failure=ApimartWatchedGenerationFailedError)
+            generation = super()._conclude(decision)
         except ApimartWaitTimeoutError as error:
             raise AirflowSensorTimeout(str(error)) from error
-        metrics.completed(generation)
+        self._metrics.completed(generation)
         return generation
 
     def _deliver(self, context: Context, generation: Generation) -> dict[str, Any]:
-        from airflow_provider_apimart.lineage.facts import unsaved
-
-        generation = generation.known_as(prompt_sha256=self._named.prompt_sha256)
-        link = self.link(context, generation, self.hook)
-        self.log.info("Generation %s is finished: %s", generation.generation_id, link)
-        self.emit_lineage(context, [unsaved(generation)])
-        return returnable(generation.to_xcom())
+        self.log.info("Generation %s is finished: %s", generation.generation_id, ", ".join(generation.urls))
+        return super()._deliver(context, generation.known_as(prompt_sha256=self._named.prompt_sha256))
 
     def _get_next_poke_interval(
         self, started_at: datetime | float, run_duration: Callable[[], float], poke_count: int

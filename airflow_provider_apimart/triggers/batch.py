@@ -10,8 +10,6 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
-from airflow_provider_apimart.api.contract import Modality
-from airflow_provider_apimart.api.poll_schedule import PollSchedule
 from airflow_provider_apimart.api.polling_stats import PollingStats
 from airflow_provider_apimart.api.waiting import Wait, wait_until_final
 from airflow_provider_apimart.compat.resumption import TRY_NUMBER
@@ -142,13 +140,15 @@ class ApimartBatchTrigger(BaseTrigger):
 
     def _waits(self) -> Iterable[Wait]:
         for generation_id, submitted_at, modality, model in self.generations:
-            yield Wait(
-                generation_id,
-                started_at=submitted_at,
-                deadline=self.deadline,
-                schedule=PollSchedule(self.poll_interval),
-                modality=Modality(modality) if modality else None,
-                model=model,
+            yield Wait.from_json(
+                {
+                    "generation_id": generation_id,
+                    "started_at": submitted_at,
+                    "deadline": self.deadline,
+                    "poll_interval": self.poll_interval,
+                    "modality": modality,
+                    "model": model,
+                }
             )
 
 
@@ -174,6 +174,6 @@ def trigger_for(
         started_at=started_at,
         apimart_conn_id=apimart_conn_id,
         deadline=deadline,
-        poll_interval=waits[0].schedule.interval,
+        poll_interval=waits[0].poll_interval,
         try_number=try_number,
     )

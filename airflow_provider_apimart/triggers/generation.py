@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Coroutine
+from dataclasses import fields
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
-from airflow_provider_apimart.api.contract import Modality
-from airflow_provider_apimart.api.poll_schedule import PollSchedule
 from airflow_provider_apimart.api.polling_stats import PollingStats
 from airflow_provider_apimart.api.progress import ProgressLog
+from airflow_provider_apimart.api.wait_event import to_event
 from airflow_provider_apimart.api.waiting import Verdict, Wait, WaitDecision, wait_until_final
 from airflow_provider_apimart.compat.resumption import TRY_NUMBER
 from airflow_provider_apimart.exceptions import ApimartError, ApimartStatusUnreadableError
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.triggers.shared_transport import with_todays_key
+
+_WAIT_FIELDS = tuple(field.name for field in fields(Wait))
 
 
 class ApimartGenerationTrigger(BaseTrigger):
@@ -24,7 +26,7 @@ class ApimartGenerationTrigger(BaseTrigger):
     Wait until a generation is finished, has failed, or the deadline has passed.
 
     It only reads, so it may run any number of times. Its event is
-    :meth:`~airflow_provider_apimart.api.waiting.WaitDecision.to_event` with the number of the try.
+    :meth:`~airflow_provider_apimart.api.wait_event.to_event` with the number of the try.
 
     :param generation_id: APIMart's id.
     :param started_at: Unix time of the submit, from which the interval between two looks grows.
@@ -62,13 +64,8 @@ class ApimartGenerationTrigger(BaseTrigger):
         return (
             "airflow_provider_apimart.triggers.generation.ApimartGenerationTrigger",
             {
-                "generation_id": self.generation_id,
-                "started_at": self.started_at,
+                **{field: getattr(self, field) for field in _WAIT_FIELDS},
                 "apimart_conn_id": self.apimart_conn_id,
-                "deadline": self.deadline,
-                "poll_interval": self.poll_interval,
-                "modality": self.modality,
-                "model": self.model,
                 "try_number": self.try_number,
             },
         )
@@ -83,7 +80,7 @@ class ApimartGenerationTrigger(BaseTrigger):
             # Whatever else: without an event the task would fail without knowing its generation.
             self.log.exception("The wait for generation %s was broken off", self.generation_id)
             decision = WaitDecision(Verdict.ERROR, error=_broken_off(self.generation_id, error))
-        yield TriggerEvent(decision.to_event() | {TRY_NUMBER: self.try_number})
+        yield TriggerEvent(to_event(decision) | {TRY_NUMBER: self.try_number})
 
     async def on_kill(self) -> None:
         """Say what stays when a person clears or marks the deferred task (Airflow 3.3 and later)."""
@@ -97,28 +94,12 @@ class ApimartGenerationTrigger(BaseTrigger):
         )
 
     def _wait(self) -> Wait:
-        return Wait(
-            self.generation_id,
-            started_at=self.started_at,
-            deadline=self.deadline,
-            schedule=PollSchedule(self.poll_interval),
-            modality=Modality(self.modality) if self.modality else None,
-            model=self.model,
-        )
+        return Wait.from_json({field: getattr(self, field) for field in _WAIT_FIELDS})
 
 
 def trigger_for(wait: Wait, apimart_conn_id: str, try_number: int) -> ApimartGenerationTrigger:
     """Return the trigger that waits as a worker would; its arguments are plain values."""
-    return ApimartGenerationTrigger(
-        generation_id=wait.generation_id,
-        started_at=wait.started_at,
-        apimart_conn_id=apimart_conn_id,
-        deadline=wait.deadline,
-        poll_interval=wait.schedule.interval,
-        modality=wait.modality.value if wait.modality else None,
-        model=wait.model,
-        try_number=try_number,
-    )
+    return ApimartGenerationTrigger(**wait.to_json(), apimart_conn_id=apimart_conn_id, try_number=try_number)
 
 
 def _broken_off(generation_id: str, error: Exception) -> ApimartStatusUnreadableError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -50,6 +50,13 @@ def error_reply(status: int, message: str = "no", code: object = None, **headers
     return reply({"error": details}, status, **headers)
 
 
+def _repeating_last(answers: Iterable[Reply | ApimartError]) -> Iterator[Reply | ApimartError]:
+    for answer in answers:
+        yield answer
+    while True:
+        yield answer
+
+
 def run_flow(
     flow: Flow[Any],
     answers: Iterable[Reply | ApimartError],
@@ -62,7 +69,7 @@ def run_flow(
 
     :param takes: Seconds that every request takes on the virtual clock.
     """
-    held, clock, given = Held(), clock or Clock(), list(answers)
+    held, clock, given = Held(), clock or Clock(), _repeating_last(answers)
     try:
         step = next(flow)
         while True:
@@ -73,7 +80,7 @@ def run_flow(
                 continue
             held.requests.append(step)
             clock.now += takes
-            answer = given.pop(0) if len(given) > 1 else given[0]
+            answer = next(given)
             assert len(held.requests) < 10_000, "the flow doesn't end"
             step = flow.throw(answer) if isinstance(answer, ApimartError) else flow.send(answer)
     except StopIteration as finished:

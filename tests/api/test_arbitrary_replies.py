@@ -20,6 +20,7 @@ from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.status import StatusRoutes, read_status
 from airflow_provider_apimart.api.submission import Submission, submit
 from airflow_provider_apimart.api.upload import ImageFile, Upload, upload
+from airflow_provider_apimart.api.wait_event import to_event
 from airflow_provider_apimart.api.waiting import Wait
 
 from .driver import run_flow
@@ -134,7 +135,7 @@ def check_generation(generation: Generation) -> None:
     xcom = generation.to_xcom()
     check_plain(xcom)
     assert generation_from_xcom(xcom).to_xcom() == xcom
-    check_plain(Wait("x", started_at=0.0, deadline=1e9).decide(generation, now=1.0).to_event())
+    check_plain(to_event(Wait("x", started_at=0.0, deadline=1e9).decide(generation, now=1.0)))
     assert str(generation)
 
 

@@ -58,6 +58,47 @@ def test_an_unknown_fact_is_left_out() -> None:
     assert errors.error_from_json({"type": "ApimartError", "message": "why", "new_fact": 1}).message == "why"
 
 
+def test_the_reason_comes_first_and_the_advice_on_a_line_of_its_own() -> None:
+    error = errors.ApimartGenerationFailedError("Out of paint", advice="Try again", generation_id="task_1")
+    assert str(error) == "Out of paint (generation task_1)\nTry again."
+    assert str(errors.error_from_json(error.to_json())) == str(error)
+
+
+RESENT = {
+    errors.ApimartTransientError,
+    errors.ApimartConnectionError,
+    errors.ApimartRateLimitError,
+    errors.ApimartServerError,
+    errors.ApimartUnknownOutcomeError,
+    errors.ApimartSubmitInProgressError,
+    errors.ApimartGenerationNotFoundError,
+}
+STOPS_BATCH = {
+    errors.ApimartBalanceError,
+    errors.ApimartAuthenticationError,
+    errors.ApimartConfigurationError,
+    errors.ApimartDestinationError,
+}
+REFUSED = {
+    errors.ApimartInvalidRequestError,
+    errors.ApimartModerationError,
+    errors.ApimartPermissionError,
+    errors.ApimartBalanceError,
+    errors.ApimartAuthenticationError,
+}
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_every_class_states_what_the_provider_does_about_it(kind: type[errors.ApimartError]) -> None:
+    assert kind.is_resent is (kind in RESENT)
+    assert kind.stops_batch is (kind in STOPS_BATCH)
+    assert kind.resend_may_charge is (
+        kind in {errors.ApimartUnknownOutcomeError, errors.ApimartIndeterminateOutcomeError}
+    )
+    failed = issubclass(kind, errors.ApimartGenerationFailedError)
+    assert kind.outcome == ("failed" if failed else "refused" if kind in REFUSED else None)
+
+
 def test_a_note_does_no_harm() -> None:
     error = errors.ApimartError("why")
     error.add_note("seen in the trigger")

@@ -23,7 +23,6 @@ FINAL = [
     errors.ApimartPermissionError,
     errors.ApimartBalanceError,
     errors.ApimartModerationError,
-    errors.ApimartGenerationNotFoundError,
     errors.ApimartIdempotencyKeyReusedError,
     errors.ApimartIndeterminateOutcomeError,
     errors.ApimartGenerationFailedError,

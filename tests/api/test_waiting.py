@@ -1,17 +1,22 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.generation import Generation, GenerationStatus
-from airflow_provider_apimart.api.poll_schedule import PollSchedule
 from airflow_provider_apimart.api.polling_stats import PollingStats
 from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.status import StatusRoutes, read_status
+from airflow_provider_apimart.api.wait_event import decision_from_event, to_event
 from airflow_provider_apimart.api.waiting import (
     STATUS_POLICY,
     Verdict,
@@ -97,7 +102,7 @@ def test_a_wait_that_was_taken_up_again_keeps_its_interval(clock: Clock, draw: A
 
 def test_a_fixed_interval_is_kept_but_for_its_phase(clock: Clock, draw: Any) -> None:
     draw(0.5)
-    held = waited(PENDING, PENDING, DONE, clock=clock, schedule=PollSchedule(7.0))
+    held = waited(PENDING, PENDING, DONE, clock=clock, poll_interval=7.0)
     assert held.pauses == [3.5, 7.0]
 
 
@@ -196,7 +201,7 @@ ENDS: dict[str, tuple[Any, type[errors.ApimartError]]] = {
     "403": (error_reply(403), errors.ApimartPermissionError),
     "307": (reply(b"", 307, Location="https://elsewhere"), errors.ApimartConfigurationError),
 }
-# A route that answers so doesn't know the generation; it was known before, so this may pass.
+# A route that answers like this does not know the generation, perhaps only for a moment.
 MISSING: dict[str, tuple[Any, type[errors.ApimartError]]] = {
     "404": (NOT_FOUND, errors.ApimartGenerationNotFoundError),
     "400": (error_reply(400, "task not found"), errors.ApimartGenerationNotFoundError),
@@ -224,11 +229,41 @@ def test_what_goes_missing_for_a_moment_is_waited_for(what: str, clock: Clock) -
 
 
 @pytest.mark.parametrize("what", MISSING)
-def test_what_stays_missing_ends_the_wait(what: str, clock: Clock) -> None:
+def test_a_generation_that_stays_missing_ends_the_wait_when_it_is_no_longer_new(what: str, clock: Clock) -> None:
     answer, kind = MISSING[what]
-    held = waited(PENDING, *[answer] * 99, clock=clock)
+    submitted = clock.now
+    held = waited(*[answer] * 999, clock=clock)
     assert type(held.error) is kind
     assert held.error.generation_id == TASK_ID
+    assert 120 <= clock.now - submitted <= 120 + STATUS_POLICY.longest
+
+
+@given(missing_for=st.floats(0, 119), age=st.floats(0, 119), at_once=st.booleans())
+def test_a_new_generation_may_be_missing_for_two_minutes(missing_for: float, age: float, at_once: bool) -> None:
+    clock = Clock()
+    wait = Wait.begin(TASK_ID, submitted=clock.now - age, now=clock.now)
+
+    def answers() -> Iterator[Any]:
+        while True:
+            yield NOT_FOUND if clock.now - wait.started_at < missing_for else DONE
+
+    flow = wait_until_final(wait, PollingStats(), at_once=at_once, clock=clock)
+    assert run_flow(flow, answers(), clock=clock).value.verdict is Verdict.COMPLETED
+
+
+@given(age=st.floats(120, 1e7))
+def test_an_old_generation_that_is_missing_is_looked_for_a_few_times(age: float) -> None:
+    clock = Clock(1e9)
+    wait = Wait.begin(TASK_ID, submitted=clock.now - age, modality="image", now=clock.now)
+    held = run_flow(read_status_with_retries(wait, StatusRoutes(), clock=clock), [NOT_FOUND], clock=clock)
+    assert type(held.error) is errors.ApimartGenerationNotFoundError
+    assert len(held.requests) == 2 * STATUS_POLICY.tries
+
+
+def test_a_wait_is_the_same_after_its_way_through_a_trigger() -> None:
+    wait = Wait.begin(TASK_ID, submitted=1.0, timeout=timedelta(hours=1), modality="video", model="m", now=5.0)
+    assert wait.deadline == 3605.0
+    assert Wait.from_json(json.loads(json.dumps(wait.to_json()))) == wait
 
 
 def test_retry_after_of_a_status_counts(clock: Clock, draw: Any) -> None:
@@ -300,27 +335,34 @@ EVENTS = {
 @pytest.mark.parametrize("what", EVENTS)
 def test_a_decision_travels_as_an_event(what: str, clock: Clock) -> None:
     answer, kind = EVENTS[what]
-    event = waited(answer, clock=clock).value.to_event()
+    decision = waited(answer, clock=clock).value
+    event = to_event(decision)
     travelled = json.loads(json.dumps(event, allow_nan=False))
     assert travelled == event
+    arrived = decision_from_event(travelled, TASK_ID)
     if kind is None:
-        assert finished_generation(travelled, TASK_ID).outputs[0].url == URL
+        assert finished_generation(arrived).to_xcom() == finished_generation(decision).to_xcom()
         return
     with pytest.raises(kind) as raised:
-        finished_generation(travelled, TASK_ID)
+        finished_generation(arrived)
     assert raised.value.generation_id == TASK_ID
+    with pytest.raises(kind, match=re.escape(str(raised.value))):
+        finished_generation(decision)
 
 
 def test_a_watched_failure_has_its_own_class(clock: Clock) -> None:
-    event = waited(FAILED, clock=clock).value.to_event()
-    with pytest.raises(errors.ApimartWatchedGenerationFailedError, match="upstream error"):
-        finished_generation(event, TASK_ID, failure=errors.ApimartWatchedGenerationFailedError)
+    decision = waited(FAILED, clock=clock).value
+    with pytest.raises(errors.ApimartWatchedGenerationFailedError, match=r"^Upstream error\. The generation failed"):
+        finished_generation(decision, failure=errors.ApimartWatchedGenerationFailedError)
 
 
 def test_a_passed_deadline_says_the_id(clock: Clock) -> None:
-    event = waited(PENDING, clock=clock, deadline=clock.now).value.to_event()
-    with pytest.raises(errors.ApimartWaitTimeoutError, match=TASK_ID):
-        finished_generation(event, TASK_ID)
+    decision = waited(PENDING, clock=clock, deadline=clock.now + 30).value
+    for each in (decision, decision_from_event(to_event(decision), TASK_ID)):
+        with pytest.raises(errors.ApimartWaitTimeoutError) as raised:
+            finished_generation(each)
+        assert raised.value.summary == f"Timeout: still pending, 0 %, 30 s after the submit (generation {TASK_ID})"
+        assert "A retry of the task resumes waiting" in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -328,7 +370,7 @@ def test_a_passed_deadline_says_the_id(clock: Clock) -> None:
 )
 def test_an_event_of_someone_else_keeps_the_generation(event: object) -> None:
     with pytest.raises(errors.ApimartStatusUnreadableError) as raised:
-        finished_generation(event, TASK_ID)
+        finished_generation(decision_from_event(event, TASK_ID))
     assert raised.value.generation_id == TASK_ID
 
 
@@ -337,13 +379,17 @@ def test_an_event_of_someone_else_keeps_the_generation(event: object) -> None:
     [
         {"verdict": "completed"},
         {"verdict": "completed", "generation": None},
+        {"verdict": "completed", "generation": {"status": "processing"}},
+        {"verdict": "failed", "generation": {"status": "completed"}},
+        {"verdict": "error", "error": {"type": ["x"], "message": None}},
         {"verdict": "error"},
         {"verdict": "error", "error": None},
     ],
 )
 def test_a_damaged_event_keeps_the_generation(event: object) -> None:
-    with pytest.raises(errors.ApimartError):
-        finished_generation(event, TASK_ID)
+    with pytest.raises(errors.ApimartError) as raised:
+        finished_generation(decision_from_event(event, TASK_ID))
+    assert raised.value.generation_id == TASK_ID
 
 
 def test_a_look_policy_of_one_try_gives_up_at_once(clock: Clock) -> None:

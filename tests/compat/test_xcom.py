@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_apimart.api.generation import Generation, GenerationStatus, generation_from_xcom
-from airflow_provider_apimart.compat import xcom
 from airflow_provider_apimart.compat.xcom import returnable
 from airflow_provider_apimart.transfers.selection import selected_generations
 from tests.airflow_versions import running
@@ -14,9 +13,9 @@ OUTPUTS = {"url": None, "cost": 0, "urls": [], "result": {"text": None}}
 KEPT = {"cost": 0, "urls": [], "result": {"text": None}}
 
 
-@pytest.mark.parametrize(("refuses_none", "returned"), [(True, KEPT), (False, OUTPUTS)])
-def test_only_none_is_left_out(monkeypatch: pytest.MonkeyPatch, refuses_none: bool, returned: object) -> None:
-    monkeypatch.setattr(xcom, "_REFUSES_NONE", refuses_none)
+@pytest.mark.parametrize(("version", "returned"), [("3.0.6", KEPT), ("2.11.2", OUTPUTS), ("3.1.0", OUTPUTS)])
+def test_only_none_is_left_out(monkeypatch: pytest.MonkeyPatch, version: str, returned: object) -> None:
+    monkeypatch.setattr("airflow.__version__", version)
     assert returnable(OUTPUTS) == returned
 
 
@@ -25,7 +24,7 @@ def test_only_airflow_3_0_refuses_none() -> None:
 
 
 def test_what_is_left_of_outputs_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(xcom, "_REFUSES_NONE", True)
+    monkeypatch.setattr("airflow.__version__", "3.0.6")
     generation = Generation("task_1", GenerationStatus.COMPLETED, "completed")
     assert generation_from_xcom(returnable(generation.to_xcom())) == generation
     (selected,) = selected_generations(returnable(generation.to_xcom()))

@@ -66,7 +66,7 @@ def test_every_submit_shape(shape: str, sandbox: Sandbox, hook: ApimartHook) -> 
 @pytest.mark.parametrize("form", ERROR_FORMS)
 def test_every_form_of_failure(form: str, sandbox: Sandbox, hook: ApimartHook) -> None:
     sandbox.configure(error_form=form)
-    with pytest.raises(errors.ApimartGenerationFailedError, match="upstream error") as raised:
+    with pytest.raises(errors.ApimartGenerationFailedError, match=r"^Upstream error\. The generation failed") as raised:
         generated(hook, "image", prompt="[sandbox: fail upstream error]")
     assert raised.value.generation_id == sandbox.generations[0].generation_id
     assert sandbox.billed == 0

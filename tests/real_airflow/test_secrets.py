@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from airflow_provider_apimart.api.settings import ClientSettings
+from airflow_provider_apimart.api.wait_event import to_event
 from airflow_provider_apimart.api.waiting import Verdict, Wait, WaitDecision
 from airflow_provider_apimart.exceptions import ApimartError
 from airflow_provider_apimart.hooks.apimart import ApimartHook
@@ -107,5 +108,5 @@ def test_no_exception_of_the_hook_carries_the_key(
         )
     for error in chain(caught.value):
         assert KEY not in f"{error!r} {error} {vars(error)}"
-    event = WaitDecision(Verdict.ERROR, error=caught.value).to_event()
+    event = to_event(WaitDecision(Verdict.ERROR, error=caught.value))
     assert KEY not in json.dumps(event)

@@ -90,7 +90,7 @@ def test_a_failed_generation_fails_the_sensor_at_once(
     run = finished(lab, sandbox, f"lab_sensor_{mode}", conf | {"prompt": f"[sandbox: fail no {mode} today]"})
     view = run.view("wait")
     assert (view.state, view.try_number) == ("failed", 1)
-    assert f"no {mode} today" in run.log
+    assert f"No {mode} today. The generation failed at APIMart (refunded)" in run.log
     assert (sandbox.accepted, sandbox.billed) == (1, 0)
 
 
@@ -131,11 +131,22 @@ def test_an_authentication_error_is_not_tolerated(
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_an_unknown_generation_fails_the_sensor_at_once(
+def test_a_new_generation_that_is_not_found_yet_is_waited_for(
     lab: AirflowLab, sandbox: Sandbox, conf: dict[str, Any], mode: str
 ) -> None:
     sandbox.inject(Fault("task_not_found", on="status", times=9))
-    run = finished(lab, sandbox, f"lab_sensor_{mode}", conf)
+    run = lab.start_run(f"lab_sensor_{mode}", conf)
+    assert run.drive(sandbox.connection_json(), policy={"tries": 2, "first": 0.1, "longest": 0.1})
+    assert (run.view("wait").state, run.view("wait").try_number) == ("success", 1)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_unknown_generation_fails_the_sensor_without_a_retry(
+    lab: AirflowLab, sandbox: Sandbox, conf: dict[str, Any], mode: str
+) -> None:
+    sandbox.inject(Fault("task_not_found", on="status", times=1_000))
+    run = lab.start_run(f"lab_sensor_{mode}", conf)
+    run.drive(sandbox.connection_json(), policy={"tries": 2, "first": 0.01, "longest": 0.01, "new_seconds": 0.0})
     view = run.view("wait")
     assert (view.state, view.try_number) == ("failed", 1)
     assert "ApimartGenerationNotFoundError" in run.log

@@ -1,0 +1,94 @@
+"""Base of the operators and sensors that wait for a generation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+from airflow_provider_apimart.compat.resumption import must_restart
+from airflow_provider_apimart.compat.xcom import returnable
+from airflow_provider_apimart.exceptions import ApimartGenerationFailedError
+from airflow_provider_apimart.hooks.lazy_hook import LazyHook
+from airflow_provider_apimart.lineage.emitter import EmitsLineage
+from airflow_provider_apimart.links.generation import ApimartGenerationLink, LinksGeneration
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseOperator, Context
+
+    from airflow_provider_apimart.api.generation import Generation
+    from airflow_provider_apimart.api.waiting import Wait, WaitDecision
+    from airflow_provider_apimart.metrics import GenerationMetrics
+
+    _Operator = BaseOperator
+else:
+    _Operator = object
+
+
+class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
+    """
+    Mixin of operators and sensors that wait for a generation, on the worker or in the triggerer, and return it.
+
+    A subclass says how a try begins (:meth:`_begin`) and what its metrics are tagged with (:meth:`_tags`).
+    """
+
+    operator_extra_links = (ApimartGenerationLink(),)
+    #: Class of the error for a generation that failed.
+    failure_class: ClassVar[type[ApimartGenerationFailedError]] = ApimartGenerationFailedError
+
+    def execute_complete(self, context: Context, event: Any, generation_id: str | None = None) -> dict[str, Any]:
+        """
+        Return the generation that the trigger waited for, or raise the error that ended the wait.
+
+        :param event: See :class:`~airflow_provider_apimart.triggers.generation.ApimartGenerationTrigger`.
+        :param generation_id: The generation that was waited for, in case the event cannot be read.
+        """
+        from airflow_provider_apimart.api.wait_event import decision_from_event
+
+        if must_restart(event, context):
+            return self._begin(context)
+        return self._deliver(context, self._conclude(decision_from_event(event, generation_id)))
+
+    def _begin(self, context: Context) -> dict[str, Any]:
+        """Begin a try: return the finished generation, or defer."""
+        raise NotImplementedError
+
+    def _tags(self) -> tuple[str | None, str | None]:
+        """Return the modality and the model, for the metrics."""
+        raise NotImplementedError
+
+    @cached_property
+    def _metrics(self) -> GenerationMetrics:
+        from airflow_provider_apimart.metrics import GenerationMetrics
+
+        return GenerationMetrics(*self._tags())
+
+    @cached_property
+    def _progress(self) -> Callable[[Generation], None]:
+        from airflow_provider_apimart.api.progress import ProgressLog
+
+        return ProgressLog(self.log)
+
+    def _defer(self, context: Context, wait: Wait) -> NoReturn:
+        from airflow_provider_apimart.triggers.generation import trigger_for
+
+        self.defer(
+            trigger=trigger_for(wait, self.apimart_conn_id, context["ti"].try_number),
+            method_name="execute_complete",
+            kwargs={"generation_id": wait.generation_id},
+        )
+
+    def _conclude(self, decision: WaitDecision) -> Generation:
+        """Return the generation of a wait that has ended, or raise and count the error that ended it."""
+        from airflow_provider_apimart.api.waiting import finished_generation
+
+        with self._metrics.counting():
+            return finished_generation(decision, failure=self.failure_class)
+
+    def _deliver(self, context: Context, generation: Generation) -> dict[str, Any]:
+        """Return a generation in its XCom form, and report it in the link and the lineage."""
+        from airflow_provider_apimart.lineage.facts import unsaved
+
+        self.link(context, generation, self.hook)
+        self.emit_lineage(context, [unsaved(generation)])
+        return returnable(generation.to_xcom())
