@@ -5,7 +5,7 @@ BIN := .venv/bin
 CONSTRAINTS := constraints/airflow-3.3.txt
 SOURCES := airflow_provider_apimart example_dags tests benchmarks demo docs
 
-.PHONY: help demo test test-matrix browser chaos check docs faults sweep bench wheel clean
+.PHONY: help demo test test-matrix browser chaos check coverage docs faults sweep bench wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -69,6 +69,12 @@ check: .venv/development ## lint, formatting and types
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 
+coverage: .venv/development ## measure the branch coverage of the package over all tests (TESTS=tests/api for some)
+	@$(BIN)/python -m coverage erase
+	@$(BIN)/python -m coverage run -m pytest -n 2 --dist worksteal --ignore tests/browser $(TESTS)
+	@$(BIN)/python -m coverage combine --quiet
+	@$(BIN)/python -m coverage report
+
 .venv/docs: .venv/runtime
 	@echo "Installing what builds the pages into .venv (once) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[docs]'
@@ -102,4 +108,4 @@ wheel: .venv/matrix ## build the wheel, and install it into an empty environment
 	@$(BIN)/python -m tests.packaging.clean_install dist/*.whl $(VERSIONS)
 
 clean: ## remove everything that the other targets made
-	rm -rf .venv .venvs .demo .browser .chaos dist build docs/_build
+	rm -rf .venv .venvs .demo .browser .chaos .coverage* dist build docs/_build

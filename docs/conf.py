@@ -6,6 +6,7 @@ import atexit
 import os
 import re
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -16,6 +17,11 @@ from sphinx.util.docutils import SphinxDirective
 # Importing Airflow writes its configuration: not into the home of whoever builds the pages.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="apimart-docs-")
 os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "WARNING"
+
+# Sphinx runs this file without its folder on the path.
+sys.path.append(str(Path(__file__).parent))
+
+import llms_txt
 
 from airflow_provider_apimart import __version__
 
@@ -63,6 +69,13 @@ class MakeTargets(SphinxDirective):
         return [nodes.definition_list("", *entries)]
 
 
+def write_llms_txt(app: Sphinx, exception: Exception | None) -> None:
+    """Write the index for language models beside the pages."""
+    if exception is None:
+        (Path(app.outdir) / "llms.txt").write_text(llms_txt.text(Path(app.srcdir)))
+
+
 def setup(app: Sphinx) -> None:
-    """Make the directive known."""
+    """Make the directive known, and the index for language models part of the build."""
     app.add_directive("make-targets", MakeTargets)
+    app.connect("build-finished", write_llms_txt)
