@@ -35,6 +35,7 @@ def argument_parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=DEFAULTS.seed, help="seed of run times and random faults")
     add("--fault", action="append", default=[], metavar="KIND:SHARE", help="make a share of requests fail")
     add("--state", default=None, metavar="FILE", help="keep the state in this file over a restart")
+    add("--account-ratio", type=Decimal, default=DEFAULTS.account_ratio, help="share of public prices that is paid")
     add("--strict", action="store_true", help="refuse unknown parameters")
     add("--max-outputs", type=int, default=None, metavar="N", help="deliver at most N outputs per generation")
     add("--task-visible-after", type=float, default=0.0, metavar="S", help="tasks are unknown (404) for S seconds")

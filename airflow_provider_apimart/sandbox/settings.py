@@ -70,6 +70,9 @@ class SandboxSettings:
     :param task_retention: seconds the record of a finished task is kept
     :param expired_file_status: HTTP status of an expired URL, 404 or 410
     :param unknown_task_status: HTTP status of an unknown task, 400 or 404
+    :param account_ratio: what the account pays, as a share of the public prices
+    :param price_factor: factor on all public prices and charges, such as a price increase
+    :param pricing_changes: fields of the price route's reply to replace, by model
     :param task_visible_after: seconds after acceptance during which the status route doesn't know a task
     :param max_outputs: deliver at most this many outputs per generation; only those are billed
     :param strict: refuse parameters that the model's description doesn't have, instead of ignoring them
@@ -104,6 +107,9 @@ class SandboxSettings:
     task_retention: float = 3 * DAY
     expired_file_status: int = 404
     unknown_task_status: int = 404
+    account_ratio: Decimal = Decimal(1)
+    price_factor: Decimal = Decimal(1)
+    pricing_changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     task_visible_after: float = 0.0
     max_outputs: int | None = None
     strict: bool = False

@@ -71,8 +71,9 @@ class Control:
 
     def _configure(self, body: Mapping[str, Any]) -> None:
         changes = dict(body)
-        if changes.get("balance") is not None:
-            changes["balance"] = Decimal(str(changes["balance"]))
+        for name in ("balance", "account_ratio", "price_factor"):
+            if changes.get(name) is not None:
+                changes[name] = Decimal(str(changes[name]))
         self._server.apimart.apply(self._server.apimart.settings.changed(changes))
 
     def _change(self, act: Callable[[Mapping[str, Any]], None]) -> Callable[[web.Request], Awaitable[web.Response]]:

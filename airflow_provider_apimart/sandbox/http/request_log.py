@@ -13,7 +13,7 @@ class RequestView:
     """
     A request as it was received.
 
-    :param route: ``submit``, ``status``, ``upload``, ``balance``, ``models``, ``file``, ``elsewhere`` or ``other``
+    :param route: a name of :data:`.faults.ROUTES`, ``elsewhere`` or ``other``
     :param headers: its headers, case-insensitive
     :param size: size of its body in bytes
     :param payload: its JSON body, if any

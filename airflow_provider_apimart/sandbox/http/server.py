@@ -124,6 +124,8 @@ class Server:
             web.get("/v1/models", self._api("models", self._models)),
             web.get("/v1/model-schema", self._api("models", self._model_schema)),
             web.get("/v1/model-docs", self._api("models", self._model_docs)),
+            web.get("/api/pricing/model", self._open("pricing", self._pricing)),
+            web.get("/api/marketplace/models", self._open("pricing", self._marketplace)),
             web.route("*", "/v1/{tail:.*}", self._api("other", self._unknown)),
             web.get("/f/{folder}/{name}", self._public("file", self._file)),
             web.route("*", "/elsewhere{tail:.*}", self._public("elsewhere", self._elsewhere)),
@@ -132,6 +134,12 @@ class Server:
     def _api(self, route: str, handler: Handler) -> Respond:
         async def respond(request: web.Request) -> web.StreamResponse:
             return await self._serve(request, route, self.request_log, lambda call: self._answer(call, handler))
+
+        return respond
+
+    def _open(self, route: str, answer: Callable[[Call], Awaitable[Reply]]) -> Respond:
+        async def respond(request: web.Request) -> web.StreamResponse:
+            return await self._serve(request, route, self.request_log, answer)
 
         return respond
 
@@ -252,7 +260,16 @@ class Server:
 
     async def _models(self, call: Call, key: ApiKey) -> Reply:
         await asyncio.sleep(call.delay)
-        return self.apimart.models(key)
+        return self.apimart.models(key, call.request.query.get("expand", ""))
+
+    async def _pricing(self, call: Call) -> Reply:
+        await asyncio.sleep(call.delay)
+        return self.apimart.pricing(call.request.query.get("model", ""))
+
+    async def _marketplace(self, call: Call) -> Reply:
+        await asyncio.sleep(call.delay)
+        page, size = (_positive(call.request.query.get(name), default) for name, default in _PAGE.items())
+        return self.apimart.marketplace(page, size)
 
     async def _model_schema(self, call: Call, _key: ApiKey) -> Reply:
         query = call.request.query
@@ -280,6 +297,13 @@ class Server:
 
 
 _NOTHING = ERRORS["server_error"]
+
+
+_PAGE = {"page": 1, "page_size": 20}
+
+
+def _positive(text: str | None, default: int) -> int:
+    return int(text) if text and text.isdecimal() and int(text) else default
 
 
 def _delay(fault: Fault | None) -> float:

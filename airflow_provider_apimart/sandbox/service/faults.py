@@ -12,7 +12,7 @@ from airflow_provider_apimart.sandbox.service.replies import ERRORS
 
 When = Literal["before", "after"]
 
-ROUTES = ("submit", "status", "upload", "balance", "models", "file", "any")
+ROUTES = ("submit", "status", "upload", "balance", "models", "pricing", "file", "any")
 
 CONNECTION_FAULTS: Mapping[str, When] = MappingProxyType(
     {

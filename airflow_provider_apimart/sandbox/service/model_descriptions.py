@@ -28,10 +28,28 @@ _OTHERS: Mapping[str, Schema] = {
 }
 
 
-def model_list(names: Iterable[str]) -> Schema:
-    """Return a list of models in the format of OpenAI's API."""
-    models = [{"id": name, "object": "model", "created": 1626777600, "owned_by": "apimart"} for name in names]
-    return {"object": "list", "data": models, "success": True}
+def model_list(models: Iterable[Model], *, expand: bool) -> Schema:
+    """
+    Return a list of models in the format of OpenAI's API.
+
+    :param expand: whether each model's category and parameters are included
+    """
+    return {"object": "list", "data": [_listed(model, expand=expand) for model in models], "success": True}
+
+
+def _listed(model: Model, *, expand: bool) -> Schema:
+    listed: Schema = {"id": model.name, "object": "model", "created": 1626777600, "owned_by": "apimart"}
+    if not expand:
+        return listed
+    operation = f"{model.modality}_generation"
+    parameters = {"operation": operation, "endpoint": model.endpoint, "input_schema": input_schema(model)}
+    return {
+        **listed,
+        "category": model.category,
+        "capability_tags": [operation],
+        "supported_endpoint_types": [operation],
+        "parameters": parameters,
+    }
 
 
 def model_schema(model: Model) -> Schema:
@@ -57,6 +75,7 @@ def input_schema(model: Model) -> Schema:
 def properties(model: Model) -> Schema:
     """Return the JSON schema of each parameter of a model, by name."""
     described: Schema = {"model": {"type": "string", "const": model.name}, **_media_properties(model)}
+    described |= {name: dict(schema) for name, schema in model.extras.items()}
     return {**described, **{name: schema for name, schema in _OTHERS[model.modality].items() if name not in described}}
 
 

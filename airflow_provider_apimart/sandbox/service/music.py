@@ -61,7 +61,7 @@ def check_music(model: str, payload: Mapping[str, Any]) -> None:
     fields = FIELDS.get(model, {})
     for name, schema in fields.items():
         if payload.get(name) is not None:
-            _check_field(name, payload[name], schema)
+            check_field(name, payload[name], schema)
     if not text_of(payload):
         raise refusal("prompt_required", f"{' or '.join(_text_fields(fields))} is required")
 
@@ -70,7 +70,8 @@ def _text_fields(fields: Mapping[str, Any]) -> tuple[str, ...]:
     return ("sound_prompt", "lyrics") if "sound_prompt" in fields else ("prompt",)
 
 
-def _check_field(name: str, value: Any, schema: Mapping[str, Any]) -> None:
+def check_field(name: str, value: Any, schema: Mapping[str, Any]) -> None:
+    """Refuse a value that a field's JSON schema doesn't allow."""
     expected = schema["type"]
     flag_for_number = isinstance(value, bool) and expected != "boolean"
     if flag_for_number or not isinstance(value, _PYTHON_TYPES[expected]):

@@ -122,7 +122,7 @@ def _seconds(generation: Generation) -> float:
     if generation.modality == "music":
         return track_seconds(generation.payload)
     model = MODELS.get(generation.model)
-    return float(generation.payload.get("duration") or (model.durations[0] if model else 5))
+    return float(model.seconds(generation.payload) if model else generation.payload.get("duration") or 5)
 
 
 def _asked_size(payload: Mapping[str, Any]) -> str:

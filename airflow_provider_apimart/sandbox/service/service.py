@@ -26,6 +26,7 @@ from airflow_provider_apimart.sandbox.service.model_descriptions import (
 from airflow_provider_apimart.sandbox.service.models import MODELS, Modality, Model, any_model
 from airflow_provider_apimart.sandbox.service.music import audio_format, text_of, track_seconds
 from airflow_provider_apimart.sandbox.service.outputs import Kind, output_name, output_names
+from airflow_provider_apimart.sandbox.service.pricing import marketplace, price_list
 from airflow_provider_apimart.sandbox.service.rate_limit import TokenBucket
 from airflow_provider_apimart.sandbox.service.replies import ERRORS, Reply, json_reply, refusal
 from airflow_provider_apimart.sandbox.service.validation import check_request, check_types, read_object, reference_urls
@@ -154,7 +155,7 @@ class Apimart:
     ) -> Generation:
         asked = model.outputs(payload)
         outputs = self._outputs(asked, directive)
-        price = model.cost(payload) if model.modality == "music" else model.cost(payload) * outputs / asked
+        factor = self.settings.price_factor * self.settings.account_ratio
         return Generation(
             generation_id=_task_id(self.clock.now()),
             modality=model.modality,
@@ -166,8 +167,8 @@ class Apimart:
             created=self.clock.now(),
             seconds=self._seconds(model, directive),
             failure=self._unreachable(payload) or self._failure(submission.body, directive),
-            reserved=model.cost(payload) * model.reserve,
-            price=price,
+            reserved=model.reservation(payload) * factor,
+            price=model.cost(payload, outputs) * factor,
             outputs=outputs,
         )
 
@@ -335,12 +336,25 @@ class Apimart:
         }
         return json_reply(body)
 
-    def models(self, key: ApiKey) -> Reply:
+    def pricing(self, name: str) -> Reply:
+        """Return the public prices of a model."""
+        model = MODELS.get(name)
+        if model is None:
+            return json_reply({"success": False, "message": f"model not found: {name}"})
+        listed = price_list(model, self.settings.price_factor)
+        return json_reply({"success": True, "data": {**listed, **self.settings.pricing_changes.get(name, {})}})
+
+    def marketplace(self, page: int, page_size: int) -> Reply:
+        """Return a page of the public catalogue."""
+        return json_reply(marketplace(tuple(MODELS.values()), page, page_size, self.settings.price_factor))
+
+    def models(self, key: ApiKey, expand: str) -> Reply:
         """List the models of a key; refused with an empty balance."""
         balance = self.ledger.account(key.key).balance
         if balance is not None and balance <= 0:
             raise refusal("insufficient_balance")
-        return json_reply(model_list(name for name in MODELS if key.models is None or name in key.models))
+        allowed = (model for name, model in MODELS.items() if key.models is None or name in key.models)
+        return json_reply(model_list(allowed, expand=expand == "parameters"))
 
     def model_schema(self, name: str, operation: str) -> Reply:
         """Describe a model's input as a JSON schema."""

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_apimart.sandbox.service.models import Model
-from airflow_provider_apimart.sandbox.service.music import check_music
+from airflow_provider_apimart.sandbox.service.music import check_field, check_music
 from airflow_provider_apimart.sandbox.service.replies import json_type, refusal
 
 MAX_UPLOAD = 20_971_520
@@ -109,6 +109,9 @@ def _check_ranges(model: Model, payload: Mapping[str, Any]) -> None:
         _check_choice(name, payload.get(name), model.sizes)
     _check_choice("resolution", payload.get("resolution"), tuple(model.resolutions))
     _check_choice("duration", payload.get("duration"), tuple(sorted(model.durations)))
+    for name, schema in model.extras.items():
+        if payload.get(name) is not None:
+            check_field(name, payload[name], schema)
     n = payload.get("n")
     if n is not None and not 1 <= n <= model.max_n:
         raise _build_failed(f"invalid n: {n}, allowed: 1 - {model.max_n}")
