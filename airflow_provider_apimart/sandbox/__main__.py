@@ -11,7 +11,7 @@ from airflow_provider_apimart.sandbox.media.state_file import StateFileError
 from airflow_provider_apimart.sandbox.sandbox import Sandbox
 from airflow_provider_apimart.sandbox.service.dialects import DIALECTS
 from airflow_provider_apimart.sandbox.service.faults import KINDS, parse_fault
-from airflow_provider_apimart.sandbox.settings import SandboxSettings
+from airflow_provider_apimart.sandbox.service.settings import SandboxSettings
 
 DEFAULTS = SandboxSettings()
 

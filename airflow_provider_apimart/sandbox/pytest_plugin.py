@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from airflow_provider_apimart.sandbox.sandbox import Sandbox
-from airflow_provider_apimart.sandbox.settings import SandboxSettings
+from airflow_provider_apimart.sandbox.service.settings import SandboxSettings
 
 
 @pytest.fixture

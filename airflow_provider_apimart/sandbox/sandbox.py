@@ -21,7 +21,7 @@ from airflow_provider_apimart.sandbox.http.request_log import RequestView
 from airflow_provider_apimart.sandbox.http.server import MAX_BODY, Server
 from airflow_provider_apimart.sandbox.service.faults import Fault
 from airflow_provider_apimart.sandbox.service.generations import GenerationView
-from airflow_provider_apimart.sandbox.settings import SandboxSettings
+from airflow_provider_apimart.sandbox.service.settings import SandboxSettings
 
 T = TypeVar("T")
 

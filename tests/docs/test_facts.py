@@ -5,9 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 
@@ -22,7 +20,6 @@ ERRORS = [
     if value.__module__ == exceptions.__name__ and name != "ApimartError"
 ]
 QUOTES = sorted(set(re.findall(r'"([^"\n]+)"', TROUBLES[: TROUBLES.index("\nAirflow itself\n")])))
-SVG = "{http://www.w3.org/2000/svg}"
 
 
 def texts() -> str:
@@ -56,30 +53,6 @@ def test_every_metric_is_named() -> None:
     page = (DOCS / "rate-limits-and-cost.rst").read_text()
     names = [value for name, value in vars(metrics).items() if name.isupper() and isinstance(value, str)]
     assert sorted(re.findall(r"``(apimart\.[a-z.]+)``", page)) == sorted(names)
-
-
-def imports() -> Iterator[tuple[str, str]]:
-    """Go through which package imports which."""
-    for path in PACKAGE.rglob("*.py"):
-        importer = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        for node in ast.walk(ast.parse(path.read_text())):
-            named = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
-            if named.startswith("airflow_provider_apimart.") and named.count(".") > 1:
-                yield importer, named.split(".")[1]
-
-
-def test_the_picture_shows_the_real_directions_of_imports() -> None:
-    boxes = ElementTree.parse(DOCS / "images" / "architecture.svg").iter(f"{SVG}g")
-    rows = {box.attrib["data-name"]: box.attrib["data-row"] for box in boxes}
-    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
-    assert packages | {"exceptions", "metrics"} == rows.keys()
-    upwards = {
-        (importer, imported)
-        for importer, imported in imports()
-        if importer in rows and imported in rows and importer != imported
-        if rows[importer] == "alone" or rows[imported] == "alone" or rows[importer] > rows[imported]
-    }
-    assert not upwards
 
 
 def test_every_link_of_the_readme_leads_somewhere() -> None:

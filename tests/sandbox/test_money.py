@@ -14,7 +14,7 @@ from hypothesis import given, settings, strategies
 from airflow_provider_apimart.sandbox import Fault, Sandbox, SandboxSettings
 from airflow_provider_apimart.sandbox.service.generations import Generation
 from airflow_provider_apimart.sandbox.service.ledger import Ledger
-from airflow_provider_apimart.sandbox.settings import ApiKey
+from airflow_provider_apimart.sandbox.service.settings import ApiKey
 
 from .support import Client
 

@@ -34,7 +34,7 @@ from airflow_provider_apimart.sandbox.service.replies import (
     worded,
 )
 from airflow_provider_apimart.sandbox.service.service import Apimart, Submission
-from airflow_provider_apimart.sandbox.settings import ApiKey, SandboxSettings
+from airflow_provider_apimart.sandbox.service.settings import ApiKey, SandboxSettings
 
 MAX_BODY = 256 * 1024 * 1024
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from airflow_provider_apimart.sandbox.service.generations import Generation
 from airflow_provider_apimart.sandbox.service.replies import refusal
-from airflow_provider_apimart.sandbox.settings import ApiKey
+from airflow_provider_apimart.sandbox.service.settings import ApiKey
 
 
 @dataclass

@@ -29,8 +29,8 @@ from airflow_provider_apimart.sandbox.service.outputs import Kind, output_name, 
 from airflow_provider_apimart.sandbox.service.pricing import marketplace, price_list
 from airflow_provider_apimart.sandbox.service.rate_limit import TokenBucket
 from airflow_provider_apimart.sandbox.service.replies import ERRORS, Reply, json_reply, refusal
+from airflow_provider_apimart.sandbox.service.settings import ApiKey, SandboxSettings
 from airflow_provider_apimart.sandbox.service.validation import check_request, check_types, read_object, reference_urls
-from airflow_provider_apimart.sandbox.settings import ApiKey, SandboxSettings
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 

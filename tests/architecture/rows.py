@@ -1,0 +1,57 @@
+"""The rows in which the packages stand. An import leads down, or to the right in its own row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """
+    Packages of one level.
+
+    :param caption: What the packages have in common.
+    :param boxes: Each package, or module at the root, with a few words on it; importers stand left of what they import.
+    """
+
+    caption: str
+    boxes: Mapping[str, str]
+
+
+ROWS = (
+    Row(
+        "Classes for DAGs",
+        {
+            "sensors": "wait for something",
+            "operators": "submit and wait",
+            "transfers": "save results",
+            "triggers": "wait while deferred",
+            "links": "buttons of a task",
+        },
+    ),
+    Row(
+        "Work and I/O",
+        {
+            "batch": "many in one task",
+            "hooks": "connection, client",
+            "results": "download, store",
+            "lineage": "assets, OpenLineage",
+            "metrics": "counters, timers",
+        },
+    ),
+    Row(
+        "Paid once",
+        {"durable": "record, key, decision", "compat": "differences of versions"},
+    ),
+    Row(
+        "APIMart's API",
+        {"api": "requests, replies, decisions without I/O; two transports"},
+    ),
+    Row(
+        "Facts",
+        {"exceptions": "one class for each reaction of users", "get_provider_info": "registration with Airflow"},
+    ),
+)
+# A server with the client's own code would agree with the client's mistakes.
+ALONE = Row("On its own", {"sandbox": "stands in for APIMart, shares no code with the rest"})
