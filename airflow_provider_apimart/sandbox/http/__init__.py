@@ -2,5 +2,6 @@
 HTTP layer of the sandbox.
 
 Read :mod:`.server` (routes and the processing of a request) first, then :mod:`.connection_faults` (lost and damaged
-replies) and :mod:`.request_log`. :mod:`.control` and :mod:`.page` serve the control routes and the HTML page.
+replies), :mod:`.bodies` and :mod:`.request_log`. :mod:`.control` and :mod:`.page` serve the control
+routes and the HTML page.
 """

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from aiohttp import BodyPartReader, web
+from aiohttp import web
 
 from airflow_provider_apimart.sandbox.http import connection_faults
+from airflow_provider_apimart.sandbox.http.bodies import ranged, read_file
 from airflow_provider_apimart.sandbox.http.request_log import RequestLog, RequestView
 from airflow_provider_apimart.sandbox.media.files import Files, MissingExtraError
 from airflow_provider_apimart.sandbox.media.state_file import StateFile
@@ -223,7 +224,7 @@ class Server:
         return error.reply.with_headers(Retry_After=_retry_after(error.retry_after, date=form == "date"))
 
     async def _upload(self, call: Call, _key: ApiKey) -> Reply:
-        filename, content, size = await _read_file(call.request)
+        filename, content, size = await read_file(call.request)
         self.request_log.note(call.number, size=size)
         if size > validation.MAX_UPLOAD:
             raise refusal("too_large", f"file size {size} exceeds maximum {validation.MAX_UPLOAD} bytes")
@@ -290,7 +291,7 @@ class Server:
             content = await asyncio.to_thread(self.files.read, found)
         except MissingExtraError as error:
             return Reply(500, str(error).encode(), "text/plain")
-        return _ranged(call.request, Reply(200, content, found.content_type))
+        return ranged(call.request, Reply(200, content, found.content_type))
 
     async def _elsewhere(self, _call: Call) -> Reply:
         return Reply(200, b"You were redirected here.", "text/plain")
@@ -321,42 +322,3 @@ def _retry_after(seconds: float, *, date: bool) -> str:
     """Return the value of ``Retry-After``; a date is by the real clock, since clients use that one."""
     whole = math.ceil(seconds)
     return http_date(time.time() + whole) if date else str(whole)
-
-
-def _ranged(request: web.Request, reply: Reply) -> Reply:
-    """Return the requested range of a reply."""
-    whole = reply.with_headers(Accept_Ranges="bytes")
-    if "Range" not in request.headers:
-        return whole
-    size = len(reply.body)
-    try:
-        start, stop, _ = request.http_range.indices(size)
-    except ValueError:
-        start = stop = size
-    if start >= stop:
-        return Reply(416, b"", headers={"Content-Range": f"bytes */{size}"})
-    part = replace(whole, status=206, body=reply.body[start:stop])
-    return part.with_headers(Content_Range=f"bytes {start}-{stop - 1}/{size}")
-
-
-async def _read_file(request: web.Request) -> tuple[str, bytes, int]:
-    """Return name, content and size of the part ``file``; content above the limit is counted, not kept."""
-    if not request.content_type.startswith("multipart/"):
-        raise refusal("file_missing", "missing or invalid file field: request Content-Type isn't multipart/form-data")
-    try:
-        async for part in await request.multipart():
-            if not isinstance(part, BodyPartReader) or part.name != "file" or part.filename is None:
-                continue
-            return part.filename, *(await _read_part(part))
-    except ValueError as error:
-        raise refusal("file_missing", f"missing or invalid file field: {error}") from None
-    raise refusal("file_missing")
-
-
-async def _read_part(part: BodyPartReader) -> tuple[bytes, int]:
-    content, size = bytearray(), 0
-    while chunk := await part.read_chunk(65_536):
-        size += len(chunk)
-        if size <= validation.MAX_UPLOAD:
-            content += chunk
-    return bytes(content), size
