@@ -8,7 +8,6 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -18,7 +17,7 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
 from airflow_provider_apimart.sandbox import Sandbox, SandboxSettings
 from tests.airflow_versions import lacks, reason
-from tests.lab import AirflowLab
+from tests.lab import AirflowLab, Template
 from tests.lab.airflow_command import AirflowCommands, airflow_commands
 
 atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
@@ -30,20 +29,26 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowLab]:
+def template(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Template:
+    """Return what this run's Airflows share, also those of other workers of pytest-xdist."""
+    base = tmp_path_factory.getbasetemp()
+    return Template((base if worker_id == "master" else base.parent) / "template")
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory, template: Template) -> Iterator[AirflowLab]:
     """Provide a real Airflow, shared by all tests: each makes DAG runs of its own."""
     driving = "way to drive its task runner and triggers in one process"
     if lacks(driving):
         pytest.skip(reason(driving))
-    home: Path = tmp_path_factory.mktemp("lab")
-    with AirflowLab(home) as airflow:
+    with AirflowLab(tmp_path_factory.mktemp("lab"), template) as airflow:
         yield airflow
 
 
 @pytest.fixture(scope="session")
-def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowCommands]:
+def commands(tmp_path_factory: pytest.TempPathFactory, template: Template) -> Iterator[AirflowCommands]:
     """Provide Airflow's own commands, each in a process and an Airflow of its own."""
-    with airflow_commands(tmp_path_factory.mktemp("commands")) as provided:
+    with airflow_commands(template, tmp_path_factory.mktemp("commands") / "commands.log") as provided:
         yield provided
 
 

@@ -22,7 +22,7 @@ from typing import Any
 from airflow_provider_apimart.sandbox import Sandbox, SandboxSettings
 from airflow_provider_apimart.sandbox.service.models import MODELS
 from tests.batch.bare import BareBatch
-from tests.lab import AirflowLab
+from tests.lab import AirflowLab, Template
 
 ITEMS = 500
 PRICED = ("gemini-2.5-flash-image-preview", "gemini-3-pro-image-preview", "gpt-image-1.5")
@@ -202,8 +202,9 @@ def scenarios(kills: int) -> Iterator[Scenario]:
 @contextmanager
 def laboratory() -> Iterator[AirflowLab]:
     """Provide an Airflow for the scenarios that run in one."""
-    with tempfile.TemporaryDirectory() as home, AirflowLab(Path(home)) as lab:
-        yield lab
+    with tempfile.TemporaryDirectory() as folder:
+        with AirflowLab(Path(folder, "lab"), Template(Path(folder, "template"))) as lab:
+            yield lab
 
 
 def main() -> int:

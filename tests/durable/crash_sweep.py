@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airflow_provider_apimart.sandbox import Sandbox, SandboxSettings
-from tests.lab import AirflowLab, Run
+from tests.lab import AirflowLab, Run, Template
 from tests.lab.crash_points import DEFERRED, UNHEARD_UPLOADS, UPLOADING, WAITING
 from tests.lab.references import DISTINCT_REFERENCES, write_references
 
@@ -128,13 +128,13 @@ def sweep(scenarios: Iterable[Scenario]) -> Iterator[Outcome]:
     """Try scenarios, in a few labs side by side, and yield the outcomes as they come."""
     waiting = list(scenarios)
     shares = [waiting[index::_LABS] for index in range(_LABS)]
-    with ThreadPoolExecutor(_LABS) as pool:
-        for outcomes in pool.map(_share, shares):
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(_LABS) as pool:
+        for outcomes in pool.map(_share, shares, [Path(folder, f"lab{index}") for index in range(_LABS)]):
             yield from outcomes
 
 
-def _share(scenarios: list[Scenario]) -> list[Outcome]:
-    with tempfile.TemporaryDirectory() as home, AirflowLab(Path(home)) as lab:
+def _share(scenarios: list[Scenario], home: Path) -> list[Outcome]:
+    with AirflowLab(home, Template(home.parent / "template")) as lab:
         return [crash_and_retry(lab, scenario) for scenario in scenarios]
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_apimart.sandbox import Fault, Sandbox, SandboxSettings
-from tests.lab import AirflowLab
+from tests.lab import AirflowLab, Template
 
 _LABS = 2
 _ALWAYS = 1_000_000
@@ -179,13 +179,14 @@ def _free_port() -> int:
 def sweep(cases: Iterable[Case]) -> Iterator[Outcome]:
     """Try cases, in a few labs side by side."""
     waiting = list(cases)
-    with ThreadPoolExecutor(_LABS) as pool:
-        for outcomes in pool.map(_share, [waiting[index::_LABS] for index in range(_LABS)]):
+    shares = [waiting[index::_LABS] for index in range(_LABS)]
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(_LABS) as pool:
+        for outcomes in pool.map(_share, shares, [Path(folder, f"lab{index}") for index in range(_LABS)]):
             yield from outcomes
 
 
-def _share(cases: list[Case]) -> list[Outcome]:
-    with tempfile.TemporaryDirectory() as home, AirflowLab(Path(home)) as lab:
+def _share(cases: list[Case], home: Path) -> list[Outcome]:
+    with AirflowLab(home, Template(home.parent / "template")) as lab:
         return [try_out(lab, case) for case in cases]
 
 

@@ -6,5 +6,6 @@ scheduler does it.
 """
 
 from tests.lab.airflow_lab import AirflowLab, Run
+from tests.lab.fork_server import Template
 
-__all__ = ["AirflowLab", "Run"]
+__all__ = ["AirflowLab", "Run", "Template"]

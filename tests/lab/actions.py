@@ -27,8 +27,7 @@ from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from sqlalchemy import inspect, select, text
 
 from tests.airflow_versions import lacks
-from tests.lab import in_process_api
-from tests.lab.airflow_internals import AWAITING_INPUT, DagSerialization, dag_bag, sync_bag_to_db
+from tests.lab.airflow_internals import AWAITING_INPUT, DagSerialization, dag_bag, read_metrics, sync_bag_to_db
 from tests.lab.crash_points import install, send_later
 from tests.lab.in_process_api import supervisor
 
@@ -36,31 +35,25 @@ RECORD_KEY = "apimart_submission"
 _LONGEST_DRIVE = 60.0
 
 
-def prepare_database() -> None:
-    """Create the database and make the DAGs known."""
+def make_dags_known() -> None:
+    """Write the DAGs into the database."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
-    from airflow.utils import db
 
-    db.initdb()
     with create_session() as session:
         DagBundlesManager().sync_bundles_to_db(session=session)
     sync_bag_to_db(_dag_bag(), "dags-folder", None)
 
 
 def warm_up() -> None:
-    """Do once what every forked process would do again."""
-    in_process_api.build()
+    """Do once what every forked process would do again, beside what a command would."""
     _dag_bag()
-    import airflow_provider_apimart.batch.task_try
-    import airflow_provider_apimart.hooks.apimart
-    import airflow_provider_apimart.triggers.batch
-    import airflow_provider_apimart.triggers.generation  # noqa: F401 - warms the import for the forks
+    read_metrics()
 
 
 def after_fork() -> None:
-    """Give a forked process its own database connections."""
+    """Let a forked process take its settings, logging and database from its own variables."""
     settings.dispose_orm(do_log=False)
-    settings.configure_orm()
+    settings.initialize()
 
 
 @cache

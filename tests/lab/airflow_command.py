@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.airflow_versions import running
-from tests.lab.fork_server import ForkServer, airflow_environment
+from tests.lab.fork_server import ForkServer, Template, airflow_environment
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,10 @@ class AirflowCommands:
     Makes an Airflow for each test that asks for one.
 
     :param server: Whose children the commands are.
-    :param template: The home of which each Airflow gets a copy.
     """
 
-    def __init__(self, server: ForkServer, template: Path) -> None:
+    def __init__(self, server: ForkServer) -> None:
         self._server = server
-        self._template = template
 
     def airflow(self, home: Path, dags: Path) -> Airflow:
         """
@@ -69,7 +67,7 @@ class AirflowCommands:
 
         :param home: Its directory, made here.
         """
-        shutil.copytree(self._template, home)
+        shutil.copytree(self._server.template.home, home)
         airflow = Airflow(self._server, airflow_environment(home, dags))
         # Airflow 2's command line has looked up its folder of DAGs before the fork.
         where = ("--subdir", str(dags)) if running < (3, 0) else ()
@@ -79,14 +77,11 @@ class AirflowCommands:
 
 
 @contextmanager
-def airflow_commands(folder: Path) -> Iterator[AirflowCommands]:
+def airflow_commands(template: Template, log_file: Path) -> Iterator[AirflowCommands]:
     """Provide Airflow's commands for as long as it lasts."""
-    template = folder / "template"
-    template.mkdir(parents=True)
-    environment = airflow_environment(template, folder / "no-dags")
-    server = ForkServer("tests.lab.commands", environment, folder / "server.log")
+    server = ForkServer("commands", template, log_file)
     server.start()
     try:
-        yield AirflowCommands(server, template)
+        yield AirflowCommands(server)
     finally:
         server.stop()

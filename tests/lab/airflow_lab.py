@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.lab.fork_server import PROJECT, ForkServer, airflow_environment
+from tests.lab.fork_server import ForkServer, Template, airflow_environment
 
 QUICK = {"first": 0.02, "longest": 1.0}
 
@@ -125,19 +125,24 @@ class AirflowLab:
     """
     An Airflow of its own.
 
-    :param home: An empty directory for its database, logs and DAGs.
+    :param home: A directory for its database and logs, made here.
+    :param template: What it shares with other labs.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, template: Template) -> None:
         self.home = home
         self.log_file = home / "lab.log"
         self._runs = 0
-        dags = home / "dags"
-        self._server = ForkServer("tests.lab.actions", airflow_environment(home, dags), self.log_file)
+        self._environment = airflow_environment(home, template.dags)
+        self._server = ForkServer("actions", template, self.log_file)
 
     def __enter__(self) -> Self:
-        self._copy_dags()
+        self.home.mkdir(parents=True, exist_ok=True)
         self._server.start()
+        shutil.copytree(self._server.template.home, self.home, dirs_exist_ok=True)
+        reply = self._server.ask("make_dags_known", self._environment)
+        if reply["status"]:
+            raise AssertionError(f"the lab's DAGs can't be made known:\n{self.log_file.read_text()[-6000:]}")
         return self
 
     def __exit__(
@@ -161,13 +166,8 @@ class AirflowLab:
             raise AssertionError(f"the lab couldn't start runs:\n{self.log_file.read_text()[-6000:]}")
         return [Run(self, dag_id, run_id) for run_id in reply["result"]]
 
-    def ask(self, action: str, run: Run, environment: Mapping[str, str], **arguments: Any) -> dict[str, Any]:
+    def ask(self, action: str, run: Run, environment: dict[str, str], **arguments: Any) -> dict[str, Any]:
         """Let a fresh process of the lab do something, and return its exit status and result."""
-        return self._server.ask(action, environment, dag_id=run.dag_id, run_id=run.run_id, **arguments)
-
-    def _copy_dags(self) -> None:
-        dags = self.home / "dags"
-        dags.mkdir(parents=True)
-        for folder in (PROJECT / "example_dags", PROJECT / "tests" / "dags"):
-            for file in folder.glob("*.py"):
-                shutil.copy(file, dags)
+        return self._server.ask(
+            action, self._environment | environment, dag_id=run.dag_id, run_id=run.run_id, **arguments
+        )

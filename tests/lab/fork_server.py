@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,54 +36,97 @@ def airflow_environment(home: Path, dags: Path) -> dict[str, str]:
     }
 
 
+class Template:
+    """
+    A folder with what all clients of one fork server share: Airflow's home with a migrated database, and DAGs.
+
+    :param folder: A directory, made here; all processes that name the same one share the fork server.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.home = folder / "home"
+        self.dags = folder / "dags"
+
+    def connect(self) -> socket.socket:
+        """Return a connection to the fork server, which is started unless it runs."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with self._locked():
+            try:
+                return self._connected()
+            except (FileNotFoundError, ConnectionRefusedError):
+                self._start()
+                return self._connected()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self._folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _connected(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", int((self._folder / "port").read_text())))
+
+    def _start(self) -> None:
+        self.home.mkdir(exist_ok=True)
+        self.dags.mkdir(exist_ok=True)
+        for folder in (PROJECT / "example_dags", PROJECT / "tests" / "dags"):
+            for file in folder.glob("*.py"):
+                shutil.copy(file, self.dags)
+        log_file = self._folder / "template.log"
+        with log_file.open("a") as log:
+            done = subprocess.run(
+                [sys.executable, "-m", "tests.lab.template", str(self._folder)],
+                cwd=PROJECT,
+                env=airflow_environment(self.home, self.dags),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                check=False,
+            )
+        if done.returncode:
+            raise AssertionError(f"the fork server didn't start:\n{log_file.read_text(errors='replace')[-6000:]}")
+
+
 class ForkServer:
     """
     A process that has Airflow imported, and forks a child for everything that is asked of it.
 
-    :param actions: The module of what it can do; see :mod:`tests.lab.template`.
-    :param environment: Variables of the process, to which each child gets some of its own.
+    :param module: What its children do: ``actions`` or ``commands``; see :mod:`tests.lab.template`.
+    :param template: What it shares with other clients.
     :param log_file: Where everything goes that is printed and not asked for.
     """
 
-    def __init__(self, actions: str, environment: Mapping[str, str], log_file: Path) -> None:
+    def __init__(self, module: str, template: Template, log_file: Path) -> None:
+        self.template = template
         self.log_file = log_file
-        self._actions = actions
-        self._environment = environment
-        self._template: subprocess.Popen[str] | None = None
+        self._module = module
 
     def start(self) -> None:
-        """Start the process, and return when it is ready to fork."""
-        with self.log_file.open("a") as log:
-            self._template = subprocess.Popen(
-                [sys.executable, "-m", "tests.lab.template", self._actions],
-                cwd=PROJECT,
-                env=self._environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-        self._answer()
+        """Connect to the process, and return when it is ready to fork."""
+        self._connection = self.template.connect()
+        self._lines = self._connection.makefile("rw")
+        self._send(str(self.log_file))
 
     def stop(self) -> None:
-        """Let the process end."""
-        if self._template and self._template.stdin:
-            self._template.stdin.close()
-            self._template.wait(timeout=30)
+        """Let the process go: it ends with its last client."""
+        self._lines.close()
+        self._connection.close()
 
     def ask(self, action: str, environment: Mapping[str, str], **arguments: Any) -> dict[str, Any]:
-        """Let a fresh child do something, and return its exit status and result."""
-        assert self._template is not None
-        assert self._template.stdin is not None
-        job = {"action": action, "environment": dict(environment), "arguments": arguments}
-        self._template.stdin.write(json.dumps(job) + "\n")
-        self._template.stdin.flush()
-        return self._answer()
+        """
+        Let a fresh child do something, and return its exit status and result.
 
-    def _answer(self) -> dict[str, Any]:
-        assert self._template is not None
-        assert self._template.stdout is not None
-        line = self._template.stdout.readline()
+        :param environment: Variables of the child, with those of its Airflow.
+        """
+        environment = dict(environment)
+        return self._send(
+            {"module": self._module, "action": action, "environment": environment, "arguments": arguments}
+        )
+
+    def _send(self, job: Any) -> dict[str, Any]:
+        print(json.dumps(job), file=self._lines, flush=True)
+        line = self._lines.readline()
         if not line:
             raise AssertionError(f"the fork server has died:\n{self.log_file.read_text(errors='replace')[-6000:]}")
         answer: dict[str, Any] = json.loads(line)
