@@ -202,9 +202,11 @@ def scenarios(kills: int) -> Iterator[Scenario]:
 @contextmanager
 def laboratory() -> Iterator[AirflowLab]:
     """Provide an Airflow for the scenarios that run in one."""
-    with tempfile.TemporaryDirectory() as folder:
-        with AirflowLab(Path(folder, "lab"), Template(Path(folder, "template"))) as lab:
-            yield lab
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        AirflowLab(Path(folder, "lab"), Template(Path(folder, "template"))) as lab,
+    ):
+        yield lab
 
 
 def main() -> int:
