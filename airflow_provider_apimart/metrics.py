@@ -1,7 +1,8 @@
 """
-What Airflow's own metrics are told of generations.
+Metrics of generations.
 
-They go wherever ``[metrics]`` of Airflow's configuration sends its others, tagged with ``modality`` and ``model``.
+They are sent to where ``[metrics]`` of Airflow's configuration says, tagged with ``dag_id``, ``task_id``, ``modality``
+and ``model``.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ if TYPE_CHECKING:
 
 #: A generation was submitted and accepted; a replayed or repeated submit isn't counted again.
 SUBMITTED = "apimart.generation.submitted"
-#: A generation was handed on, completed.
+#: A generation was completed.
 COMPLETED = "apimart.generation.completed"
-#: A generation failed at APIMart, which refunds it.
+#: A generation failed at APIMart (refunded).
 FAILED = "apimart.generation.failed"
 #: APIMart or its moderation refused a generation; nothing was charged.
 REFUSED = "apimart.generation.refused"
-#: Seconds from the submit to the completion, as APIMart tells them.
+#: Outputs that were requested, and not delivered by a completed generation.
+MISSING_OUTPUTS = "apimart.generation.missing_outputs"
+#: Seconds from the submit to the completion, as reported by APIMart.
 SECONDS = "apimart.generation.seconds"
-#: US dollars that completed generations have cost.
+#: US dollars charged for completed generations.
 DOLLARS = "apimart.generation.dollars"
 
 _OUTCOMES = {"failed": FAILED, "refused": REFUSED}
@@ -33,25 +36,29 @@ _OUTCOMES = {"failed": FAILED, "refused": REFUSED}
 
 class GenerationMetrics:
     """
-    Counts what becomes of generations of one model.
+    Counts the outcomes of a task's generations of one model.
 
-    :param modality: What they make, if known.
-    :param model: The model, if known.
+    :param modality: Modality of the generations, if known.
+    :param model: Model of the generations, if known.
+    :param dag_id: The DAG of the task.
+    :param task_id: The task.
     """
 
-    def __init__(self, modality: str | None, model: str | None) -> None:
+    def __init__(self, modality: str | None, model: str | None, *, dag_id: str, task_id: str) -> None:
         from airflow.providers.common.compat.sdk import Stats
 
         self._stats = Stats
-        self._tags = {"modality": str(modality), "model": str(model)}
+        self._tags = {"dag_id": dag_id, "task_id": task_id, "modality": str(modality), "model": str(model)}
 
     def submitted(self) -> None:
         """Count an accepted submit."""
         self._stats.incr(SUBMITTED, tags=self._tags)
 
     def completed(self, generation: Generation) -> None:
-        """Count a completed generation, how long it took, and what it has cost."""
+        """Count a completed generation, its run time, its cost, and the outputs that it lacks."""
         self._stats.incr(COMPLETED, tags=self._tags)
+        if generation.missing_outputs:
+            self._stats.incr(MISSING_OUTPUTS, generation.missing_outputs, tags=self._tags)
         if generation.created and generation.completed:
             self._stats.timing(SECONDS, generation.completed - generation.created, tags=self._tags)
         if generation.cost is not None:
@@ -59,13 +66,13 @@ class GenerationMetrics:
             self._stats.incr(DOLLARS, float(generation.cost), tags=self._tags)  # type: ignore[arg-type]
 
     def ended(self, error: errors.ApimartError) -> None:
-        """Count a generation that failed or was refused; any other error says nothing of one."""
+        """Count a generation that failed or was refused; other errors say nothing about its outcome."""
         if error.outcome:
             self._stats.incr(_OUTCOMES[error.outcome], tags=self._tags)
 
     @contextmanager
     def counting(self) -> Iterator[None]:
-        """Count what is raised inside."""
+        """Count the error that is raised inside."""
         try:
             yield
         except errors.ApimartError as error:

@@ -95,6 +95,7 @@ class Generation:
     :param progress: Percent done. It may jump from 0 to 100.
     :param estimated_seconds: How long the service thinks it takes; a coarse guess.
     :param prompt_sha256: Hexadecimal digits of the prompt's SHA-256, as its submitter knows it.
+    :param requested: How many outputs were asked for, as the submitter knows it; ``None`` if unknown.
     :param cost: US dollars as charged.
     :param credits_cost: The same in the service's credits, ten for a dollar.
     :param result: What a completed result holds beside its media, such as a text or found objects.
@@ -107,6 +108,7 @@ class Generation:
     modality: Modality | None = None
     model: str | None = None
     prompt_sha256: str | None = None
+    requested: int | None = None
     progress: float | None = None
     estimated_seconds: float | None = None
     outputs: tuple[Output, ...] = ()
@@ -133,8 +135,20 @@ class Generation:
         """The URL of the first output."""
         return self.outputs[0].url if self.outputs else None
 
+    @property
+    def missing_outputs(self) -> int:
+        """How many of the requested outputs were not delivered; none where the result is not made of files."""
+        delivered = sum(not output.kind.is_companion for output in self.outputs)
+        without_files = not self.outputs and bool(self.result)
+        return 0 if self.requested is None or without_files else max(0, self.requested - delivered)
+
     def known_as(
-        self, *, modality: Modality | None = None, model: str | None = None, prompt_sha256: str | None = None
+        self,
+        *,
+        modality: Modality | None = None,
+        model: str | None = None,
+        prompt_sha256: str | None = None,
+        requested: int | None = None,
     ) -> Generation:
         """Return the generation with what the submitter knows and a status reply doesn't tell."""
         return replace(
@@ -142,6 +156,7 @@ class Generation:
             modality=self.modality or modality,
             model=self.model or model,
             prompt_sha256=self.prompt_sha256 or prompt_sha256,
+            requested=self.requested if requested is None else requested,
         )
 
     def to_xcom(self) -> dict[str, Any]:
@@ -151,6 +166,7 @@ class Generation:
             "modality": self.modality and self.modality.value,
             "model": self.model,
             "prompt_sha256": self.prompt_sha256,
+            "requested": self.requested,
             "status": self.status.value if self.status.is_final else self.status_word,
             "url": self.url,
             "urls": self.urls,
@@ -183,6 +199,7 @@ def generation_from_xcom(value: Mapping[str, Any]) -> Generation:
         modality=Modality(modality) if modality in set(Modality) else None,
         model=text(value.get("model")),
         prompt_sha256=text(value.get("prompt_sha256")),
+        requested=_count(value.get("requested")),
         outputs=tuple(_outputs_from_xcom(value)),
         cost=money(value.get("cost")),
         credits_cost=money(value.get("credits_cost")),
@@ -191,6 +208,10 @@ def generation_from_xcom(value: Mapping[str, Any]) -> Generation:
         completed=moment(value.get("completed")),
         result=mapping(value.get("result")),
     )
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def named_generation(value: object) -> Generation:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.references import check_references, is_path, names_references, refused, rewritten
 
 # What the contract wants as JSON numbers. Templates render to strings, and the service refuses a quoted number.
@@ -96,3 +97,13 @@ def _check_prompt(payload: Mapping[str, Any]) -> None:
         raise refused("it has neither a prompt nor anything else to make a result from")
     if prompt is not None and (not isinstance(prompt, str) or not prompt.strip()):
         raise refused("its prompt is empty; leave the argument out for a model that needs none")
+
+
+def requested_outputs(modality: Modality, payload: Mapping[str, Any]) -> int | None:
+    """
+    Return how many outputs a request asks for: its ``n``, by default one image or video.
+
+    :return: ``None`` where it is unknown, as for music.
+    """
+    n = payload.get("n", None if modality is Modality.MUSIC else 1)
+    return n if isinstance(n, int) and not isinstance(n, bool) and n > 0 else None

@@ -273,7 +273,12 @@ class BatchRun:
         )
 
     def _metrics(self, item: BatchItem) -> GenerationMetrics:
-        return GenerationMetrics(item.request.modality, item.request.payload.get("model"))
+        return GenerationMetrics(
+            item.request.modality,
+            item.request.payload.get("model"),
+            dag_id=self._plan.task.dag_id,
+            task_id=self._plan.task.task_id,
+        )
 
     async def _save_outputs(self, item: BatchItem, generation: Generation) -> None:
         if self._save is None or not generation.outputs:

@@ -39,3 +39,9 @@ REFUSES_NONE_IN_XCOM = VersionedBehaviour(since=(3, 0), before=(3, 1))
 #: The values in the extra of an asset alias's event are put into a set when the task ends, so a value that cannot be
 #: hashed fails a task that has succeeded.
 HASHES_ALIAS_EXTRA = VersionedBehaviour(before=(3, 2))
+
+#: The web server asks the link of a task instance, which then has to be in XCom. Later, the worker asks.
+WEB_SERVER_READS_LINKS = VersionedBehaviour(before=(3, 0))
+
+#: The page of a task instance's XComs does not show URLs as links.
+SHOWS_URLS_AS_TEXT = VersionedBehaviour(before=(3, 1))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from functools import cached_property
+from functools import cached_property, partial
 from http import HTTPStatus
+from itertools import chain, repeat
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -137,6 +138,27 @@ class ApimartHook(BaseHook):
         """Hold a flow of :mod:`airflow_provider_apimart.api` to its end and return its result."""
         return self._transport.run(flow)
 
+    def read(self, start: Callable[[], Flow[T]]) -> T:
+        """
+        Run a flow that only reads. If the API key is refused and the connection has another by now, run it again.
+
+        :param start: Starts the flow.
+        :raises ApimartAuthenticationError: If the key that the connection has now is refused.
+        """
+        while True:
+            refused = self.settings
+            try:
+                return self.run(start())
+            except errors.ApimartAuthenticationError:
+                self._read_connection_again()
+                if self.settings == refused:
+                    raise
+
+    def _read_connection_again(self) -> None:
+        self._transport.session.close()
+        for cached in ("settings", "_transport"):
+            self.__dict__.pop(cached, None)
+
     def upload_image(self, image: str | PurePath | ObjectStoragePath) -> Upload:
         """
         Upload a reference picture. It costs nothing; the URL lives for 72 hours.
@@ -175,11 +197,8 @@ class ApimartHook(BaseHook):
         :raises ApimartGenerationNotFoundError: If APIMart doesn't know it, or not any more.
         :raises ApimartStatusUnreadableError: If the status couldn't be read several times in a row.
         """
-        return self.run(
-            read_status_with_retries(
-                Wait.begin(generation_id, modality=modality), self.polling_stats.routes, self.status_policy
-            )
-        )
+        wait = Wait.begin(generation_id, modality=modality)
+        return self.read(lambda: read_status_with_retries(wait, self.polling_stats.routes, self.status_policy))
 
     def wait_for_generation(
         self,
@@ -223,10 +242,10 @@ class ApimartHook(BaseHook):
         self, wait: Wait, *, at_once: bool = False, on_status: Callable[[Generation], None] = lambda _: None
     ) -> Generation:
         """Hold a wait to its end; see :meth:`wait_for_generation`."""
-        flow = wait_until_final(
-            wait, self.polling_stats, at_once=at_once, policy=self.status_policy, on_status=on_status
-        )
-        return finished_generation(self.run(flow))
+        waiting = partial(wait_until_final, wait, self.polling_stats, policy=self.status_policy, on_status=on_status)
+        # Once a wait was broken off by a refused key, nothing is known of the present.
+        looks_at_once = chain([at_once], repeat(True))
+        return finished_generation(self.read(lambda: waiting(at_once=next(looks_at_once))))
 
     def get_balance(self) -> Balance:
         """

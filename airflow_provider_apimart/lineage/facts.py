@@ -61,6 +61,7 @@ class GenerationFacts:
             "model": generation.model,
             "status": generation.status.value if generation.status.is_final else generation.status_word,
             "prompt_sha256": generation.prompt_sha256,
+            "requested": generation.requested,
             "cost": plain(generation.cost),
             "files": [file.to_json() for file in self.files],
         }

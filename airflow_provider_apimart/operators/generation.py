@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
+from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 from airflow_provider_apimart.operators.waiting import WaitsForGeneration
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class ApimartGenerationOperator(WaitsForGeneration, BaseOperator):
     """
 
     modality: ClassVar[str]
+    # The id is pushed before the wait.
+    xcom_keys = frozenset({"url", "urls"})
 
     #: Arguments that are sent under their own names.
     payload_fields: ClassVar[tuple[str, ...]] = (
@@ -99,10 +102,9 @@ class ApimartGenerationOperator(WaitsForGeneration, BaseOperator):
         timeout: float | timedelta | None = _DEFAULT_TIMEOUT,
         on_unknown_outcome: Literal["retry_same_key", "fail"] = "retry_same_key",
         apimart_conn_id: str = "apimart_default",
-        multiple_outputs: bool = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(multiple_outputs=multiple_outputs, **kwargs)
+        super().__init__(**kwargs)
         self.model = model
         self.prompt = prompt
         self.image_urls = image_urls
@@ -204,16 +206,13 @@ class ApimartGenerationOperator(WaitsForGeneration, BaseOperator):
         self._generation_id = generation.generation_id
         if generation.generation_id:
             context["ti"].xcom_push(key="generation_id", value=generation.generation_id)
-        link = self.link(context, generation, self.hook)
-        self.log.info(
-            "Generation %s of %s is %s: %s", generation.generation_id, self.model, generation.status_word, link
-        )
+        self.log.info("Generation %s of %s: %s", generation.generation_id, self.model, generation.status_word)
 
     def _finished(self, context: Context, generation: Generation) -> Generation:
         """Return the generation when it is completed, or defer."""
         wait = self._wait(generation)
         if self.deferrable:
-            self._defer(context, wait)
+            self._defer(context, self._within_execution_timeout(context, wait))
         return self.hook.finish(wait, on_status=self._progress)
 
     def _wait(self, generation: Generation) -> Wait:
@@ -229,19 +228,29 @@ class ApimartGenerationOperator(WaitsForGeneration, BaseOperator):
         )
 
     def _deliver(self, context: Context, generation: Generation) -> dict[str, Any]:
-        from airflow_provider_apimart.api.payload import prompt_sha256
         from airflow_provider_apimart.durable.store import record_store
 
         self._generation_id = generation.generation_id
-        prompt = self.prompt or (self.parameters or {}).get("prompt")
-        generation = generation.known_as(prompt_sha256=prompt_sha256(prompt))
+        generation = self._with_request(generation)
         if generation.status.is_final:
-            self.log.info("Generation %s is done%s", generation.generation_id, _price(generation))
-            if not generation.outputs and not generation.result:
-                self.log.warning("Generation %s is completed but has no result", generation.generation_id)
             self._metrics.completed(generation)
         record_store(context).mark_delivered(context["ti"].max_tries)
         return super()._deliver(context, generation)
+
+    def _with_request(self, generation: Generation) -> Generation:
+        """Return the generation with the facts of the request, which no status reply has."""
+        from airflow_provider_apimart.api.contract import Modality
+        from airflow_provider_apimart.api.payload import prompt_sha256, requested_outputs
+
+        try:
+            payload = self.payload()
+        except ApimartInvalidRequestError:
+            # It was valid when it was sent. A template may render differently on resuming, which fails nothing paid.
+            return generation
+        return generation.known_as(
+            prompt_sha256=prompt_sha256(payload.get("prompt")),
+            requested=requested_outputs(Modality(self.modality), payload),
+        )
 
 
 class ApimartImageGenerationOperator(ApimartGenerationOperator):
@@ -347,10 +356,3 @@ class ApimartMusicGenerationOperator(ApimartGenerationOperator):
         self.instrumental = instrumental
         self.duration = duration
         self.audio_format = audio_format
-
-
-def _price(generation: Generation) -> str:
-    took = ""
-    if generation.created and generation.completed:
-        took = f" in {(generation.completed - generation.created).total_seconds():.0f} s"
-    return f"{took} for ${generation.cost}" if generation.cost is not None else took

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow_provider_apimart.compat.resumption import must_restart
-from airflow_provider_apimart.compat.xcom import returnable
+from airflow_provider_apimart.compat.xcom import keys_named_downstream, returnable
 from airflow_provider_apimart.exceptions import ApimartGenerationFailedError
 from airflow_provider_apimart.hooks.lazy_hook import LazyHook
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
@@ -33,6 +35,8 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
     """
 
     operator_extra_links = (ApimartGenerationLink(),)
+    #: Keys of the returned generation that are XComs of their own in any case.
+    xcom_keys: ClassVar[frozenset[str]] = frozenset({"generation_id", "url", "urls"})
     #: Class of the error for a generation that failed.
     failure_class: ClassVar[type[ApimartGenerationFailedError]] = ApimartGenerationFailedError
 
@@ -61,7 +65,7 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
     def _metrics(self) -> GenerationMetrics:
         from airflow_provider_apimart.metrics import GenerationMetrics
 
-        return GenerationMetrics(*self._tags())
+        return GenerationMetrics(*self._tags(), dag_id=self.dag_id, task_id=self.task_id)
 
     @cached_property
     def _progress(self) -> Callable[[Generation], None]:
@@ -78,6 +82,14 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
             kwargs={"generation_id": wait.generation_id},
         )
 
+    def _within_execution_timeout(self, context: Context, wait: Wait) -> Wait:
+        """Return the wait with a deadline that keeps ``execution_timeout``: Airflow 3 does not count deferred time."""
+        if self.execution_timeout is None:
+            return wait
+        started = context["ti"].start_date or datetime.now(UTC)
+        deadline = started.timestamp() + self.execution_timeout.total_seconds()
+        return replace(wait, deadline=min(deadline, wait.deadline or deadline))
+
     def _conclude(self, decision: WaitDecision) -> Generation:
         """Return the generation of a wait that has ended, or raise and count the error that ended it."""
         from airflow_provider_apimart.api.waiting import finished_generation
@@ -86,9 +98,41 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
             return finished_generation(decision, failure=self.failure_class)
 
     def _deliver(self, context: Context, generation: Generation) -> dict[str, Any]:
-        """Return a generation in its XCom form, and report it in the link and the lineage."""
+        """Return a generation in its XCom form, and report it in the log, the link and the lineage."""
         from airflow_provider_apimart.lineage.facts import unsaved
 
-        self.link(context, generation, self.hook)
+        if generation.status.is_final:
+            self._log_results(generation)
+        self.link(context, generation)
         self.emit_lineage(context, [unsaved(generation)])
-        return returnable(generation.to_xcom())
+        returned = returnable(generation.to_xcom())
+        if not self.multiple_outputs:
+            self._push_keys(context, returned)
+        return returned
+
+    def _log_results(self, generation: Generation) -> None:
+        self.log.info("Generation %s is completed%s", generation.generation_id, _run_time_and_cost(generation))
+        for number, url in enumerate(generation.urls, 1):
+            self.log.info("Result %d of %d: %s", number, len(generation.urls), url)
+        if generation.missing_outputs:
+            self.log.warning(
+                "APIMart delivered fewer outputs than requested: %d of %d are missing from generation %s",
+                generation.missing_outputs,
+                generation.requested,
+                generation.generation_id,
+            )
+        elif not generation.outputs and not generation.result:
+            self.log.warning("Generation %s is completed but has no result", generation.generation_id)
+
+    def _push_keys(self, context: Context, returned: dict[str, Any]) -> None:
+        """Push the keys that downstream tasks name: each push is a call to Airflow's API server."""
+        for key in sorted(self.xcom_keys | keys_named_downstream(self)):
+            if key in returned:
+                context["ti"].xcom_push(key=key, value=returned[key])
+
+
+def _run_time_and_cost(generation: Generation) -> str:
+    took = ""
+    if generation.created and generation.completed:
+        took = f" in {(generation.completed - generation.created).total_seconds():.0f} s"
+    return f"{took} for ${generation.cost}" if generation.cost is not None else took

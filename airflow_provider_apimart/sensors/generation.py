@@ -18,6 +18,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_apimart.exceptions import (
+    ApimartGenerationNotFoundError,
     ApimartRateLimitError,
     ApimartStatusUnreadableError,
     ApimartWaitTimeoutError,
@@ -64,12 +65,11 @@ class ApimartGenerationSensor(WaitsForGeneration, BaseSensorOperator):
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poke_interval: timedelta | float | None = None,
         apimart_conn_id: str = "apimart_default",
-        multiple_outputs: bool = True,
         **kwargs: Any,
     ) -> None:
         if poke_interval is not None:
             kwargs["poke_interval"] = poke_interval
-        super().__init__(multiple_outputs=multiple_outputs, **kwargs)
+        super().__init__(**kwargs)
         self.generation = generation
         self.deferrable = deferrable
         self.adaptive = poke_interval is None
@@ -106,7 +106,8 @@ class ApimartGenerationSensor(WaitsForGeneration, BaseSensorOperator):
             return cast("dict[str, Any]", super().execute(context))
         looked = self.poke(context)
         if not looked.is_done:
-            self._defer(context, replace(self._wait, deadline=time.time() + self.timeout))
+            wait = replace(self._wait, deadline=time.time() + self.timeout)
+            self._defer(context, self._within_execution_timeout(context, wait))
         return cast("dict[str, Any]", looked.xcom_value)
 
     @cached_property
@@ -146,14 +147,22 @@ class ApimartGenerationSensor(WaitsForGeneration, BaseSensorOperator):
         return None if decision.verdict is Verdict.POLL_AGAIN else self._conclude(decision)
 
     def _read(self) -> Generation | None:
-        """Return the generation as it is now, ``None`` if APIMart's rate limit was reached: the next poke reads it."""
+        """Return the generation as it is now, ``None`` where the next poke or the trigger reads it."""
         from airflow_provider_apimart.api.waiting import read_status_with_retries
 
         policy = replace(self.hook.status_policy, rate_limited_seconds=0.0)
+        is_new = self._wait.age(None, time.time()) < policy.new_seconds
+        if self.deferrable:
+            policy = replace(policy, new_seconds=0.0)
         try:
-            return self.hook.run(read_status_with_retries(self._wait, self.hook.polling_stats.routes, policy))
+            return self.hook.read(lambda: read_status_with_retries(self._wait, self.hook.polling_stats.routes, policy))
         except ApimartStatusUnreadableError as error:
             if isinstance(error.__cause__, ApimartRateLimitError):
+                return None
+            raise
+        except ApimartGenerationNotFoundError:
+            # The trigger looks for a new generation; a rescheduled poke would forget when it was first named.
+            if self.deferrable and is_new:
                 return None
             raise
 
@@ -161,13 +170,19 @@ class ApimartGenerationSensor(WaitsForGeneration, BaseSensorOperator):
         try:
             generation = super()._conclude(decision)
         except ApimartWaitTimeoutError as error:
+            if self.execution_timeout and self.execution_timeout.total_seconds() < self.timeout:
+                raise
             raise AirflowSensorTimeout(str(error)) from error
-        self._metrics.completed(generation)
+        if self._named.modality is not None:
+            # A bare id says nothing of its submit, so the task that submitted it counts it if it waits too.
+            self._metrics.completed(generation.known_as(requested=self._named.requested))
         return generation
 
     def _deliver(self, context: Context, generation: Generation) -> dict[str, Any]:
-        self.log.info("Generation %s is finished: %s", generation.generation_id, ", ".join(generation.urls))
-        return super()._deliver(context, generation.known_as(prompt_sha256=self._named.prompt_sha256))
+        named = self._named
+        return super()._deliver(
+            context, generation.known_as(prompt_sha256=named.prompt_sha256, requested=named.requested)
+        )
 
     def _get_next_poke_interval(
         self, started_at: datetime | float, run_duration: Callable[[], float], poke_count: int

@@ -138,10 +138,6 @@ def _id_pushed() -> None:
     _after(_ti(), "xcom_push", _key("generation_id"))
 
 
-def _link_pushed() -> None:
-    _after(_ti(), "xcom_push", _key("apimart_generation_link"))
-
-
 def _deferring() -> None:
     from airflow_provider_apimart.operators.generation import ApimartGenerationOperator
 
@@ -206,7 +202,6 @@ WAITING: dict[str, CrashPoint] = {
     "before the id is written": _before_id_written,
     "id written": _id_written,
     "id in XCom": _id_pushed,
-    "link in XCom": _link_pushed,
     "looking": _first_look,
     "before the delivery is noted": _before_delivered,
     "delivery noted": _delivered,

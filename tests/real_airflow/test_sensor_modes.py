@@ -17,6 +17,7 @@ GENERATION_KEYS = {
     "modality",
     "model",
     "prompt_sha256",
+    "requested",
     "status",
     "url",
     "urls",
