@@ -178,6 +178,18 @@ class ApimartIndeterminateOutcomeError(ApimartUnknownOutcomeError, AirflowFailEx
     is_resent = False
 
 
+class ApimartRecordError(ApimartError, AirflowFailException):
+    """The record of what was paid is damaged or of a newer version. Nothing was submitted; a person has to decide."""
+
+    stops_batch = True
+
+
+class ApimartSupersededError(ApimartError):
+    """A newer try of the same task has begun. This one submits nothing more."""
+
+    stops_batch = True
+
+
 class ApimartGenerationFailedError(ApimartError):
     """The generation failed at APIMart, which refunds it. A retry of its operator submits a new one."""
 

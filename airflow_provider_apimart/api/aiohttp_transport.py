@@ -18,7 +18,7 @@ from airflow_provider_apimart.api import contract
 from airflow_provider_apimart.api.environment import authorities_of, proxy_of
 from airflow_provider_apimart.api.error_mapping import lost_reply_error, root_reason
 from airflow_provider_apimart.api.flow import Flow, Pause
-from airflow_provider_apimart.api.http_messages import Content, Reply, Request
+from airflow_provider_apimart.api.http_messages import Content, Reply, Request, RequestKind
 from airflow_provider_apimart.api.rate_limiter import RateLimiter
 from airflow_provider_apimart.api.retry import retry_after_seconds
 from airflow_provider_apimart.api.settings import CONNECT_SECONDS, ClientSettings
@@ -82,8 +82,8 @@ class AiohttpTransport:
         """
         Hold a flow to its end and return its result.
 
-        :param before_post: Awaited before every POST. What it raises ends the holding: nothing is sent, and the
-            flow isn't told.
+        :param before_post: Awaited before every submit. What it raises keeps the POST from being sent, and is thrown
+            into the flow.
         :raises ApimartError: What the flow raises.
         """
         try:
@@ -93,15 +93,23 @@ class AiohttpTransport:
                     await asyncio.sleep(step.seconds)
                     step = next(flow)
                     continue
-                if before_post and step.method == "POST":
-                    await before_post()
-                answer = await self._exchange(step)
+                answer = await self._unless_forbidden(step, before_post)
                 step = flow.send(answer) if isinstance(answer, Reply) else flow.throw(answer)
                 # Not kept through the next pause: there may be thousands.
                 del answer
         except StopIteration as finished:
             result: T = finished.value
             return result
+
+    async def _unless_forbidden(
+        self, request: Request, before_post: Callable[[], Awaitable[None]] | None
+    ) -> Reply | ApimartError:
+        if before_post and request.kind is RequestKind.SUBMIT:
+            try:
+                await before_post()
+            except ApimartError as error:
+                return error
+        return await self._exchange(request)
 
     async def _exchange(self, request: Request) -> Reply | ApimartError:
         """Send a request when it is its turn; what goes wrong is returned, so that nothing is chained to it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from airflow_provider_apimart import exceptions as errors
@@ -25,11 +25,18 @@ class Submission:
     :param generation: What the reply tells of the generation: mostly its id, rarely its result at once.
     :param replayed: Whether the service answered an earlier submit's reply again, and charged nothing for this one.
     :param after_lost_try: Whether the outcome of an earlier try was unknown.
+    :param others: Further generations that the reply names. One is usual; all of them are paid for.
     """
 
     generation: Generation
     replayed: bool = False
     after_lost_try: bool = False
+    others: tuple[Generation, ...] = ()
+
+    @property
+    def generations(self) -> tuple[Generation, ...]:
+        """All generations that the reply names."""
+        return (self.generation, *self.others)
 
     @property
     def may_be_paid_twice(self) -> bool:
@@ -50,18 +57,30 @@ def submit(
     payload: Mapping[str, object],
     idempotency_key: str,
     policy: RetryPolicy = SUBMIT_POLICY,
+    *,
+    before_post: Callable[[], None] = lambda: None,
+    on_lost: Callable[[], None] = lambda: None,
 ) -> Flow[Submission]:
     """
     Submit one generation, repeating the identical request with the same key while that can help.
 
     :param policy: Bounds the tries; one that doesn't repeat what is unknown leaves that to the caller.
+    :param before_post: Called before every POST, repetitions included; what it raises keeps the POST from being sent.
+    :param on_lost: Called when a POST was sent whose outcome is unknown.
     :raises ApimartUnknownOutcomeError: When no one can say whether the generation runs; also when a first try was
         lost on the way and a later one was refused, since the refusal says nothing of the first.
     :raises ApimartError: When the submit was refused, or never reached the service. Nothing was charged then.
     """
     lost: list[errors.ApimartUnknownOutcomeError] = []
+
+    def note_lost(error: errors.ApimartUnknownOutcomeError) -> None:
+        lost.append(error)
+        on_lost()
+
     try:
-        submission = yield from retrying(lambda: _submit_once(modality, payload, idempotency_key, lost), policy)
+        submission = yield from retrying(
+            lambda: _submit_once(modality, payload, idempotency_key, before_post, note_lost), policy
+        )
         return replace(submission, after_lost_try=bool(lost))
     except errors.ApimartUnknownOutcomeError:
         raise
@@ -75,13 +94,15 @@ def _submit_once(
     modality: Modality,
     payload: Mapping[str, object],
     idempotency_key: str,
-    lost: list[errors.ApimartUnknownOutcomeError],
+    before_post: Callable[[], None],
+    note_lost: Callable[[errors.ApimartUnknownOutcomeError], None],
 ) -> Flow[Submission]:
+    before_post()
     try:
         reply = yield from ask(generation_request(modality, payload, idempotency_key))
         return _read_submission(reply, modality, text(payload.get("model")))
     except errors.ApimartUnknownOutcomeError as error:
-        lost.append(error)
+        note_lost(error)
         raise
 
 
@@ -110,7 +131,9 @@ def _read_submission(reply: Reply, modality: Modality, model: str | None) -> Sub
         error_reply = find_error_reply(reply)
         raise submit_error(error_reply) if error_reply else _unreadable(reply)
     replayed = (reply.header(contract.REPLAYED_HEADER) or "").lower() == "true"
-    return Submission(generation.known_as(modality=modality, model=model), replayed)
+    others = [_submitted(each, None) for each in _further_ids(reply.json) if each != generation.generation_id]
+    first, *rest = (each.known_as(modality=modality, model=model) for each in (generation, *others))
+    return Submission(first, replayed, others=tuple(rest))
 
 
 def _accepted(reply: Reply, modality: Modality) -> Generation | None:
@@ -136,6 +159,14 @@ def _generation_id(body: object) -> str | None:
     places = [*items(mapping(body).get("data"))[:1], body]
     ids = (text(mapping(place).get(name)) for place in places for name in ("task_id", "id"))
     return next(filter(None, ids), None)
+
+
+def _further_ids(body: object) -> list[str]:
+    """Return the ids that the reply names beside the first one."""
+    data = mapping(body).get("data")
+    records = data[1:] if isinstance(data, list) else []
+    ids = (text(mapping(record).get("task_id")) or text(mapping(record).get("id")) for record in records)
+    return list(dict.fromkeys(filter(None, ids)))
 
 
 def _unreadable(reply: Reply) -> errors.ApimartUnknownOutcomeError:

@@ -1,21 +1,33 @@
-"""What has become of each item of a batch: one line an item, for the next try, the next task and people to read."""
+"""
+Ledger of a batch: one line an item, for the next task and for people to read.
+
+A line is a view of the item's facts (:mod:`airflow_provider_apimart.durable.facts`). It can be made again at any time,
+and nothing that is paid for depends on it.
+"""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum, StrEnum, auto
 from typing import Any
 
-from airflow_provider_apimart.api.generation import Generation, GenerationStatus, generation_from_xcom
-from airflow_provider_apimart.api.json_values import money, plain
+from airflow_provider_apimart.api.contract import Modality
+from airflow_provider_apimart.api.generation import Generation, generation_from_xcom
+from airflow_provider_apimart.api.json_values import JsonObject, money, plain
+from airflow_provider_apimart.api.payload import requested_outputs
 from airflow_provider_apimart.batch.items import BatchItem
-from airflow_provider_apimart.durable.record import RecordState
+from airflow_provider_apimart.durable.facts import Attempt, Fact, FactKind, ItemRecord
+from airflow_provider_apimart.durable.paid_once import note_end
 
 JsonObjects = Sequence[Mapping[str, Any]]
+
+# Many a reader takes them for the end of a line, though JSON allows them inside of a string.
+_SEPARATORS = {ord(each): f"\\u{ord(each):04x}" for each in "\u0085\u2028\u2029"}
 
 
 class ItemStatus(StrEnum):
@@ -53,17 +65,19 @@ class LedgerEntry:
     One line of a ledger.
 
     :param reason: Why the item isn't completed, or why its files aren't saved.
+    :param requested: How many outputs were asked for, ``None`` where the request doesn't say.
     :param outputs: Its temporary URLs, as in a generation's XCom form.
+    :param result: What a completed result holds beside media, such as a text.
     :param files: What was saved of them: ``uri``, ``bytes``, ``sha256``, ``media_type``.
     :param cost: US dollars for this item's generation, ``None`` where APIMart didn't say.
     :param submitted: When it was first sent, ISO 8601 in UTC.
     :param completed: When APIMart finished it.
     :param saved: When its files lay in the destination.
-    :param clear_marker: ``ti.max_tries`` when it got its status.
+    :param clear_marker: ``ti.max_tries`` when it got into trouble.
     :param tried_at: When the try began in which it got into trouble, Unix time. That try leaves it alone.
-    :param earlier: Generations of this item's id that another input has replaced, with their cost and files.
-    :param submission: The record of its submit; see :class:`~airflow_provider_apimart.durable.record.SubmissionRecord`.
-    :param revision: Which of two lines of one item is the newer.
+    :param request: The request without its prompt, in which files stand as the SHA-256 of their content.
+    :param earlier: Other generations under this item's id that were or may have been charged, with cost and files.
+    :param submission: Its submit: fingerprint, idempotency key and what was known of it.
     """
 
     id: str
@@ -74,7 +88,9 @@ class LedgerEntry:
     model: str | None = None
     prompt: str | None = None
     reason: str | None = None
+    requested: int | None = None
     outputs: JsonObjects = ()
+    result: Mapping[str, Any] | None = None
     files: JsonObjects = ()
     cost: Decimal | None = None
     submitted: str | None = None
@@ -82,9 +98,9 @@ class LedgerEntry:
     saved: str | None = None
     clear_marker: int | None = None
     tried_at: float | None = None
+    request: Mapping[str, Any] | None = field(default=None, repr=False)
     earlier: JsonObjects = ()
     submission: Mapping[str, Any] | None = field(default=None, repr=False)
-    revision: int = 0
 
     @property
     def is_saved(self) -> bool:
@@ -98,7 +114,7 @@ class LedgerEntry:
 
     @property
     def earlier_costs(self) -> list[Decimal | None]:
-        """US dollars for each generation that another input has replaced, ``None`` where that isn't known."""
+        """US dollars for each earlier generation, ``None`` where that isn't known."""
         return [money(each.get("cost")) for each in self.earlier]
 
     @property
@@ -107,8 +123,8 @@ class LedgerEntry:
         return sum((cost for cost in self.earlier_costs if cost), self.cost or Decimal(0))
 
     def generation(self) -> Generation:
-        """Return the generation as far as the line tells."""
-        known = ("generation_id", "modality", "model", "outputs", "cost", "completed")
+        """Return the generation as far as the line says."""
+        known = ("generation_id", "modality", "model", "outputs", "result", "cost", "completed")
         said = {name: getattr(self, name) for name in known}
         return generation_from_xcom({**said, "status": self.status.value})
 
@@ -117,38 +133,19 @@ class LedgerEntry:
         return {each.name: plain(getattr(self, each.name)) for each in fields(self)}
 
 
-_FIELDS = frozenset(each.name for each in fields(LedgerEntry))
-
-
-def entry_from_json(value: Mapping[str, Any]) -> LedgerEntry:
-    """
-    Return the line that :meth:`LedgerEntry.to_json` wrote.
-
-    :raises ValueError: If it is none.
-    """
-    known = {name: each for name, each in value.items() if name in _FIELDS}
-    try:
-        return LedgerEntry(**{**known, "status": ItemStatus(value["status"]), "cost": money(value.get("cost"))})
-    except (TypeError, KeyError, ValueError) as error:
-        raise ValueError(f"{str(value)[:200]} is no line of a batch's ledger: {error}") from error
-
-
-def newest(entries: Iterable[LedgerEntry]) -> dict[str, LedgerEntry]:
-    """Return the newest line of each item."""
-    found: dict[str, LedgerEntry] = {}
-    for entry in entries:
-        if entry.id not in found or entry.revision >= found[entry.id].revision:
-            found[entry.id] = entry
-    return found
+def ledger_text(entries: Iterable[LedgerEntry]) -> bytes:
+    """Return a ledger as JSON Lines that every reader splits alike."""
+    lines = (json.dumps(entry.to_json(), ensure_ascii=False).translate(_SEPARATORS) for entry in entries)
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 class Ledger:
     """
-    The lines of one batch, in memory.
+    The items of one batch in memory.
 
     :param items: What is asked for now.
-    :param earlier: What earlier tries have written, perhaps about items that aren't asked for any more.
-    :param on_change: Called with every new line.
+    :param records: What earlier tries have noted, perhaps about items that aren't asked for any more.
+    :param note: Makes a fact durable soon.
     :param clear_marker: ``ti.max_tries`` of this try.
     :param started_at: Unix time at which this try began. It survives the waits in the triggerer.
     """
@@ -156,19 +153,23 @@ class Ledger:
     def __init__(
         self,
         items: Sequence[BatchItem],
-        earlier: Mapping[str, LedgerEntry],
-        on_change: Callable[[LedgerEntry], None],
+        records: Mapping[str, ItemRecord],
+        note: Callable[[Fact], None],
         clear_marker: int,
         started_at: float,
     ) -> None:
-        self._on_change = on_change
+        self._note = note
         self._clear_marker = clear_marker
         self._started_at = started_at
-        self._entries = {item.id: _taken_over(item, earlier.get(item.id)) for item in items}
-        self.left_behind = [entry for name, entry in earlier.items() if name not in self._entries]
-        for name, entry in self._entries.items():
-            if entry is not earlier.get(name):
-                on_change(entry)
+        self._items = {item.id: item for item in items}
+        self._fingerprints = {item.id: item.request.fingerprint for item in items}
+        self._records = {item.id: records.get(item.id, ItemRecord()) for item in items}
+        self._entries = {item.id: self._entry(item.id) for item in items}
+        self.left_behind = [
+            entry_of_record(name, record, len(items) + number)
+            for number, (name, record) in enumerate(records.items())
+            if name not in self._items
+        ]
 
     def __getitem__(self, item_id: str) -> LedgerEntry:
         return self._entries[item_id]
@@ -178,11 +179,42 @@ class Ledger:
         """The lines of the items that are asked for, in their order."""
         return list(self._entries.values())
 
-    def change(self, item_id: str, **changes: Any) -> None:
-        """Write a new line of an item."""
-        entry = self._entries[item_id]
-        self._entries[item_id] = replace(entry, **changes, revision=entry.revision + 1)
-        self._on_change(self._entries[item_id])
+    def record(self, item_id: str) -> BatchRecord:
+        """Return the record of an item's generation, for the protocol."""
+        return BatchRecord(self, item_id)
+
+    def known(self, item_id: str) -> ItemRecord:
+        """Return what is known of an item."""
+        return self._records[item_id]
+
+    def note(self, item_id: str, kind: FactKind, **details: Any) -> None:
+        """Note a fact about an item."""
+        fact = Fact(kind, item_id, time.time(), details)
+        self._records[item_id] = self._records[item_id].with_fact(fact)
+        self._entries[item_id] = self._entry(item_id)
+        self._note(fact)
+
+    def note_end(self, item_id: str, generation: Generation) -> None:
+        """Note that an item's generation is completed or has failed."""
+        if attempt := self._attempt(item_id):
+            note_end(self.record(item_id), attempt.key, generation)
+
+    def note_files(self, item_id: str, files: JsonObjects) -> None:
+        """Note where an item's outputs lie."""
+        if attempt := self._attempt(item_id):
+            self.note(item_id, FactKind.SAVED, key=attempt.key, files=[dict(file) for file in files])
+
+    def note_trouble(self, item_id: str, status: ItemStatus, reason: str) -> None:
+        """Note why an item isn't completed, or isn't saved."""
+        self.note(
+            item_id,
+            FactKind.TROUBLE,
+            fingerprint=self._fingerprints[item_id],
+            status=status.value,
+            reason=reason,
+            clear_marker=self._clear_marker,
+            tried_at=self._started_at,
+        )
 
     def todo(self, item_id: str, *, saves: bool) -> Todo:
         """
@@ -204,39 +236,21 @@ class Ledger:
                 return Todo.RESUME
         return Todo.SUBMIT
 
-    def note_generation(self, item_id: str, generation: Generation) -> None:
-        """Write what is known of an item's generation."""
-        completed = generation.status is GenerationStatus.COMPLETED
-        told = generation.to_xcom()
-        self.change(
-            item_id,
-            status=ItemStatus.COMPLETED if completed else ItemStatus.RUNNING,
-            generation_id=generation.generation_id,
-            reason=None,
-            outputs=told["outputs"],
-            # What is told of a running one is reserved, and given back should it fail.
-            cost=generation.cost if completed else None,
-            completed=told["completed"] or (_now() if completed else None),
-            clear_marker=self._clear_marker,
-            tried_at=None,
-        )
+    def _attempt(self, item_id: str) -> Attempt | None:
+        return self._records[item_id].latest(self._fingerprints[item_id])
 
-    def note_trouble(self, item_id: str, status: ItemStatus, reason: str) -> None:
-        """Write why an item isn't completed, or isn't saved."""
-        self.change(item_id, status=status, reason=reason, clear_marker=self._clear_marker, tried_at=self._started_at)
-
-    def note_files(self, item_id: str, files: JsonObjects) -> None:
-        """Write where an item's outputs lie."""
-        self.change(item_id, files=tuple(files), saved=_now(), reason=None)
-
-    def slot(self, item_id: str) -> LedgerSlot:
-        """Return where the record of an item's submit is kept."""
-        return LedgerSlot(self, item_id)
+    def _entry(self, item_id: str) -> LedgerEntry:
+        item, record = self._items[item_id], self._records[item_id]
+        fingerprint = self._fingerprints[item_id]
+        modality, payload = item.request.modality.value, item.request.payload
+        return _entry(item_id, item.position, modality, payload, record, record.latest(fingerprint), fingerprint)
 
 
-class LedgerSlot:
+class BatchRecord:
     """
-    Keeps the record of one item's submit, as a task's state store does for a task with one generation.
+    The record of one item's generation.
+
+    What is noted is durable before a POST, since the batch's transport waits for its journal.
 
     :param item_id: The item.
     """
@@ -245,59 +259,146 @@ class LedgerSlot:
         self._ledger = ledger
         self._item_id = item_id
 
-    def get(self, key: str) -> Any:
-        """Return the record."""
-        return self._ledger[self._item_id].submission
+    def read(self) -> ItemRecord:
+        """Return what is known of the item."""
+        return self._ledger.known(self._item_id)
 
-    def set(self, key: str, value: Mapping[str, Any]) -> None:
-        """Write the record, and with it how far the item has come."""
-        generation = value["generation"] or {}
-        self._ledger.change(
-            self._item_id,
-            submission=value,
-            status=_STATUS_OF_RECORD[RecordState(value["state"])],
-            generation_id=generation.get("generation_id"),
-            tried_at=None,
-            # To the millisecond, since the wait for it counts from then.
-            submitted=datetime.fromtimestamp(value["recorded_at"], UTC).isoformat(timespec="milliseconds"),
-        )
+    def note(self, kind: FactKind, **details: Any) -> None:
+        """Note a fact about the item."""
+        self._ledger.note(self._item_id, kind, **details)
+
+    def before_post(self) -> None:
+        """Return: see :meth:`~airflow_provider_apimart.batch.journal.Journal.before_post`."""
 
 
-_STATUS_OF_RECORD = {
-    RecordState.SENDING: ItemStatus.UNKNOWN,
-    RecordState.STOPPED: ItemStatus.UNKNOWN,
-    RecordState.REFUSED: ItemStatus.NOT_SUBMITTED,
-    RecordState.SUBMITTED: ItemStatus.RUNNING,
-    RecordState.DELIVERED: ItemStatus.RUNNING,
-}
+def entry_of_record(item_id: str, record: ItemRecord, position: int) -> LedgerEntry:
+    """Return the line of an item of which nothing but its facts is known."""
+    attempt = next(reversed(record.all_but(None)), None)
+    if attempt is None:
+        return _entry(item_id, position, None, {}, record, None, None)
+    return _entry(item_id, position, attempt.modality, attempt.request, record, attempt, attempt.fingerprint)
 
 
-def _taken_over(item: BatchItem, entry: LedgerEntry | None) -> LedgerEntry:
-    """Return the line with which an item begins: that of an earlier try if it was about the same request."""
-    fresh = LedgerEntry(
-        item.id,
-        item.position,
-        modality=item.request.modality.value,
-        model=item.request.payload.get("model"),
-        prompt=item.prompt,
+def _entry(
+    item_id: str,
+    position: int,
+    modality: str | None,
+    payload: JsonObject,
+    record: ItemRecord,
+    attempt: Attempt | None,
+    fingerprint: str | None,
+) -> LedgerEntry:
+    trouble = _current_trouble(record.troubles.get(fingerprint or ""), attempt)
+    status = _status(attempt, trouble)
+    generation = (attempt.generation if attempt else None) or {}
+    completed = status is ItemStatus.COMPLETED
+    return LedgerEntry(
+        item_id,
+        position,
+        status,
+        generation_id=generation.get("generation_id"),
+        modality=modality,
+        model=payload.get("model"),
+        prompt=payload.get("prompt"),
+        reason=_reason(status, attempt, trouble),
+        requested=requested_outputs(Modality(modality), payload) if modality else None,
+        outputs=tuple(generation.get("outputs") or ()) if completed else (),
+        result=generation.get("result") if completed else None,
+        files=tuple(attempt.files) if attempt else (),
+        cost=money(generation.get("cost")) if completed else None,
+        # To the millisecond, since the wait for it counts from then.
+        submitted=_iso(attempt.first_sent, "milliseconds") if attempt else None,
+        completed=_completed_at(attempt, generation) if completed else None,
+        saved=_iso(attempt.saved.at, "seconds") if attempt and attempt.saved else None,
+        clear_marker=trouble.details["clear_marker"] if trouble else None,
+        tried_at=trouble.details["tried_at"] if trouble else None,
+        request={name: value for name, value in payload.items() if name not in ("prompt", "model")} or None,
+        earlier=_earlier(record, attempt),
+        submission=_submission(attempt),
     )
-    if entry is None:
-        return fresh
-    revision = entry.revision + 1
-    if (entry.submission or {}).get("fingerprint") in (None, item.request.fingerprint):
-        asked = {name: getattr(fresh, name) for name in ("position", "modality", "model", "prompt")}
-        is_same = all(getattr(entry, name) == value for name, value in asked.items())
-        return entry if is_same else replace(entry, **asked, revision=revision)
-    # The record stays, so that the protocol tells what is left behind.
-    return replace(fresh, earlier=_with_replaced(entry), submission=entry.submission, revision=revision)
 
 
-def _with_replaced(entry: LedgerEntry) -> JsonObjects:
-    if not entry.is_paid:
-        return entry.earlier
-    told = {"generation_id": entry.generation_id, "status": entry.status.value, "cost": plain(entry.cost)}
-    return (*entry.earlier, {**told, "files": list(entry.files)})
+def _current_trouble(trouble: Fact | None, attempt: Attempt | None) -> Fact | None:
+    """Return a trouble unless something was sent after it."""
+    if trouble is None or (attempt and any(at > trouble.at for at in attempt.sends.values())):
+        return None
+    return trouble
 
 
-def _now() -> str:
-    return datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds")
+def _status(attempt: Attempt | None, trouble: Fact | None) -> ItemStatus:
+    if attempt is not None:
+        if attempt.is_completed:
+            return ItemStatus.COMPLETED
+        if attempt.has_failed:
+            return ItemStatus.MODERATED if _end(attempt).details["moderated"] else ItemStatus.FAILED
+        if attempt.stopped is not None or attempt.unanswered_since is not None:
+            return ItemStatus.UNKNOWN
+        if attempt.generation is not None:
+            return ItemStatus.RUNNING
+    said = trouble.details["status"] if trouble else None
+    refusals = (ItemStatus.REFUSED, ItemStatus.MODERATED)
+    return ItemStatus(said) if said in refusals else ItemStatus.NOT_SUBMITTED
+
+
+def _end(attempt: Attempt) -> Fact:
+    return attempt.ended[attempt.generation_id or ""]
+
+
+def _reason(status: ItemStatus, attempt: Attempt | None, trouble: Fact | None) -> str | None:
+    if trouble is not None and not (status is ItemStatus.COMPLETED and _all_is_saved(attempt)):
+        reason: str = trouble.details["reason"]
+        return reason
+    if attempt and attempt.has_failed:
+        failure: str | None = _end(attempt).details["reason"]
+        return failure
+    return None
+
+
+def _all_is_saved(attempt: Attempt | None) -> bool:
+    outputs = ((attempt.generation if attempt else None) or {}).get("outputs") or ()
+    return attempt is not None and len(attempt.files) >= len(outputs)
+
+
+def _completed_at(attempt: Attempt | None, generation: JsonObject) -> str | None:
+    said = generation.get("completed")
+    return said or (_iso(_end(attempt).at, "seconds") if attempt and attempt.ended else None)
+
+
+def _earlier(record: ItemRecord, attempt: Attempt | None) -> JsonObjects:
+    replaced = [fact.details["generation"] for fact in record.replaced.values()]
+    others = [_replaced(each) for each in record.all_but(attempt) if each.may_be_charged]
+    return (*replaced, *others)
+
+
+def _replaced(attempt: Attempt) -> Mapping[str, Any]:
+    generation = attempt.generation or {}
+    return {
+        "generation_id": attempt.generation_id,
+        "status": generation.get("status") or (ItemStatus.RUNNING if generation else ItemStatus.UNKNOWN).value,
+        "cost": generation.get("cost"),
+        "files": attempt.files,
+    }
+
+
+def _submission(attempt: Attempt | None) -> Mapping[str, Any] | None:
+    """Return an attempt in the form of version 1.0.0, which can be read again should the facts be lost."""
+    if attempt is None or attempt.sending is None:
+        return None
+    said = attempt.sending.details
+    known = attempt.generation and {"generation_id": attempt.generation_id}
+    state = "submitted" if known else "sending" if attempt.unanswered_since else "refused"
+    return {
+        "state": "stopped" if attempt.stopped is not None else state,
+        "fingerprint": said["fingerprint"],
+        "clear_marker": said["clear_marker"] if attempt.stopped is None else attempt.stopped,
+        "attempt": said["attempt"],
+        "idempotency_key": attempt.key,
+        "key_scope": said["key_scope"],
+        "recorded_at": attempt.first_sent,
+        "generation": known,
+        "uploads": said["uploads"],
+    }
+
+
+def _iso(at: float, precision: str) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec=precision)

@@ -31,7 +31,6 @@ from airflow_provider_apimart.batch.progress import BatchProgress
 from airflow_provider_apimart.batch.summary import count_items
 from airflow_provider_apimart.batch.uploads import BatchUploads
 from airflow_provider_apimart.durable.paid_once import PaidOnce
-from airflow_provider_apimart.durable.store import RecordStore
 from airflow_provider_apimart.metrics import GenerationMetrics
 
 log = logging.getLogger(__name__)
@@ -60,7 +59,7 @@ class BatchRun:
         self._transport = transport
         self._save = save
         self._polling_stats = PollingStats()
-        self._uploads = BatchUploads(transport, plan.upload_policy, ledger.entries)
+        self._uploads = BatchUploads(transport, plan.upload_policy, (ledger.known(item.id) for item in plan.items))
         self._budget = Budget(plan.max_cost)
         self._kinds = {item.id: price_kind(item.request) for item in plan.items} if plan.max_cost is not None else {}
         self._in_flight: set[str] = set()
@@ -83,7 +82,7 @@ class BatchRun:
         """
         Do what there is to do, until all has ended or only waiting is left and the triggerer waits.
 
-        :raises ApimartDestinationError: If the ledger can't be written.
+        :raises ApimartDestinationError: If the record can't be written.
         """
         self._account_for_earlier_tries()
         telling = asyncio.get_running_loop().create_task(self._tell_progress())
@@ -219,9 +218,9 @@ class BatchRun:
         """Return an item's generation once it is finished, or ``None`` if it is left to the triggerer."""
         if self._is_parked(item):
             return await self._parked_generation(item)
-        generation = await self._transport.run(self._paid(item).obtain(), before_post=self._journal.flush)
-        self._ledger.note_generation(item.id, generation)
+        generation = await self._transport.run(self._paid(item).obtain(), before_post=self._journal.before_post)
         if generation.status.is_final:
+            self._ledger.note_end(item.id, generation)
             return generation
         wait = self._wait(item)
         if self._plan.parks and not wait.is_over(time.time()):
@@ -238,22 +237,22 @@ class BatchRun:
         return None if decision.verdict is Verdict.POLL_AGAIN else self._concluded(item, decision)
 
     def _concluded(self, item: BatchItem, decision: WaitDecision) -> Generation:
-        generation = finished_generation(decision)
-        self._ledger.note_generation(item.id, generation)
-        return generation
+        if decision.generation and decision.generation.status.is_final:
+            self._ledger.note_end(item.id, decision.generation)
+        return finished_generation(decision)
 
     def _paid(self, item: BatchItem) -> PaidOnce:
         return PaidOnce(
             task=self._plan.identity(item),
             request=item.request,
-            store=RecordStore(self._ledger.slot(item.id)),
+            record=self._ledger.record(item.id),
             key_scope=self._plan.key_scope,
             on_unknown_outcome=self._plan.on_unknown_outcome,
             routes=self._polling_stats.routes,
             submit_policy=self._plan.submit_policy,
             status_policy=self._plan.status_policy,
             upload_policy=self._plan.upload_policy,
-            uploads=self._uploads.registry,
+            known_uploads=self._uploads.registry,
             on_submitted=self._metrics(item).submitted,
         )
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import logging
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,12 +17,12 @@ from airflow_provider_apimart.api.waiting import Wait
 from airflow_provider_apimart.batch.gallery import gallery
 from airflow_provider_apimart.batch.interruption import Interruption
 from airflow_provider_apimart.batch.journal import Journal
-from airflow_provider_apimart.batch.ledger import Ledger, LedgerEntry
+from airflow_provider_apimart.batch.ledger import Ledger, LedgerEntry, ledger_text
 from airflow_provider_apimart.batch.plan import BatchPlan
 from airflow_provider_apimart.batch.run import BatchRun, Save
 from airflow_provider_apimart.batch.summary import BatchCounts, count_items, describe
-from airflow_provider_apimart.durable.identity import TaskIdentity
-from airflow_provider_apimart.results.storage.atomic_write import write_whole
+from airflow_provider_apimart.durable.folder import Folder
+from airflow_provider_apimart.durable.identity import file_name_of
 from airflow_provider_apimart.results.storage.destination import uri_of
 
 log = logging.getLogger(__name__)
@@ -68,7 +65,7 @@ def run_try(
     """
     if not plan.items:
         return _empty(save)
-    journal = Journal(folder, ledger_name(plan.task))
+    journal = Journal(folder, file_name_of(plan.task))
     run, ledger = (interruption or Interruption()).run(_run(plan, settings, journal, save))
     counts = count_items(ledger.entries, saves=save is not None)
     parked = run.parked if plan.parks else []
@@ -78,19 +75,11 @@ def run_try(
     return TryResult(ledger.entries, counts, parked, run.is_done, run.stopped_by, manifest)
 
 
-def ledger_name(task: TaskIdentity) -> str:
-    """Return what names the files of a task instance's batch, the same in all its tries."""
-    names = [task.dag_id, task.task_id, task.run_id, *([] if task.map_index < 0 else [str(task.map_index)])]
-    # What is left of the names once a file can be called so need not be unique.
-    digest = hashlib.sha256(json.dumps(names).encode()).hexdigest()[:8]
-    return f"{re.sub(r'[^A-Za-z0-9_.-]', '_', '.'.join(names))[:180]}.{digest}"
-
-
 async def _run(
     plan: BatchPlan, settings: ClientSettings, journal: Journal, save: Save | None
 ) -> tuple[BatchRun, Ledger]:
-    earlier = await asyncio.to_thread(journal.load)
-    ledger = Ledger(plan.items, earlier, journal.note, plan.task.clear_marker, plan.started_at)
+    records = await asyncio.to_thread(journal.load)
+    ledger = Ledger(plan.items, records, journal.note, plan.task.clear_marker, plan.started_at)
     async with AiohttpTransport(settings) as transport:
         run = BatchRun(plan, ledger, journal, transport, save)
         await run.run()
@@ -103,12 +92,13 @@ def _write_results(plan: BatchPlan, journal: Journal, ledger: Ledger, counts: Ba
             "%d items of an earlier try aren't asked for any more; their lines stay in the ledger",
             len(ledger.left_behind),
         )
-    journal.merge()
     folder = journal.ledger.parent
-    page = folder / f"{ledger_name(plan.task)}.gallery.html"
+    journal.compact()
+    Folder(folder).write(journal.ledger.name, ledger_text([*ledger.entries, *ledger.left_behind]))
+    page = folder / f"{file_name_of(plan.task)}.gallery.html"
     title = f"{plan.task.dag_id} · {plan.task.task_id} · {plan.task.run_id}"
     try:
-        write_whole(page, gallery(title, counts, ledger.entries, uri_of(folder)).encode())
+        Folder(folder).write(page.name, gallery(title, counts, ledger.entries, uri_of(folder)).encode())
     except Exception:
         # Any error: the page is for people, and what was paid is in the ledger.
         log.exception("The gallery couldn't be written at %s", page)

@@ -1,18 +1,13 @@
-"""What a batch's ledger still owes: generations that were paid for, whose files lie nowhere yet."""
+"""Generations of a batch that were paid for, and whose files lie nowhere yet."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow_provider_apimart.batch.journal import read_lines
-from airflow_provider_apimart.batch.ledger import ItemStatus, LedgerEntry, newest
-from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
-
-if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-LEDGER_SUFFIX = ".jsonl"
+from airflow_provider_apimart.batch.journal import read_records
+from airflow_provider_apimart.batch.ledger import ItemStatus, LedgerEntry, entry_of_record
+from airflow_provider_apimart.durable.ledger_path import storage_path
+from airflow_provider_apimart.exceptions import ApimartInvalidRequestError, ApimartRecordError
 
 
 def completed_and_unsaved(ledger: str) -> list[dict[str, Any]]:
@@ -49,19 +44,10 @@ def _in_xcom_form(entry: LedgerEntry) -> dict[str, Any]:
 
 
 def _entries(ledger: str) -> list[LedgerEntry]:
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-    path = ObjectStoragePath(ledger)
     try:
-        return list(newest(_lines(path)).values())
-    except (OSError, ValueError, ImportError) as error:
+        records = read_records(storage_path(ledger))
+    except (OSError, ImportError, ApimartRecordError) as error:
         raise ApimartInvalidRequestError(f"The batch's ledger {ledger} can't be read: {error}") from error
-
-
-def _lines(path: ObjectStoragePath) -> Iterator[LedgerEntry]:
-    yield from read_lines(path.read_text(encoding="utf-8"))
-    # What a batch that was killed had written, and not merged into its ledger yet.
-    segments = path.parent / ".apimart" / path.name.removesuffix(".ledger.jsonl")
-    for segment in sorted(segments.iterdir(), key=str) if segments.is_dir() else ():
-        if segment.name.endswith(LEDGER_SUFFIX):
-            yield from read_lines(segment.read_text(encoding="utf-8"))
+    if not records and not storage_path(ledger).exists():
+        raise ApimartInvalidRequestError(f"There is no ledger at {ledger}")
+    return [entry_of_record(name, record, number) for number, (name, record) in enumerate(records.items())]

@@ -11,28 +11,28 @@ from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
 from airflow_provider_apimart.api.contract import UPLOAD_LIFETIME
 from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.batch.items import BatchItem
-from airflow_provider_apimart.batch.ledger import LedgerEntry
-from airflow_provider_apimart.durable.record import record_from_json
-from airflow_provider_apimart.durable.uploads import KeptUpload, StoredUploads, upload_unless_kept
+from airflow_provider_apimart.durable.facts import Attempt, ItemRecord
+from airflow_provider_apimart.durable.uploads import KeptUpload, UploadsInMemory, upload_unless_kept
 
-# A record is written right after the uploads that it names; this much earlier they may have been made.
-_BEFORE_RECORD = 3600.0
+# A fact about a submit is noted right after the uploads that it names; this much earlier they may have been made.
+_BEFORE_SENDING = 3600.0
 
 
 class BatchUploads:
     """
     Uploads the files of items, those that several items refer to once.
 
-    :param entries: What earlier tries have written: their records tell what was uploaded.
+    :param records: What earlier tries have noted: their submits name what was uploaded.
     """
 
-    def __init__(self, transport: AiohttpTransport, policy: RetryPolicy, entries: Iterable[LedgerEntry]) -> None:
-        self.registry = StoredUploads(None)
+    def __init__(self, transport: AiohttpTransport, policy: RetryPolicy, records: Iterable[ItemRecord]) -> None:
+        self.registry = UploadsInMemory()
         self._transport = transport
         self._policy = policy
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        for entry in entries:
-            self._know(entry)
+        for record in records:
+            for attempt in record.attempts.values():
+                self._know(attempt)
 
     async def make(self, item: BatchItem) -> None:
         """
@@ -44,12 +44,9 @@ class BatchUploads:
             async with self._locks[file.sha256]:
                 await self._transport.run(upload_unless_kept(file, self.registry, self._policy, time.time))
 
-    def _know(self, entry: LedgerEntry) -> None:
-        record = record_from_json(entry.submission)
-        if record is None:
-            return
-        expires_at = record.recorded_at - _BEFORE_RECORD + UPLOAD_LIFETIME.total_seconds()
-        for name, url in record.uploads.items():
+    def _know(self, attempt: Attempt) -> None:
+        expires_at = attempt.first_sent - _BEFORE_SENDING + UPLOAD_LIFETIME.total_seconds()
+        for name, url in attempt.uploads.items():
             sha256 = name.removeprefix("sha256:")
             known = self.registry.get(sha256)
             if known is None or (known.url == url and known.expires_at > expires_at):

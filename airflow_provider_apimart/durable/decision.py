@@ -1,12 +1,20 @@
-"""What a try of a task does about its paid generation, decided from the record alone."""
+"""
+The protocol of paying once, as one table.
+
+:data:`RULES` is read from the top: the first rule whose condition holds says what a try of a task does about its paid
+generation. The table of the documentation is made from it. Two rules apply to the table itself: a rule never submits
+while an earlier POST may have been charged, unless a person has decided so by clearing the task; and what can't be read
+never counts as "nothing was paid", so it never reaches this table.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from airflow_provider_apimart.api.generation import Generation, GenerationStatus
-from airflow_provider_apimart.durable.record import RecordState, SubmissionRecord
+from airflow_provider_apimart.api.generation import GenerationStatus
+from airflow_provider_apimart.durable.facts import Attempt, ItemRecord
 
 
 class OnUnknownOutcome(StrEnum):
@@ -16,54 +24,36 @@ class OnUnknownOutcome(StrEnum):
     FAIL = "fail"
 
 
-@dataclass(frozen=True)
-class Submit:
-    """
-    Submit a generation that was not submitted before.
+class Action(StrEnum):
+    """What a try does about its paid generation."""
 
-    :param attempt: Which attempt at this paid work it is.
-    :param left_behind: The record of another input or an earlier attempt, which this task won't return any more.
-    """
-
-    attempt: int
-    left_behind: SubmissionRecord | None = None
-
-
-@dataclass(frozen=True)
-class Repeat:
-    """Send the identical request with the same key again: the outcome of the first is unknown."""
-
-    record: SubmissionRecord
+    SUBMIT = "submit"
+    """Submit with the key of this attempt."""
+    SUBMIT_NEXT = "submit the next attempt"
+    """Submit with a new key."""
+    REPEAT = "repeat"
+    """Send the identical request with the same key again."""
+    READ_STATUS = "read the status"
+    """Read the generation's status first, then decide again; never submit if it can't be read."""
+    RESUME = "resume"
+    """Go on with the generation that exists: wait for it, or return it if it is completed."""
+    STOP = "stop"
+    """Send nothing; a person has to check and decide."""
 
 
-@dataclass(frozen=True)
-class Resume:
-    """Go on with the generation that exists: wait for it, or return it if it is finished."""
+class Status(StrEnum):
+    """What APIMart says of a generation when it was read in this try."""
 
-    record: SubmissionRecord
+    NOT_READ = "not read"
+    NOT_FOUND = "not found"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
 
-
-@dataclass(frozen=True)
-class ReadStatus:
-    """The generation's status decides: read it first, and never submit if it can't be read."""
-
-    record: SubmissionRecord
-    generation_id: str
-
-
-@dataclass(frozen=True)
-class Stop:
-    """
-    Send nothing; a person has to look and decide.
-
-    :param reason: Why going on isn't safe.
-    """
-
-    record: SubmissionRecord
-    reason: str
-
-
-Step = Submit | Repeat | Resume | ReadStatus | Stop
+    @classmethod
+    def of(cls, status: GenerationStatus) -> Status:
+        """Return the status of a generation that was found."""
+        return cls(status.value)
 
 
 @dataclass(frozen=True)
@@ -71,78 +61,152 @@ class Situation:
     """
     What a try of a task finds.
 
+    :param record: Everything that is known.
     :param fingerprint: Of the request it would send.
     :param clear_marker: ``ti.max_tries`` now.
     :param key_scope: Where an idempotency key sent now would protect.
     :param now: Unix time.
+    :param status: The status of the attempt's generation.
     """
 
+    record: ItemRecord
     fingerprint: str
     clear_marker: int
     key_scope: str
     now: float
     on_unknown_outcome: OnUnknownOutcome = OnUnknownOutcome.RETRY_SAME_KEY
+    status: Status = Status.NOT_READ
 
-    def first_step(self, record: SubmissionRecord | None) -> Step:
-        """Return what to do before anything was asked of the service."""
-        if record is None:
-            return Submit(attempt=1)
-        if record.fingerprint != self.fingerprint:
-            return self._with_another_input(record)
-        if record.holds_the_result:
-            return self._result_at_once(record)
-        if record.generation_id is not None:
-            return ReadStatus(record, record.generation_id)
-        return self._without_generation(record)
+    @property
+    def attempt(self) -> Attempt | None:
+        """The latest attempt at this input."""
+        return self.record.latest(self.fingerprint)
 
-    def after_status(self, record: SubmissionRecord, generation: Generation | None) -> Step:
-        """
-        Return what to do once the status of the record's generation is known.
+    @property
+    def open_elsewhere(self) -> bool:
+        """Whether a submit of another input is of unknown outcome."""
+        return any(each.outcome_is_unknown for each in self.record.others(self.fingerprint))
 
-        :param generation: The generation, ``None`` if the service doesn't know it.
-        """
-        anew = Submit(record.attempt + 1, left_behind=record)
-        if generation is None:
-            return anew if self._was_told_and_cleared(record) else Stop(record, "APIMart doesn't know the generation")
-        if generation.status is GenerationStatus.FAILED:
-            return anew
-        if generation.status is GenerationStatus.COMPLETED and self._was_cleared_after_delivery(record):
-            return anew
-        return Resume(record)
+    @property
+    def forbids_repeating(self) -> bool:
+        """Whether the user forbids to repeat a submit of unknown outcome."""
+        return self.on_unknown_outcome is OnUnknownOutcome.FAIL
 
-    def _with_another_input(self, record: SubmissionRecord) -> Step:
-        if record.outcome_is_unknown and self.on_unknown_outcome is OnUnknownOutcome.FAIL:
-            return Stop(
-                record, 'it had another input, and on_unknown_outcome="fail" forbids to submit while it is open'
-            )
-        return Submit(attempt=1, left_behind=record)
+    def cleared_since(self, marker: int | None) -> bool:
+        """Whether a person has cleared the task since a marker was noted; never if none was."""
+        return marker is not None and self.clear_marker > marker
 
-    def _result_at_once(self, record: SubmissionRecord) -> Step:
-        status = GenerationStatus.of((record.generation or {}).get("status"))
-        is_over = status is GenerationStatus.FAILED or self._was_cleared_after_delivery(record)
-        return Submit(record.attempt + 1) if is_over else Resume(record)
 
-    def _without_generation(self, record: SubmissionRecord) -> Step:
-        if record.state is RecordState.REFUSED:
-            return Submit(record.attempt)
-        if self._was_told_and_cleared(record):
-            return Submit(record.attempt + 1)
-        reason = self._reason_to_stop(record)
-        return Stop(record, reason) if reason else Repeat(record)
+@dataclass(frozen=True)
+class Rule:
+    """
+    One row of the protocol.
 
-    def _reason_to_stop(self, record: SubmissionRecord) -> str | None:
-        if record.state is RecordState.STOPPED:
-            return "the task wasn't cleared since"
-        if self.on_unknown_outcome is OnUnknownOutcome.FAIL:
-            return 'on_unknown_outcome="fail" forbids to repeat it'
-        if record.key_scope != self.key_scope:
-            return "the connection's API key or host has changed since, and the idempotency key protects only there"
-        if not record.key_is_kept(self.now):
-            return "the idempotency key is older than the 24 hours for which APIMart keeps it"
-        return None
+    :param finds: The condition in words, after "It finds".
+    :param does: What is done.
+    :param reason: Why a person has to decide, for :attr:`Action.STOP`.
+    :param holds: The condition.
+    """
 
-    def _was_told_and_cleared(self, record: SubmissionRecord) -> bool:
-        return record.state is RecordState.STOPPED and record.clear_marker != self.clear_marker
+    finds: str
+    does: Action
+    holds: Callable[[Situation, Attempt], bool]
+    reason: str = ""
 
-    def _was_cleared_after_delivery(self, record: SubmissionRecord) -> bool:
-        return record.state is RecordState.DELIVERED and record.clear_marker != self.clear_marker
+
+#: Rules for a try that finds no attempt at its input.
+FIRST_RULES = (
+    Rule(
+        'no record of this input, but a submit of another input of unknown outcome, with ``on_unknown_outcome="fail"``',
+        Action.STOP,
+        lambda it, _: it.forbids_repeating and it.open_elsewhere,
+        'it had another input, and on_unknown_outcome="fail" forbids to submit while it is open',
+    ),
+    Rule("no record, or records of other inputs only", Action.SUBMIT, lambda it, _: True),
+)
+
+#: Rules for a try that finds an attempt at its input.
+RULES = (
+    Rule("a generation that was seen failed", Action.SUBMIT_NEXT, lambda it, at: at.has_failed),
+    Rule(
+        "a result that came at once, and the task was cleared after it had returned it",
+        Action.SUBMIT_NEXT,
+        lambda it, at: at.result is not None and it.cleared_since(at.delivered),
+    ),
+    Rule("a result that came at once", Action.RESUME, lambda it, at: at.result is not None),
+    Rule(
+        "a generation's id",
+        Action.READ_STATUS,
+        lambda it, at: at.generation_id is not None and it.status is Status.NOT_READ,
+    ),
+    Rule(
+        "a generation that APIMart doesn't know, and the task was cleared after it had returned it, or after a person "
+        "was asked to decide",
+        Action.SUBMIT_NEXT,
+        lambda it, at: (
+            it.status is Status.NOT_FOUND and (it.cleared_since(at.stopped) or it.cleared_since(at.delivered))
+        ),
+    ),
+    Rule(
+        "a generation that APIMart doesn't know",
+        Action.STOP,
+        lambda it, at: it.status is Status.NOT_FOUND,
+        "APIMart doesn't know the generation",
+    ),
+    Rule(
+        "a generation that failed",
+        Action.SUBMIT_NEXT,
+        lambda it, at: it.status is Status.FAILED,
+    ),
+    Rule(
+        "a completed generation that the task had returned before a person cleared it",
+        Action.SUBMIT_NEXT,
+        lambda it, at: it.status is Status.COMPLETED and it.cleared_since(at.delivered),
+    ),
+    Rule("a generation that runs or is completed", Action.RESUME, lambda it, at: at.generation_id is not None),
+    Rule(
+        "a submit that was refused, or was never sent",
+        Action.SUBMIT,
+        lambda it, at: at.unanswered_since is None,
+    ),
+    Rule(
+        "a submit of unknown outcome, and the task was cleared after a person was asked to decide",
+        Action.SUBMIT_NEXT,
+        lambda it, at: it.cleared_since(at.stopped),
+    ),
+    Rule(
+        "a submit of unknown outcome, and a person was asked to decide",
+        Action.STOP,
+        lambda it, at: at.stopped is not None,
+        "the task wasn't cleared since a person was asked to decide",
+    ),
+    Rule(
+        'a submit of unknown outcome, with ``on_unknown_outcome="fail"``',
+        Action.STOP,
+        lambda it, at: it.forbids_repeating,
+        'on_unknown_outcome="fail" forbids to repeat it',
+    ),
+    Rule(
+        "a submit of unknown outcome, and the connection's API key or host has changed",
+        Action.STOP,
+        lambda it, at: at.key_scope != it.key_scope,
+        "the connection's API key or host has changed since, and the idempotency key protects only there",
+    ),
+    Rule(
+        "a submit of unknown outcome, whose key is older than 24 hours",
+        Action.STOP,
+        lambda it, at: not at.key_is_kept(it.now),
+        "the idempotency key is older than the 24 hours for which APIMart keeps it",
+    ),
+    Rule("a submit of unknown outcome", Action.REPEAT, lambda it, at: True),
+)
+
+
+def decide(situation: Situation) -> Rule:
+    """Return the first rule that holds."""
+    attempt = situation.attempt
+    rules = FIRST_RULES if attempt is None else RULES
+    return next(rule for rule in rules if rule.holds(situation, attempt or _NO_ATTEMPT))
+
+
+_NO_ATTEMPT = Attempt("")

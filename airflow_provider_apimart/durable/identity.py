@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +40,14 @@ def task_identity(ti: Any, item: str | None = None) -> TaskIdentity:
     """
     map_index = -1 if ti.map_index is None else ti.map_index
     return TaskIdentity(ti.dag_id, ti.run_id, ti.task_id, map_index, ti.max_tries, item)
+
+
+def file_name_of(task: TaskIdentity) -> str:
+    """Return what names the files of a task instance, the same in all its tries."""
+    names = [task.dag_id, task.task_id, task.run_id, *([] if task.map_index < 0 else [str(task.map_index)])]
+    # What is left of the names once a file can be called so need not be unique.
+    digest = hashlib.sha256(json.dumps(names).encode()).hexdigest()[:8]
+    return f"{re.sub(r'[^A-Za-z0-9_.-]', '_', '.'.join(names))[:180]}.{digest}"
 
 
 @dataclass(frozen=True)

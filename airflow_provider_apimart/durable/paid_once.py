@@ -1,15 +1,17 @@
-"""Obtaining exactly one paid generation: the protocol around the record, as a flow."""
+"""Exactly one paid generation of a task instance: the protocol around the record, as a flow."""
 
 from __future__ import annotations
 
 import logging
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.flow import Flow
-from airflow_provider_apimart.api.generation import Generation, GenerationStatus, generation_from_xcom
+from airflow_provider_apimart.api.generation import Generation, GenerationStatus
 from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.status import StatusRoutes
 from airflow_provider_apimart.api.submission import SUBMIT_POLICY, Submission, still_unknown, submit
@@ -20,30 +22,16 @@ from airflow_provider_apimart.api.waiting import (
     failure_error,
     read_status_with_retries,
 )
-from airflow_provider_apimart.durable.decision import (
-    OnUnknownOutcome,
-    ReadStatus,
-    Repeat,
-    Resume,
-    Situation,
-    Step,
-    Stop,
-    Submit,
-)
+from airflow_provider_apimart.durable.decision import Action, OnUnknownOutcome, Rule, Situation, Status, decide
+from airflow_provider_apimart.durable.facts import Attempt, FactKind, key_is_kept
 from airflow_provider_apimart.durable.identity import PaidRequest, TaskIdentity, idempotency_key
-from airflow_provider_apimart.durable.record import RecordState, SubmissionRecord
-from airflow_provider_apimart.durable.store import RecordStore
-from airflow_provider_apimart.durable.uploads import StoredUploads, UploadRegistry, upload_all
+from airflow_provider_apimart.durable.record import Record, only_logged
+from airflow_provider_apimart.durable.uploads import RecordedUploads, UploadRegistry, upload_all
 
 log = logging.getLogger(__name__)
 
 # More tries than any task has; a service that replays failures beyond them doesn't read the key.
 _MOST_FAILED_REPLAYS = 100
-
-_OTHER_UPLOADS = (
-    "an earlier try has sent this key with other uploads of the same files (below Airflow 3.3 none are kept from try "
-    "to try; ApimartUploadImageOperator, in a task before this one, keeps its URL)"
-)
 
 
 @dataclass(frozen=True)
@@ -53,25 +41,29 @@ class PaidOnce:
 
     :param task: What the generation is for.
     :param request: What is to be generated.
-    :param store: Where its record is kept.
+    :param record: What is known of it, and where more is noted.
     :param key_scope: Where an idempotency key sent now protects.
-    :param uploads: What was uploaded before.
+    :param known_uploads: What was uploaded before; by default the uploads that the record knows.
     :param on_submitted: Called when the service has made a new generation.
     :param clock: The Unix time.
     """
 
     task: TaskIdentity
     request: PaidRequest
-    store: RecordStore
+    record: Record
     key_scope: str
     on_unknown_outcome: OnUnknownOutcome = OnUnknownOutcome.RETRY_SAME_KEY
     routes: StatusRoutes = field(default_factory=StatusRoutes)
     submit_policy: RetryPolicy = SUBMIT_POLICY
     status_policy: RetryPolicy = STATUS_POLICY
     upload_policy: RetryPolicy = UPLOAD_POLICY
-    uploads: UploadRegistry = field(default_factory=lambda: StoredUploads(None))
+    known_uploads: UploadRegistry | None = None
     on_submitted: Callable[[], None] = lambda: None
     clock: Callable[[], float] = time.time
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        return self.request.fingerprint
 
     def obtain(self) -> Flow[Generation]:
         """
@@ -80,185 +72,299 @@ class PaidOnce:
         :raises ApimartIndeterminateOutcomeError: When only a person can decide whether to pay again.
         :raises ApimartUnknownOutcomeError: When a submit's outcome is unknown; the next try repeats it.
         :raises ApimartGenerationNotFoundError: When APIMart doesn't know the record's generation any more.
+        :raises ApimartRecordError: When the record can't be read.
+        :raises ApimartSupersededError: When a newer try of the task has begun.
         :raises ApimartError: When the submit was refused or the status can't be read. Nothing more was charged.
         """
         situation = self._situation()
-        step, generation = situation.first_step(self.store.load()), None
-        if isinstance(step, ReadStatus):
-            step, generation = yield from self._after_status(situation, step)
-        match step:
-            case Resume(record):
-                return generation or generation_from_xcom(record.generation or {})
-            case Repeat(record):
-                return (yield from self._repeat(record))
-            case Submit():
-                return (yield from self._submit(step))
-            case Stop(record, reason):
-                raise self._stopped(record, reason)
-        raise TypeError(f"{step} is no step to take here")
+        rule, generation = decide(situation), None
+        attempt = situation.attempt
+        if rule.does is Action.READ_STATUS and attempt is not None:
+            rule, generation = yield from self._after_reading(situation, attempt)
+        match rule.does, attempt:
+            case Action.RESUME, Attempt():
+                return generation or _result_of(attempt)
+            case Action.REPEAT, Attempt():
+                return (yield from self._repeat(attempt))
+            case Action.SUBMIT | Action.SUBMIT_NEXT, _:
+                return (yield from self._submit(self._next_number(rule, attempt), situation))
+            case Action.STOP, _:
+                raise self._stopped(attempt or _open_attempt(situation), rule.reason)
+        raise TypeError(f"{rule} can't be followed here")
 
     def _situation(self) -> Situation:
         return Situation(
-            fingerprint=self.request.fingerprint,
+            record=self.record.read(),
+            fingerprint=self._fingerprint,
             clear_marker=self.task.clear_marker,
             key_scope=self.key_scope,
             now=self.clock(),
             on_unknown_outcome=self.on_unknown_outcome,
         )
 
-    def _after_status(self, situation: Situation, step: ReadStatus) -> Flow[tuple[Step, Generation | None]]:
-        try:
-            generation = yield from self._read_status(step.generation_id, step.record.recorded_at)
-        except errors.ApimartGenerationNotFoundError:
-            decided = situation.after_status(step.record, None)
-            if isinstance(decided, Stop):
-                self._note_stop(step.record)
-                raise
-            return decided, None
-        log.info("Generation %s exists already: %s", step.generation_id, generation.status_word)
-        return situation.after_status(step.record, generation), generation
+    @staticmethod
+    def _next_number(rule: Rule, attempt: Attempt | None) -> int:
+        number = attempt.number if attempt else 1
+        return number + 1 if rule.does is Action.SUBMIT_NEXT else number
 
-    def _read_status(self, generation_id: str, submitted: float | None = None) -> Flow[Generation]:
+    def _after_reading(self, situation: Situation, attempt: Attempt) -> Flow[tuple[Rule, Generation | None]]:
+        try:
+            generation = yield from self._read_status(str(attempt.generation_id), attempt.first_sent)
+        except errors.ApimartGenerationNotFoundError:
+            rule = decide(replace(situation, status=Status.NOT_FOUND))
+            if rule.does is Action.STOP:
+                self._note_stop(attempt)
+                raise
+            return rule, None
+        log.info("Generation %s exists already: %s", attempt.generation_id, generation.status_word)
+        if generation.status is GenerationStatus.FAILED:
+            self._note_end(attempt.key, generation)
+        return decide(replace(situation, status=Status.of(generation.status))), generation
+
+    def _read_status(self, generation_id: str, sent_at: float) -> Flow[Generation]:
         wait = Wait.begin(
             generation_id,
-            submitted=submitted,
+            submitted=sent_at or None,
             modality=self.request.modality,
             model=self.request.payload.get("model"),
             now=self.clock(),
         )
         return read_status_with_retries(wait, self.routes, self.status_policy, self.clock)
 
-    def _submit(self, step: Submit) -> Flow[Generation]:
-        if step.left_behind:
-            self._tell_left_behind(step.left_behind)
+    def _submit(self, first: int, situation: Situation) -> Flow[Generation]:
+        self._report_earlier(situation)
         # Before the record: whoever finds it may send the request, and must find all of it.
-        uploads = yield from upload_all(self.request.files, self.uploads, self.upload_policy, self.clock)
-        for attempt in range(step.attempt, step.attempt + _MOST_FAILED_REPLAYS):
-            record = self._new_record(attempt, uploads)
-            self.store.save_before_paying(record)
-            submission = yield from self._post_refusably(record)
+        registry = self.known_uploads or RecordedUploads(self.record)
+        uploads = yield from upload_all(self.request.files, registry, self.upload_policy, self.clock)
+        for number in range(first, first + _MOST_FAILED_REPLAYS):
+            key = idempotency_key(self.task, self._fingerprint, number)
+            submission = yield from self._post_refusably(key, number, uploads)
             generation = yield from self._current(submission)
             if generation.status is not GenerationStatus.FAILED or not submission.replayed:
                 return _unfailed(generation)
-            # Without a record, only the service's replay tells that an earlier try made this attempt and failed.
+            # Where the record was lost, only the service's replay shows that an earlier try made this attempt.
             log.info("Generation %s of an earlier try has failed; this try makes a new one", generation.generation_id)
+            self._note_end(key, generation)
         raise errors.ApimartGenerationFailedError(
             f"APIMart answered {_MOST_FAILED_REPLAYS} new idempotency keys with generations that had failed before",
             generation_id=generation.generation_id,
         )
 
-    def _tell_left_behind(self, record: SubmissionRecord) -> None:
-        if record.fingerprint == self.request.fingerprint:
-            log.info("%s has failed or was delivered before; this try makes a new one", _described(record))
-        elif record.generation or record.outcome_is_unknown:
-            log.warning("%s is left behind, since the input has changed; this try makes a new one", _described(record))
+    def _report_earlier(self, situation: Situation) -> None:
+        attempt = situation.attempt
+        if attempt is not None and attempt.generation is not None:
+            why = "failed (refunded)" if attempt.has_failed else "has ended or was returned before"
+            log.info("%s %s; this try makes a new one", _described(attempt), why)
+        for other in situation.record.others(self._fingerprint):
+            if other.may_be_charged and other.delivered is None:
+                log.warning(
+                    "%s is left behind, since the input has changed; this try makes a new one", _described(other)
+                )
 
-    def _repeat(self, record: SubmissionRecord) -> Flow[Generation]:
+    def _repeat(self, attempt: Attempt) -> Flow[Generation]:
         log.warning(
             "The outcome of an earlier submit is unknown; the identical request is repeated with the same key %s",
-            record.idempotency_key,
+            attempt.key,
         )
+        first_sent = attempt.unanswered_since
         try:
-            submission = yield from self._post(record)
-        except errors.ApimartUnknownOutcomeError:
+            submission = yield from self._post(attempt.key, attempt.number, attempt.uploads, first_sent)
+        except (errors.ApimartUnknownOutcomeError, errors.ApimartSupersededError):
             raise
         except errors.ApimartError as error:
             # A refused repetition says nothing of the submit that an earlier try made.
-            raise self._unknown(record, still_unknown("an earlier try may have sent it", error)) from error
-        return _unfailed(submission.generation)
+            raise self._unknown(attempt.key, still_unknown("an earlier try may have sent it", error)) from error
+        generation = yield from self._current(submission)
+        return _unfailed(generation)
 
-    def _new_record(self, attempt: int, uploads: Mapping[str, str]) -> SubmissionRecord:
-        fingerprint = self.request.fingerprint
-        return SubmissionRecord(
-            state=RecordState.SENDING,
-            fingerprint=fingerprint,
+    def _post_refusably(self, key: str, number: int, uploads: Mapping[str, str]) -> Flow[Submission]:
+        return (yield from self._post(key, number, uploads, None))
+
+    def _post(
+        self, key: str, number: int, uploads: Mapping[str, str], unanswered_since: float | None
+    ) -> Flow[Submission]:
+        """
+        Send a POST, with a fact before it and another one after it.
+
+        :param unanswered_since: When an earlier POST with this key was sent whose outcome is unknown, if there is one.
+        """
+        send = secrets.token_hex(6)
+        self._note_sending(key, number, uploads, send)
+        policy = replace(self.submit_policy, unknown_tries=1) if self._must_not_repeat else self.submit_policy
+        gate = _Gate(self.record, unanswered_since, self.clock)
+        try:
+            submission = yield from submit(
+                self.request.modality, self.request.body(uploads), key, policy, before_post=gate.open, on_lost=gate.lost
+            )
+        except errors.ApimartUnknownOutcomeError as error:
+            raise self._unknown(key, error) from error
+        except errors.ApimartError as error:
+            with only_logged("That the submit was refused"):
+                self.record.note(FactKind.REFUSED, key=key, send=send, reason=error.message)
+            raise
+        self._note_submission(key, submission)
+        return submission
+
+    def _note_sending(self, key: str, number: int, uploads: Mapping[str, str], send: str) -> None:
+        self.record.note(
+            FactKind.SENDING,
+            key=key,
+            send=send,
+            fingerprint=self._fingerprint,
+            attempt=number,
             clear_marker=self.task.clear_marker,
-            attempt=attempt,
-            idempotency_key=idempotency_key(self.task, fingerprint, attempt),
             key_scope=self.key_scope,
-            recorded_at=self.clock(),
-            uploads=uploads,
+            uploads=dict(uploads),
+            modality=self.request.modality.value,
+            request=self.request.payload,
         )
 
-    def _post_refusably(self, record: SubmissionRecord) -> Flow[Submission]:
-        try:
-            return (yield from self._post(record))
-        except errors.ApimartUnknownOutcomeError:
-            raise
-        except errors.ApimartError as error:
-            if record.uploads and isinstance(error, errors.ApimartIdempotencyKeyReusedError):
-                raise self._stopped(record, _OTHER_UPLOADS) from error
-            self.store.save_after_paying(record.refused())
-            raise
-
-    def _post(self, record: SubmissionRecord) -> Flow[Submission]:
-        policy = self.submit_policy
-        if self._must_not_repeat:
-            policy = replace(policy, unknown_tries=1)
-        body = self.request.body(record.uploads)
-        try:
-            submission = yield from submit(self.request.modality, body, record.idempotency_key, policy)
-        except errors.ApimartUnknownOutcomeError as error:
-            raise self._unknown(record, error) from error
-        self.store.save_after_paying(record.submitted(submission.generation))
+    def _note_submission(self, key: str, submission: Submission) -> None:
+        for generation in submission.generations:
+            # The id is enough to ask for everything else; a result that came at once can't be asked for.
+            known = generation.to_xcom() if generation.status.is_final else {"generation_id": generation.generation_id}
+            with only_logged(f"Generation {generation.generation_id}"):
+                self.record.note(FactKind.SUBMITTED, key=key, generation=known)
+        if submission.others:
+            log.warning(
+                "APIMart made %d generations for one submit. This task waits for %s; the others are paid for too: %s",
+                len(submission.generations),
+                submission.generation.generation_id,
+                ", ".join(str(each.generation_id) for each in submission.others),
+            )
         if not submission.replayed:
             self.on_submitted()
         if submission.may_be_paid_twice:
             log.warning(
                 "An earlier submit with idempotency key %s was lost, and its repetition was taken as new (generation "
-                "%s). Should the earlier one have arrived after all, the service ignores the key and charged twice",
-                record.idempotency_key,
+                "%s). If the earlier one has arrived after all, the service ignores the key and charged twice",
+                key,
                 submission.generation.generation_id,
             )
-        return submission
 
-    def _unknown(
-        self, record: SubmissionRecord, error: errors.ApimartUnknownOutcomeError
-    ) -> errors.ApimartUnknownOutcomeError:
-        """Return what to raise; where only a person can decide, that they were told is noted."""
+    def _note_end(self, key: str, generation: Generation) -> None:
+        with only_logged(f"The end of generation {generation.generation_id}"):
+            note_end(self.record, key, generation)
+
+    def _unknown(self, key: str, error: errors.ApimartUnknownOutcomeError) -> errors.ApimartUnknownOutcomeError:
+        """Return what to raise; where only a person can decide, that they were asked is noted."""
+        attempt = self._attempt(key)
         if isinstance(error, errors.ApimartIndeterminateOutcomeError) or self._must_not_repeat:
-            return self._stopped(record, error.message)
+            return self._stopped(attempt, error.message)
         return errors.ApimartUnknownOutcomeError(
-            f"{error.message}. Whether the {self._sent(record)} runs is unknown. A retry or a clear of the task within "
-            "24 hours repeats the identical request with the same key, which isn't charged twice; with neither, look "
-            "for it in APIMart's log",
+            f"{error.message}. Whether the {self._sent(attempt)} runs is unknown. A retry or a clear of the task "
+            "within 24 hours repeats the identical request with the same key, which isn't charged twice; with neither, "
+            "look for it in APIMart's log",
             status=error.status,
             code=error.code,
             request_id=error.request_id,
         )
 
+    def _attempt(self, key: str) -> Attempt:
+        return self.record.read().attempts[key]
+
     @property
     def _must_not_repeat(self) -> bool:
         return self.on_unknown_outcome is OnUnknownOutcome.FAIL
 
-    def _note_stop(self, record: SubmissionRecord) -> None:
-        self.store.save_after_paying(record.stopped(self.task.clear_marker))
+    def _note_stop(self, attempt: Attempt) -> None:
+        with only_logged("That a person has to decide"):
+            self.record.note(FactKind.STOPPED, key=attempt.key, clear_marker=self.task.clear_marker)
 
-    def _stopped(self, record: SubmissionRecord, reason: str) -> errors.ApimartIndeterminateOutcomeError:
-        self._note_stop(record)
+    def _stopped(self, attempt: Attempt, reason: str) -> errors.ApimartIndeterminateOutcomeError:
+        self._note_stop(attempt)
         return errors.ApimartIndeterminateOutcomeError(
-            f"Whether the {self._sent(record)} runs is unknown, and it is not repeated: {reason}. ReadStatus for it in "
-            "APIMart's log at that time. If it is there, take its id; if not, or if you want to pay for a new one "
-            "anyway, clear this task: that submits anew"
+            f"Whether the {self._sent(attempt)} runs is unknown, and it is not repeated: {reason}. Look for it in "
+            "APIMart's log at that time. If it is there, give its id to an ApimartGenerationSensor; if not, or if you "
+            "want to pay for a new one anyway, clear this task: that submits anew"
         )
 
-    def _sent(self, record: SubmissionRecord) -> str:
-        model = self.request.payload.get("model")
-        key = record.idempotency_key
-        return f"{self.request.modality} generation of {model} submitted at {record.sent_at} with idempotency key {key}"
+    def _sent(self, attempt: Attempt) -> str:
+        model = attempt.request.get("model") or self.request.payload.get("model")
+        return (
+            f"{self.request.modality} generation of {model} submitted at {attempt.sent_at} with idempotency key "
+            f"{attempt.key}"
+        )
 
     def _current(self, submission: Submission) -> Flow[Generation]:
         """Return a replayed generation as it is by now: the replay repeats what was said at the beginning."""
         generation_id = submission.generation.generation_id
         if not submission.replayed or generation_id is None or submission.generation.status.is_final:
             return submission.generation
-        return (yield from self._read_status(generation_id))
+        return (yield from self._read_status(generation_id, self.clock()))
 
 
-def _described(record: SubmissionRecord) -> str:
-    if record.generation_id:
-        return f"Generation {record.generation_id}"
-    return f"The submit of {record.sent_at} with idempotency key {record.idempotency_key}, which may have been charged,"
+class _Gate:
+    """
+    Opens before every POST: nothing passes that the record doesn't hold, that a newer try forbids, or whose key is old.
+
+    :param unanswered_since: Unix time of the first POST with this key whose outcome is unknown, if there is one.
+    """
+
+    def __init__(self, record: Record, unanswered_since: float | None, clock: Callable[[], float]) -> None:
+        self._record = record
+        self._unanswered_since = unanswered_since
+        self._clock = clock
+
+    def open(self) -> None:
+        """
+        Return if a POST may follow.
+
+        :raises ApimartIndeterminateOutcomeError: If an earlier POST may have been charged, and APIMart keeps its key no
+            longer.
+        :raises ApimartError: What the record raises.
+        """
+        if not key_is_kept(self._unanswered_since, self._clock()):
+            raise errors.ApimartIndeterminateOutcomeError(
+                "An earlier submit is unanswered, and its idempotency key is by now older than the 24 hours for which "
+                "APIMart keeps it"
+            )
+        self._record.before_post()
+
+    def lost(self) -> None:
+        """Note that the POST that was sent just now remains unanswered."""
+        if self._unanswered_since is None:
+            self._unanswered_since = self._clock()
+
+
+def note_end(record: Record, key: str, generation: Generation) -> None:
+    """Note that a generation has ended, with everything that is known of it."""
+    failure = generation.failure
+    record.note(
+        FactKind.ENDED,
+        key=key,
+        generation=generation.to_xcom(),
+        reason=failure.message if failure else None,
+        moderated=bool(failure and failure.is_moderation),
+    )
+
+
+def note_delivery(record: Record, generation_id: str | None, clear_marker: int) -> None:
+    """
+    Note that the task returns its generation, so that a later clear makes a new one.
+
+    :param clear_marker: ``ti.max_tries`` now: the task may have been cleared since the submit.
+    """
+    with only_logged(f"The delivery of generation {generation_id}"):
+        for attempt in record.read().attempts.values():
+            if attempt.generation is not None and attempt.generation_id == generation_id:
+                record.note(FactKind.DELIVERED, key=attempt.key, clear_marker=clear_marker)
+
+
+def _open_attempt(situation: Situation) -> Attempt:
+    return next(each for each in situation.record.others(situation.fingerprint) if each.outcome_is_unknown)
+
+
+def _result_of(attempt: Attempt) -> Generation:
+    if attempt.result is None:
+        raise TypeError("the record holds no result")
+    return attempt.result
+
+
+def _described(attempt: Attempt) -> str:
+    if attempt.generation_id:
+        return f"Generation {attempt.generation_id}"
+    return f"The submit of {attempt.sent_at} with idempotency key {attempt.key}, which may have been charged,"
 
 
 def _unfailed(generation: Generation) -> Generation:

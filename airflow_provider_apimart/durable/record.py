@@ -1,115 +1,170 @@
-"""The record of a submit: what is known of one paid generation, from before its POST to its delivery."""
+"""
+The record of one paid generation: what the protocol reads and notes, wherever it is kept.
+
+A task with one generation keeps it in Airflow's state store (3.3 and later) or in files
+(:mod:`~airflow_provider_apimart.durable.file_record`); an item of a batch in the batch's journal.
+"""
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from enum import StrEnum
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
 
-from airflow_provider_apimart.api.contract import IDEMPOTENCY_KEY_LIFETIME
-from airflow_provider_apimart.api.generation import Generation
+from airflow_provider_apimart.durable.facts import Fact, FactKind, ItemRecord, fact_from_json
+from airflow_provider_apimart.durable.version_1 import facts_of_submission
+from airflow_provider_apimart.exceptions import ApimartRecordError, ApimartSupersededError
 
+log = logging.getLogger(__name__)
 
-class RecordState(StrEnum):
-    """How far a submit has come."""
-
-    SENDING = "sending"
-    """The POST may have been sent: its outcome is unknown."""
-    REFUSED = "refused"
-    """The POST was answered, and nothing was charged."""
-    STOPPED = "stopped"
-    """A person was told that they have to decide. Clearing the task after that is their decision to pay anew."""
-    SUBMITTED = "submitted"
-    """The generation exists and its id is known."""
-    DELIVERED = "delivered"
-    """The task handed the generation on."""
+RECORD_KEY = "apimart_submission"
+#: Version of the stored form. What a newer version of the provider wrote is refused.
+VERSION = 2
 
 
-@dataclass(frozen=True)
-class SubmissionRecord:
-    """
-    What is known of one paid generation.
+class Record(Protocol):
+    """What is known of one paid generation, and where more of it is noted."""
 
-    :param fingerprint: Of the full request, see :class:`~airflow_provider_apimart.durable.identity.PaidRequest`.
-    :param clear_marker: ``ti.max_tries`` when it was submitted, delivered, or when a person was told to decide.
-    :param attempt: Which attempt at this paid work it is; upstream failures count it up.
-    :param idempotency_key: The key that was sent.
-    :param key_scope: Where the key protects.
-    :param recorded_at: Unix time before the first POST with this key.
-    :param generation: The generation as soon as it is known: its id, or all of it where the result came at once.
-    :param uploads: The URLs that were sent in place of files: a repetition sends the same ones, or else it wouldn't be
-        the identical request.
-    """
+    def read(self) -> ItemRecord:
+        """
+        Return what is known.
 
-    state: RecordState
-    fingerprint: str
-    clear_marker: int
-    attempt: int
-    idempotency_key: str
-    key_scope: str
-    recorded_at: float
-    generation: Mapping[str, Any] | None = None
-    uploads: Mapping[str, str] = field(default_factory=dict)
+        :raises ApimartError: If it can't be read, which is never taken for "nothing was paid".
+        """
 
-    @property
-    def generation_id(self) -> str | None:
-        """APIMart's id of the generation, ``None`` while it isn't known."""
-        return (self.generation or {}).get("generation_id")
+    def note(self, kind: FactKind, **details: Any) -> None:
+        """
+        Note a fact.
 
-    @property
-    def sent_at(self) -> str:
-        """When it was first submitted, as a person looks for it in the service's log."""
-        return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(self.recorded_at))
+        It is durable when :meth:`before_post` of the same record has returned.
 
-    @property
-    def holds_the_result(self) -> bool:
-        """Whether the generation's result came at once, so that there is no task whose status could be asked for."""
-        return "status" in (self.generation or {})
+        :raises ApimartError: If it can't be written.
+        """
 
-    @property
-    def outcome_is_unknown(self) -> bool:
-        """Whether a submit may have been charged whose generation isn't known."""
-        return self.generation is None and self.state is RecordState.SENDING
+    def before_post(self) -> None:
+        """
+        Make sure that a paid POST may follow.
 
-    def key_is_kept(self, now: float) -> bool:
-        """Whether APIMart still keeps the key, so that the identical request isn't charged a second time."""
-        return now - self.recorded_at < IDEMPOTENCY_KEY_LIFETIME.total_seconds()
-
-    def refused(self) -> SubmissionRecord:
-        """Return the record after a refusal that says that nothing was charged."""
-        return replace(self, state=RecordState.REFUSED)
-
-    def stopped(self, clear_marker: int) -> SubmissionRecord:
-        """Return the record after a person was told that they have to decide."""
-        return replace(self, state=RecordState.STOPPED, clear_marker=clear_marker)
-
-    def submitted(self, generation: Generation) -> SubmissionRecord:
-        """Return the record with the generation that the service made."""
-        # The id is enough to ask for everything else; a result that came at once can't be asked for.
-        known = generation.to_xcom() if generation.status.is_final else {"generation_id": generation.generation_id}
-        return replace(self, state=RecordState.SUBMITTED, generation=known)
-
-    def delivered(self, clear_marker: int) -> SubmissionRecord:
-        """Return the record of a generation that the task handed on; a clear counts from then on."""
-        return replace(self, state=RecordState.DELIVERED, clear_marker=clear_marker)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the record as plain JSON."""
-        return {**asdict(self), "state": self.state.value}
+        :raises ApimartSupersededError: If a newer try of the task has begun.
+        :raises ApimartError: If what was noted isn't durable.
+        """
 
 
-def record_from_json(value: object) -> SubmissionRecord | None:
-    """
-    Return the record that :meth:`SubmissionRecord.to_json` wrote, or ``None`` if there is none.
-
-    :raises ValueError: If something is there that is no record: paying on top of it would be a guess.
-    """
-    if value is None:
-        return None
+@contextmanager
+def only_logged(what: str) -> Iterator[None]:
+    """Log whatever goes wrong inside: the paid work goes on, and a failed task would lose it."""
     try:
-        facts = dict(value)  # type: ignore[call-overload]  # what isn't a mapping is refused below
-        return SubmissionRecord(**{**facts, "state": RecordState(facts["state"])})
-    except (TypeError, ValueError, KeyError) as error:
-        raise ValueError(f"The stored record of the submit can't be read: {value!r}") from error
+        yield
+    except Exception:
+        # Any error: the store is a remote service with a client that isn't ours.
+        log.exception(
+            "%s couldn't be noted in the record. The task goes on. A retry finds the record as it was before, and the "
+            "idempotency key keeps it from being charged twice",
+            what,
+        )
+
+
+class TaskStateStore(Protocol):
+    """The part of Airflow's ``context["task_state_store"]`` (3.3 and later) that is used."""
+
+    def get(self, key: str) -> Any:
+        """Return the value under a key, ``None`` if there is none."""
+
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
+        """Write the value under a key."""
+
+
+class StateStoreRecord:
+    """
+    The record of a task's generation in Airflow's own state store, which survives retries, deferral and clears.
+
+    Each try has an entry of its own, so that none overwrites what another one has noted. The entries don't expire by
+    time; Airflow removes them with the task instance.
+
+    :param store: ``context["task_state_store"]``.
+    :param try_number: ``ti.try_number``.
+    :param clock: The Unix time.
+    """
+
+    def __init__(self, store: TaskStateStore, try_number: int, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._try_number = try_number
+        self._clock = clock
+
+    def read(self) -> ItemRecord:
+        """Return what all tries have noted."""
+        record = ItemRecord()
+        with record_errors("Airflow's state store"):
+            for fact in self._facts_of_all_tries():
+                record = record.with_fact(fact)
+            record.check()
+        return record
+
+    def note(self, kind: FactKind, **details: Any) -> None:
+        """Add a fact to those of this try."""
+        key = _key_of(self._try_number)
+        with record_errors("Airflow's state store"):
+            facts = [each.to_json() for each in _facts_from(self._store.get(key))]
+        facts.append(Fact(kind, "", self._clock(), details).to_json())
+        self._store.set(key, {"version": VERSION, "facts": facts}, retention=_never_expires())
+
+    def before_post(self) -> None:
+        """Check that the next try hasn't begun; each fact is durable when it was noted."""
+        if self._store.get(_key_of(self._try_number + 1)) is not None:
+            raise superseded()
+
+    def _facts_of_all_tries(self) -> Iterator[Fact]:
+        # Version 1.0.0 kept its record under the bare key.
+        for key in (RECORD_KEY, *map(_key_of, range(1, self._try_number + 1))):
+            yield from _facts_from(self._store.get(key))
+
+
+def _key_of(try_number: int) -> str:
+    return f"{RECORD_KEY}.{try_number}"
+
+
+def superseded() -> ApimartSupersededError:
+    """Return the error of a try that a newer one has replaced."""
+    return ApimartSupersededError(
+        "A newer try of this task has begun. This one submits nothing more; the newer one goes on with its generations"
+    )
+
+
+def _facts_from(value: object) -> list[Fact]:
+    if value is None:
+        return []
+    if not isinstance(value, Mapping):
+        raise ValueError(f"it is {type(value).__name__}, not an object")
+    if "version" not in value:
+        return list(facts_of_submission(value, ""))
+    if value["version"] != VERSION:
+        raise ValueError(f"it has version {value['version']!r}, and this version of the provider reads {VERSION}")
+    facts = value.get("facts")
+    if not isinstance(facts, list):
+        raise ValueError("it has no list of facts")
+    return [fact_from_json(each) for each in facts]
+
+
+def _never_expires() -> Any:
+    from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]  # Airflow resolves it when it is asked for
+
+    return NEVER_EXPIRE
+
+
+@contextmanager
+def record_errors(place: str) -> Iterator[None]:
+    """
+    Name a record that can't be read.
+
+    :param place: Where it lies.
+    :raises ApimartRecordError: Instead of a ``ValueError``.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise ApimartRecordError(
+            f"The record of what was paid can't be read: {error} ({place}). Nothing was submitted. Restore it from a "
+            "backup, or remove it if you accept that its generations may be paid again"
+        ) from error

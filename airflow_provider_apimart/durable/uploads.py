@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 from airflow_provider_apimart.api.contract import IDEMPOTENCY_KEY_LIFETIME, UPLOAD_LIFETIME
 from airflow_provider_apimart.api.flow import Flow
 from airflow_provider_apimart.api.reference_file import ReferenceFile
 from airflow_provider_apimart.api.retry import RetryPolicy
-from airflow_provider_apimart.durable.store import TaskStateStore
+from airflow_provider_apimart.durable.facts import FactKind
+from airflow_provider_apimart.durable.record import Record
 
-UPLOADS_KEY = "apimart_uploads"
-
-# A submit may be repeated for as long as its key is kept, with the very same URL, and its pictures be fetched later.
+# A submit may be repeated for as long as its key is kept, with the very same URL, and its images be fetched later.
 _LONGEST_USE = IDEMPOTENCY_KEY_LIFETIME.total_seconds() + 3600.0
 
 
@@ -44,30 +43,39 @@ class UploadRegistry(Protocol):
         """Keep an upload; a newer one of the same content replaces it."""
 
 
-class StoredUploads:
-    """
-    The uploads of one task instance, kept over its tries.
+class UploadsInMemory:
+    """Uploads that one process knows, for as long as it lives."""
 
-    :param store: Airflow's store, ``None`` where there is none: uploads are kept until the try ends then.
-    """
-
-    def __init__(self, store: TaskStateStore | None) -> None:
-        self._store = store
-        self._uploads = _read(store.get(UPLOADS_KEY)) if store is not None else {}
+    def __init__(self) -> None:
+        self._uploads: dict[str, KeptUpload] = {}
 
     def get(self, sha256: str) -> KeptUpload | None:
         """Return the upload of a content, ``None`` if none is known."""
         return self._uploads.get(sha256)
 
     def put(self, sha256: str, upload: KeptUpload) -> None:
-        """Keep an upload. An error of the store is raised, and nothing has been paid then."""
+        """Keep an upload; a newer one of the same content replaces it."""
         self._uploads[sha256] = upload
-        if self._store is not None:
-            self._store.set(UPLOADS_KEY, {name: asdict(each) for name, each in self._uploads.items()})
 
 
-def _read(value: Any) -> dict[str, KeptUpload]:
-    return {sha256: KeptUpload(**each) for sha256, each in (value or {}).items()}
+class RecordedUploads:
+    """
+    The uploads of one task instance, kept in its record over its tries.
+
+    :param record: The record of the task's generation.
+    """
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
+    def get(self, sha256: str) -> KeptUpload | None:
+        """Return the upload of a content, ``None`` if none is known."""
+        fact = self._record.read().uploads.get(sha256)
+        return KeptUpload(fact.details["url"], fact.details["expires_at"]) if fact else None
+
+    def put(self, sha256: str, upload: KeptUpload) -> None:
+        """Keep an upload. An error of the record is raised, and nothing has been paid then."""
+        self._record.note(FactKind.UPLOADED, sha256=sha256, url=upload.url, expires_at=upload.expires_at)
 
 
 def upload_unless_kept(

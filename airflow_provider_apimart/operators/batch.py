@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
@@ -306,8 +304,9 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
     def _folder(self) -> str:
         """Where the ledger lies."""
         if self.destination is None:
-            home = Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()
-            return conf.get("apimart", "ledger_path", fallback=None) or f"file://{home}/apimart"
+            from airflow_provider_apimart.durable.ledger_path import ledger_path
+
+            return ledger_path()
         destination = str(self.destination)
         if "://" not in destination and not destination.startswith("/"):
             raise ApimartInvalidRequestError(

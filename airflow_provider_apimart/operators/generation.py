@@ -182,22 +182,20 @@ class ApimartGenerationOperator(WaitsForGeneration, BaseOperator):
         from airflow_provider_apimart.durable.decision import OnUnknownOutcome
         from airflow_provider_apimart.durable.identity import task_identity
         from airflow_provider_apimart.durable.paid_once import PaidOnce
-        from airflow_provider_apimart.durable.store import record_store, task_state_store
-        from airflow_provider_apimart.durable.uploads import StoredUploads
+        from airflow_provider_apimart.durable.records import record_of
         from airflow_provider_apimart.hooks.reference_files import ReferenceFiles
 
         request = ReferenceFiles().request(self.apimart_conn_id, Modality(self.modality), self.payload())
         paid = PaidOnce(
             task=task_identity(context["ti"]),
             request=request,
-            store=record_store(context),
+            record=record_of(context),
             key_scope=self.hook.key_scope,
             on_unknown_outcome=OnUnknownOutcome(self.on_unknown_outcome),
             routes=self.hook.polling_stats.routes,
             submit_policy=self.hook.submit_policy,
             status_policy=self.hook.status_policy,
             upload_policy=self.hook.upload_policy,
-            uploads=StoredUploads(task_state_store(context)),
             on_submitted=self._metrics.submitted,
         )
         return self.hook.run(paid.obtain())
@@ -228,13 +226,14 @@ class ApimartGenerationOperator(WaitsForGeneration, BaseOperator):
         )
 
     def _deliver(self, context: Context, generation: Generation) -> dict[str, Any]:
-        from airflow_provider_apimart.durable.store import record_store
+        from airflow_provider_apimart.durable.paid_once import note_delivery
+        from airflow_provider_apimart.durable.records import record_of
 
         self._generation_id = generation.generation_id
         generation = self._with_request(generation)
         if generation.status.is_final:
             self._metrics.completed(generation)
-        record_store(context).mark_delivered(context["ti"].max_tries)
+        note_delivery(record_of(context), generation.generation_id, context["ti"].max_tries)
         return super()._deliver(context, generation)
 
     def _with_request(self, generation: Generation) -> Generation:

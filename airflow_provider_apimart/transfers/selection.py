@@ -11,7 +11,7 @@ from airflow_provider_apimart.api import contract
 from airflow_provider_apimart.api.generation import Generation, Output, named_generation, rendered_value
 from airflow_provider_apimart.api.json_values import items, text
 from airflow_provider_apimart.api.payload import prompt_sha256
-from airflow_provider_apimart.batch.unsaved import LEDGER_SUFFIX, completed_and_unsaved
+from airflow_provider_apimart.batch.unsaved import completed_and_unsaved
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ class SelectedFile:
         }
 
 
+_LEDGER_SUFFIX = ".jsonl"
 # Airflow 3.0 loses keys whose value is None.
 _OF_A_MANIFEST = {"items", "ledger"}
 
@@ -92,7 +93,7 @@ def selected_generations(value: object) -> Iterator[SelectedGeneration]:
         # That of a batch without items names no ledger.
         ledger = value.get("ledger")
         yield from _unsaved_of(ledger) if ledger else ()
-    elif isinstance(value, str) and value.endswith(LEDGER_SUFFIX):
+    elif isinstance(value, str) and value.endswith(_LEDGER_SUFFIX):
         yield from _unsaved_of(value)
     else:
         yield _selected(value)

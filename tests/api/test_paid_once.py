@@ -8,32 +8,28 @@ import pytest
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.retry import RetryPolicy
+from airflow_provider_apimart.durable.facts import FactKind
 from airflow_provider_apimart.durable.identity import PaidRequest, TaskIdentity
 from airflow_provider_apimart.durable.paid_once import PaidOnce
-from airflow_provider_apimart.durable.store import RecordStore
+from airflow_provider_apimart.durable.record import StateStoreRecord
+from tests.durable.stores import StateStore
 
 from .driver import Held, error_reply, reply, run_flow
-from .shapes import RECORDED_SUBMIT, TASK_ID
+from .shapes import RECORDED_PENDING, RECORDED_SUBMIT, TASK_ID
 
 
-class Kept:
-    """A store that is a dictionary."""
+class Kept(StateStore):
+    """The state store of one task instance, and the number of its next try."""
 
-    def __init__(self) -> None:
-        self.values: dict[str, Any] = {}
-
-    def get(self, key: str) -> Any:
-        return self.values.get(key)
-
-    def set(self, key: str, value: Any) -> None:
-        self.values[key] = value
+    tries = 0
 
 
 def obtained(kept: Kept, *answers: Any) -> Held:
+    kept.tries += 1
     paid = PaidOnce(
         task=TaskIdentity("d", "r", "t", -1, 0),
         request=PaidRequest("c", Modality.IMAGE, {"model": "m", "prompt": "p"}),
-        store=RecordStore(kept),
+        record=StateStoreRecord(kept, kept.tries),
         key_scope="s",
         submit_policy=RetryPolicy(tries=1),
     )
@@ -93,10 +89,64 @@ class KeptAndCounted(Kept):
     """A store that counts as false while it is empty."""
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.rows)
 
 
 def test_a_store_that_is_empty_is_a_store() -> None:
     kept = KeptAndCounted()
     obtained(kept, errors.ApimartUnknownOutcomeError("lost"))
     assert len(kept) == 1
+
+
+def test_all_generations_that_one_submit_made_are_recorded(caplog: pytest.LogCaptureFixture) -> None:
+    kept = Kept()
+    both = reply({"code": 200, "data": [{"task_id": "task_1"}, {"task_id": "task_2"}]})
+    assert obtained(kept, both).value.generation_id == "task_1"
+    (attempt,) = StateStoreRecord(kept, 1).read().attempts.values()
+    assert (attempt.generation_id, attempt.other_generation_ids) == ("task_1", ["task_2"])
+    assert "APIMart made 2 generations for one submit" in caplog.text
+
+
+def test_a_post_is_not_sent_once_a_newer_try_has_noted_something() -> None:
+    kept = Kept()
+    newer = StateStoreRecord(kept, 2)
+    newer.note(FactKind.STOPPED, key="k", clear_marker=0)
+    held = obtained(kept, reply(RECORDED_SUBMIT))
+    assert isinstance(held.error, errors.ApimartSupersededError)
+    assert held.requests == []
+
+
+def test_a_record_of_a_newer_version_is_refused_by_name() -> None:
+    kept = Kept()
+    kept.set("apimart_submission.1", {"version": 3, "facts": []})
+    with pytest.raises(errors.ApimartRecordError, match="it has version 3, and this version of the provider reads 2"):
+        StateStoreRecord(kept, 1).read()
+
+
+OLD = {
+    "state": "submitted",
+    "fingerprint": PaidRequest("c", Modality.IMAGE, {"model": "m", "prompt": "p"}).fingerprint,
+    "clear_marker": 0,
+    "attempt": 1,
+    "idempotency_key": "airflow-old",
+    "key_scope": "s",
+    "recorded_at": 1.0,
+    "generation": {"generation_id": TASK_ID},
+    "uploads": {},
+}
+
+
+def test_a_record_of_version_1_is_taken_up() -> None:
+    kept = Kept()
+    kept.set("apimart_submission", OLD)
+    held = obtained(kept, reply(RECORDED_PENDING))
+    assert held.value.generation_id == TASK_ID
+    assert [request.method for request in held.requests] == ["GET"]
+
+
+@pytest.mark.parametrize("name", sorted(OLD))
+def test_a_record_of_version_1_with_a_field_of_another_type_is_refused_by_its_name(name: str) -> None:
+    kept = Kept()
+    kept.set("apimart_submission", {**OLD, name: [1]})
+    with pytest.raises(errors.ApimartRecordError, match=name):
+        StateStoreRecord(kept, 1).read()

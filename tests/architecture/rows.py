@@ -35,14 +35,17 @@ ROWS = (
         {
             "batch": "many in one task",
             "hooks": "connection, client",
-            "results": "download, store",
             "lineage": "assets, OpenLineage",
             "metrics": "counters, timers",
         },
     ),
     Row(
-        "Paid once",
-        {"durable": "record, key, decision", "compat": "differences of versions"},
+        "Paid once, saved whole",
+        {
+            "durable": "record, key, decision",
+            "results": "download, store",
+            "compat": "differences of versions",
+        },
     ),
     Row(
         "APIMart's API",

@@ -11,17 +11,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.poll_schedule import PollSchedule
 from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.batch.items import BatchItem, Shared, read_items
-from airflow_provider_apimart.batch.journal import read_lines
-from airflow_provider_apimart.batch.ledger import LedgerEntry, newest
+from airflow_provider_apimart.batch.journal import read_records
+from airflow_provider_apimart.batch.ledger import LedgerEntry, entry_of_record
 from airflow_provider_apimart.batch.plan import BatchPlan
 from airflow_provider_apimart.batch.run import Save
-from airflow_provider_apimart.batch.task_try import TryResult, ledger_name, run_try
-from airflow_provider_apimart.durable.identity import TaskIdentity
+from airflow_provider_apimart.batch.task_try import TryResult, run_try
+from airflow_provider_apimart.durable.identity import TaskIdentity, file_name_of
 from airflow_provider_apimart.sandbox import Sandbox
 from airflow_provider_apimart.triggers.batch import trigger_for
 
@@ -109,13 +111,26 @@ def run_trigger(trigger: Any) -> Mapping[str, Any]:
     return payload
 
 
+def ledger_file(folder: Path, task: TaskIdentity = TASK) -> Path:
+    """Return where a batch's ledger lies."""
+    return folder / f"{file_name_of(task)}.ledger.jsonl"
+
+
+def fact_files(folder: Path, task: TaskIdentity = TASK) -> list[Path]:
+    """Return the files of a batch's facts."""
+    return sorted((folder / ".apimart" / file_name_of(task)).glob("*.facts"))
+
+
+def ledger_lines(folder: Path, task: TaskIdentity = TASK) -> list[dict[str, Any]]:
+    """Return the lines of a batch's ledger as a user reads them."""
+    return [json.loads(line) for line in ledger_file(folder, task).read_text(encoding="utf-8").splitlines()]
+
+
 def entries(folder: Path, task: TaskIdentity = TASK) -> list[LedgerEntry]:
-    """Return what lies on the disk of a batch's ledger, merged or not."""
-    name = ledger_name(task)
-    files = [folder / f"{name}.ledger.jsonl", *sorted((folder / ".apimart" / name).glob("*.jsonl"))]
-    texts = [file.read_text(encoding="utf-8") for file in files if file.exists()]
-    found = newest(entry for text in texts for entry in read_lines(text))
-    return sorted(found.values(), key=lambda entry: entry.position)
+    """Return what is known of the items of a batch that were submitted or got into trouble, by their ids."""
+    records = read_records(ObjectStoragePath(ledger_file(folder, task).as_uri()))
+    found = [entry_of_record(name, record, 0) for name, record in records.items()]
+    return sorted(found, key=lambda entry: (entry.id.zfill(9) if entry.id.isdigit() else "", entry.id))
 
 
 def statuses(found: Sequence[LedgerEntry]) -> list[str]:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,60 +13,62 @@ import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_apimart.batch import journal as journal_module
-from airflow_provider_apimart.batch.journal import Journal, read_lines
-from airflow_provider_apimart.batch.ledger import LedgerEntry
-from airflow_provider_apimart.exceptions import ApimartDestinationError
+from airflow_provider_apimart.batch.journal import Journal
+from airflow_provider_apimart.durable.facts import Attempt, Fact, FactKind
+from airflow_provider_apimart.exceptions import (
+    ApimartDestinationError,
+    ApimartRecordError,
+    ApimartSupersededError,
+)
 from tests.object_storage import attach_anew
 
 NAME = "dag.task.run"
+moments = itertools.count(1)
 
 
 def journal_in(folder: Path) -> Journal:
     return Journal(ObjectStoragePath(folder.as_uri()), NAME)
 
 
-def entry(name: str, revision: int = 0, **facts: Any) -> LedgerEntry:
-    return LedgerEntry(name, position=int(name), revision=revision, **facts)
+def fact(name: str) -> Fact:
+    details = {"fingerprint": "f", "status": "refused", "reason": "r", "clear_marker": 3, "tried_at": 0.0}
+    return Fact(FactKind.TROUBLE, name, float(next(moments)), details)
 
 
-def segments(folder: Path) -> list[Path]:
-    return sorted((folder / ".apimart" / NAME).glob("*.jsonl"))
+def files(folder: Path) -> list[Path]:
+    return sorted((folder / ".apimart" / NAME).glob("*.facts"))
 
 
 async def test_what_was_flushed_is_found_by_the_next_process(tmp_path: Path) -> None:
     first = journal_in(tmp_path)
     assert first.load() == {}
     for number in range(100):
-        first.note(entry(str(number)))
+        first.note(fact(str(number)))
     await first.flush()
-    first.note(entry("7", revision=1, reason="changed"))
-    await first.flush()
-    found = journal_in(tmp_path).load()
-    assert len(found) == 100
-    assert found["7"].reason == "changed"
+    assert len(journal_in(tmp_path).load()) == 100
 
 
-async def test_lines_noted_together_share_a_write(tmp_path: Path) -> None:
+async def test_facts_noted_together_share_a_write(tmp_path: Path) -> None:
     journal = journal_in(tmp_path)
     journal.load()
-    before = len(segments(tmp_path))
+    before = len(files(tmp_path))
 
     async def submit(number: int) -> None:
-        journal.note(entry(str(number)))
-        await journal.flush()
+        journal.note(fact(str(number)))
+        await journal.before_post()
 
     await asyncio.gather(*map(submit, range(200)))
-    assert len(segments(tmp_path)) - before <= 2
+    assert len(files(tmp_path)) - before <= 2
 
 
-async def test_a_line_that_nobody_waits_for_is_written_all_the_same(
+async def test_a_fact_that_nobody_waits_for_is_written_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal_module, "_LAZY_SECONDS", 0.05)
     journal = journal_in(tmp_path)
     journal.load()
-    journal.note(entry("1"))
-    await asyncio.wait_for(_until(lambda: "1" in journal_in(tmp_path).load()), 30)
+    journal.note(fact("1"))
+    await asyncio.wait_for(_until(lambda: len(files(tmp_path)) > 1), 30)
     assert list(journal_in(tmp_path).load()) == ["1"]
 
 
@@ -75,146 +77,42 @@ async def _until(holds: Callable[[], bool]) -> None:
         await asyncio.sleep(0.02)
 
 
-async def test_a_merge_leaves_one_file_that_pandas_can_read(tmp_path: Path) -> None:
+async def test_a_compaction_leaves_one_file(tmp_path: Path) -> None:
     journal = journal_in(tmp_path)
     journal.load()
     for name in ("2", "0", "1"):
-        journal.note(entry(name, prompt="ein Füchslein\u2028\u0085\n"))
+        journal.note(fact(name))
         await journal.flush()
-    journal.merge()
-    assert segments(tmp_path) == []
-    lines = journal.ledger.read_text(encoding="utf-8").splitlines()
-    assert [re.match(r'\{"id": "(.)"', line)[1] for line in lines] == ["0", "1", "2"]  # type: ignore[index]  # it matches
-    assert {each.prompt for each in journal_in(tmp_path).load().values()} == {"ein Füchslein\u2028\u0085\n"}
+    journal.compact()
+    assert len(files(tmp_path)) == 1
+    assert journal_in(tmp_path).load().keys() == {"0", "1", "2"}
 
 
-async def test_many_small_files_are_merged_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_small_files_are_compacted_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_module, "_GATHER_SECONDS", 0.0)
     journal = journal_in(tmp_path)
     journal.load()
     for number in range(200):
-        journal.note(entry(str(number % 10), revision=number))
+        journal.note(fact(str(number)))
         await journal.flush()
-    assert len(segments(tmp_path)) <= 66
-    assert {each.revision for each in journal_in(tmp_path).load().values()} == set(range(190, 200))
+    assert len(files(tmp_path)) <= 66
+    assert len(journal_in(tmp_path).load()) == 200
 
 
-class Crash(BaseException):
-    """The process dies here."""
-
-
-class Disk:
-    """Counts file operations, and lets the process die at one of them."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, dies_at: int, *, before: bool) -> None:
-        self.operations = 0
-        self.dies_at = dies_at
-        self.before = before
-        for owner, name in (
-            (Path, "open"),
-            (Path, "replace"),
-            (os, "fsync"),
-            (ObjectStoragePath, "unlink"),
-            (Path, "mkdir"),
-        ):
-            monkeypatch.setattr(owner, name, self._counted(getattr(owner, name)))
-
-    def _counted(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def operation(*args: Any, **kwargs: Any) -> Any:
-            self.operations += 1
-            if self.operations >= self.dies_at and self.before:
-                raise Crash
-            result = original(*args, **kwargs)
-            if self.operations >= self.dies_at:
-                raise Crash
-            return result
-
-        return operation
-
-
-async def work(folder: Path, promised: dict[str, int]) -> None:
-    """Write a ledger with merges, and note which revision of each line was promised to be durable."""
-    revisions = itertools.count(max(promised.values(), default=0) + 1)
-    journal = journal_in(folder)
-    journal.load()
-    for _ in range(2):
-        for _ in range(3):
-            revision = next(revisions)
-            noted = {str(number): revision for number in range(3)}
-            for name in noted:
-                journal.note(entry(name, revision=revision))
-            await journal.flush()
-            promised.update(noted)
-        await asyncio.to_thread(journal.merge)
-
-
-@pytest.mark.parametrize("before", [True, False])
-async def test_a_crash_at_any_file_operation_leaves_what_was_promised(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bool
-) -> None:
-    monkeypatch.setattr(journal_module, "_GATHER_SECONDS", 0.0)
-    monkeypatch.setattr(journal_module, "_MOST_SEGMENTS", 2)
-    crashes = 0
-    for dies_at in range(1, 1000):
-        folder = tmp_path / str(dies_at)
-        promised: dict[str, int] = {}
-        await work(folder, promised)
-        with monkeypatch.context() as patched:
-            Disk(patched, dies_at, before=before)
-            try:
-                await work(folder, promised)
-            except Crash:
-                crashes += 1
-            else:
-                break
-        found = {name: each.revision for name, each in journal_in(folder).load().items()}
-        assert all(found[name] >= revision for name, revision in promised.items())
-        # A third process works on as if nothing had been, and leaves nothing lying about.
-        await work(folder, promised)
-        assert [file.name for file in folder.rglob("*") if file.is_file()] == [f"{NAME}.ledger.jsonl"]
-        assert {name: each.revision for name, each in journal_in(folder).load().items()} == promised
-    assert crashes > 30
-
-
-async def test_two_living_writers_overwrite_nothing_of_each_other(tmp_path: Path) -> None:
-    """A process thought dead, and the retry that took its place."""
-    zombie, retry = journal_in(tmp_path), journal_in(tmp_path)
-    zombie.load()
-    retry.load()
-    for number in range(0, 20, 2):
-        zombie.note(entry(str(number)))
-        retry.note(entry(str(number + 1)))
-        await asyncio.gather(zombie.flush(), retry.flush())
-    assert len(journal_in(tmp_path).load()) == 20
-    retry.merge()
-    assert len(journal_in(tmp_path).load()) == 20
-
-
-async def test_a_line_cut_off_at_the_end_of_a_file_is_left_out(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    journal = journal_in(tmp_path)
-    journal.load()
-    for number in range(3):
-        journal.note(entry(str(number)))
-    await journal.flush()
-    file = segments(tmp_path)[-1]
-    file.write_bytes(file.read_bytes()[:-20])
-    assert set(journal_in(tmp_path).load()) == {"0", "1"}
-    assert "cut off" in caplog.text
-
-
-@pytest.mark.parametrize("damage", ["garbage\n", '{"id": "1"}\n', "[1]\n", "5\n"])
-def test_a_ledger_that_cannot_be_read_stops_before_any_money(tmp_path: Path, damage: str) -> None:
-    """Whatever it says of paid items would be lost otherwise."""
-    good = '{"id": "0", "position": 0, "status": "running"}\n'
-    (tmp_path / f"{NAME}.ledger.jsonl").write_text(damage + good)
-    with pytest.raises(ApimartDestinationError, match="Nothing was submitted and nothing charged in this try"):
-        journal_in(tmp_path).load()
-
-
-def test_a_ledger_without_lines_is_empty() -> None:
-    assert list(read_lines("")) == []
+async def test_a_newer_try_stops_the_submits_of_the_older_one_and_nothing_is_lost(tmp_path: Path) -> None:
+    older, newer = journal_in(tmp_path), journal_in(tmp_path)
+    older.load()
+    older.note(fact("a"))
+    await older.before_post()
+    newer.load()
+    older.note(fact("b"))
+    with pytest.raises(ApimartSupersededError):
+        await older.before_post()
+    newer.note(fact("c"))
+    await newer.before_post()
+    older.compact()
+    newer.compact()
+    assert journal_in(tmp_path).load().keys() == {"a", "b", "c"}
 
 
 @pytest.fixture
@@ -237,7 +135,7 @@ async def test_a_flush_that_fails_says_so_and_the_next_one_tries_again(
 ) -> None:
     journal = journal_in(tmp_path)
     journal.load()
-    journal.note(entry("1"))
+    journal.note(fact("1"))
     full_disk["full"] = True
     with pytest.raises(ApimartDestinationError, match="No space left on device"):
         await journal.flush()
@@ -246,14 +144,14 @@ async def test_a_flush_that_fails_says_so_and_the_next_one_tries_again(
     assert "1" in journal_in(tmp_path).load()
 
 
-def test_a_folder_that_cannot_be_written_to_is_told_at_once(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_to_is_named_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ApimartDestinationError, match="Nothing was submitted"):
+    with pytest.raises(ApimartDestinationError, match=r"Nothing more is submitted|Nothing was submitted"):
         journal_in(tmp_path / "file").load()
 
 
 @pytest.mark.parametrize("uri", ["nosuchprotocol://bucket/x", "hdfs://bucket/x"])
-def test_a_storage_that_is_not_installed_is_told_at_once(uri: str) -> None:
+def test_a_storage_that_is_not_installed_is_named_at_once(uri: str) -> None:
     with pytest.raises(ApimartDestinationError, match="Nothing was submitted"):
         Journal(uri, NAME).load()
 
@@ -268,5 +166,92 @@ def test_an_object_storage_needs_no_directories(monkeypatch: pytest.MonkeyPatch)
     attach_anew("memory", fsspec.filesystem("memory"))
     journal = Journal("memory://bucket/batches", NAME)
     assert journal.load() == {}
-    assert journal.merge() is None
-    assert journal.ledger.exists()
+    journal.compact()
+
+
+SUBMISSION = {
+    "state": "submitted",
+    "fingerprint": "f",
+    "clear_marker": 3,
+    "attempt": 1,
+    "idempotency_key": "airflow-old",
+    "key_scope": "scope",
+    "recorded_at": 1_000_000.0,
+    "generation": {"generation_id": "task_1"},
+    "uploads": {},
+}
+OLD_LINE = {
+    "id": "0",
+    "position": 0,
+    "status": "completed",
+    "generation_id": "task_1",
+    "modality": "image",
+    "model": "m",
+    "prompt": "a cat",
+    "reason": None,
+    "outputs": [{"url": "https://x/1.png", "kind": "image", "expires_at": None}],
+    "files": [{"uri": "file:///1.png", "bytes": 1, "sha256": "0", "media_type": "image/png"}],
+    "cost": 0.02,
+    "submitted": "2026-11-01T00:00:00.000+00:00",
+    "completed": "2026-11-01T00:00:07+00:00",
+    "saved": "2026-11-01T00:00:08+00:00",
+    "clear_marker": 3,
+    "tried_at": None,
+    "earlier": [],
+    "submission": SUBMISSION,
+    "revision": 4,
+}
+
+
+def old_ledger(folder: Path, *lines: dict[str, Any]) -> Path:
+    ledger = folder / f"{NAME}.ledger.jsonl"
+    ledger.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return ledger
+
+
+def only_attempt(found: Any) -> Attempt:
+    (attempt,) = found["0"].attempts.values()
+    assert isinstance(attempt, Attempt)
+    return attempt
+
+
+def test_a_ledger_of_version_1_is_read_and_kept_as_facts(tmp_path: Path) -> None:
+    ledger = old_ledger(tmp_path, OLD_LINE)
+    segment = tmp_path / ".apimart" / NAME / "000001-abcdef.jsonl"
+    segment.parent.mkdir(parents=True)
+    newer = {**OLD_LINE, "id": "1", "submission": {**SUBMISSION, "idempotency_key": "airflow-other"}}
+    segment.write_text(json.dumps(newer) + "\n")
+    journal = journal_in(tmp_path)
+    found = journal.load()
+    assert found.keys() == {"0", "1"}
+    attempt = only_attempt(found)
+    assert (attempt.generation_id, attempt.is_completed, len(attempt.files)) == ("task_1", True, 1)
+    journal.compact()
+    ledger.unlink()
+    assert not segment.exists()
+    assert only_attempt(journal_in(tmp_path).load()) == attempt
+
+
+@pytest.mark.parametrize("name", ["revision", "submission", "outputs", "files", "status", "position"])
+def test_a_field_of_another_type_is_refused_by_its_name(tmp_path: Path, name: str) -> None:
+    old_ledger(tmp_path, {**OLD_LINE, name: "x" if name != "status" else 5})
+    with pytest.raises(ApimartRecordError, match=name):
+        journal_in(tmp_path).load()
+
+
+def test_a_cut_last_line_is_refused_and_a_byte_order_mark_is_not(tmp_path: Path) -> None:
+    """Unreadable is never absent: what the line said of paid items would be forgotten."""
+    ledger = old_ledger(tmp_path, {**OLD_LINE, "id": "1"}, OLD_LINE)
+    whole = ledger.read_bytes()
+    ledger.write_bytes(whole[:-20])
+    with pytest.raises(ApimartRecordError, match="line 2 of"):
+        journal_in(tmp_path).load()
+    ledger.write_bytes(b"\xef\xbb\xbf" + whole)
+    assert journal_in(tmp_path).load().keys() == {"0", "1"}
+
+
+@pytest.mark.parametrize("damage", ["garbage\n", '{"id": "1"}\n', "[1]\n", "5\n"])
+def test_a_ledger_of_version_1_that_cannot_be_read_stops_before_any_money(tmp_path: Path, damage: str) -> None:
+    (tmp_path / f"{NAME}.ledger.jsonl").write_text(damage + json.dumps(OLD_LINE) + "\n")
+    with pytest.raises(ApimartRecordError, match="Nothing was submitted"):
+        journal_in(tmp_path).load()

@@ -20,7 +20,18 @@ from airflow_provider_apimart.batch.task_try import run_try
 from airflow_provider_apimart.durable.decision import OnUnknownOutcome
 from airflow_provider_apimart.sandbox import Fault, Sandbox
 from airflow_provider_apimart.sandbox.service.generations import GenerationView
-from tests.batch.support import MODEL, TASK, as_plan, entries, make, posts, settings, statuses
+from tests.batch.support import (
+    MODEL,
+    TASK,
+    as_plan,
+    entries,
+    ledger_file,
+    ledger_lines,
+    make,
+    posts,
+    settings,
+    statuses,
+)
 
 MIXED = {
     "good": "a cat",
@@ -135,7 +146,7 @@ def test_an_empty_account_stops_the_submitting_at_once(sandbox: Sandbox, tmp_pat
     assert sandbox.billed == 20, "what was submitted is finished"
     assert posts(sandbox) <= 20 + 10
     assert statuses(entries(tmp_path)).count("completed") == 20
-    assert statuses(entries(tmp_path)).count("not_submitted") == 480
+    assert [line["status"] for line in ledger_lines(tmp_path)].count("not_submitted") == 480
     with pytest.raises(errors.ApimartBalanceError, match="20 of 500 items are completed"):
         raise_if_incomplete(end.counts, end.entries, MaxFailures(0), end.stopped_by)
     sandbox.configure(balance=None)
@@ -255,7 +266,7 @@ def test_a_changed_input_is_made_anew_and_what_was_paid_is_remembered(sandbox: S
     end = make(sandbox, tmp_path, ["a cat", "a fox"])
     assert sandbox.billed == 3
     same, changed = entries(tmp_path)
-    assert (same.earlier, changed.prompt) == ([], "a fox")
+    assert (same.earlier, changed.prompt) == ((), "a fox")
     assert [each["cost"] for each in changed.earlier] == [0.02]
     assert end.manifest["cost"] == float(sandbox.dollars) == 0.06
 
@@ -330,15 +341,25 @@ def test_the_api_key_is_in_no_file(sandbox: Sandbox, tmp_path: Path, caplog: pyt
     assert [file for file in files if "what is ***?" in file.read_text()]
 
 
-def test_a_ledger_written_by_hand_over_is_respected(sandbox: Sandbox, tmp_path: Path) -> None:
-    """A person may mark an item as done with what they made of it elsewhere."""
-    make(sandbox, tmp_path, cats(2))
-    ledger = next(tmp_path.glob("*.ledger.jsonl"))
-    lines = [json.loads(line) for line in ledger.read_text().splitlines()]
-    lines.append({"id": "2", "position": 2, "status": "completed"})
-    ledger.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert make(sandbox, tmp_path, cats(3)).counts.completed == 3
-    assert sandbox.billed == 2
+@pytest.mark.parametrize("damage", ["cut", "emptied", "removed", "foreign"])
+def test_nothing_that_is_paid_for_depends_on_the_ledger_that_people_read(
+    sandbox: Sandbox, tmp_path: Path, damage: str
+) -> None:
+    make(sandbox, tmp_path, cats(3))
+    ledger = ledger_file(tmp_path)
+    whole = ledger.read_bytes()
+    match damage:
+        case "cut":
+            ledger.write_bytes(whole[:-20])
+        case "emptied":
+            ledger.write_bytes(b"")
+        case "removed":
+            ledger.unlink()
+        case "foreign":
+            ledger.write_text("id,status\n")
+    make(sandbox, tmp_path, cats(3), task=replace(TASK, clear_marker=7))
+    assert sandbox.billed == 3
+    assert ledger.read_bytes() == whole
 
 
 def facts(entry: LedgerEntry) -> dict[str, Any]:

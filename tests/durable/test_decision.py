@@ -1,212 +1,123 @@
+"""The protocol of paying once, row by row."""
+
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from airflow_provider_apimart.api.generation import Generation, GenerationStatus
+from airflow_provider_apimart.api.contract import IDEMPOTENCY_KEY_LIFETIME
 from airflow_provider_apimart.durable.decision import (
+    FIRST_RULES,
+    RULES,
+    Action,
     OnUnknownOutcome,
-    ReadStatus,
-    Repeat,
-    Resume,
     Situation,
-    Step,
-    Stop,
-    Submit,
+    Status,
+    decide,
 )
-from airflow_provider_apimart.durable.record import RecordState, SubmissionRecord, record_from_json
+from airflow_provider_apimart.durable.facts import Fact, FactKind, ItemRecord, fold
+from tests.durable.test_facts import sending
 
 SENT = 1_000_000.0
-DAY = 86_400.0
-SENDING, REFUSED, STOPPED = RecordState.SENDING, RecordState.REFUSED, RecordState.STOPPED
-SUBMITTED, DELIVERED = RecordState.SUBMITTED, RecordState.DELIVERED
-WITH_ID = {"generation_id": "task_1"}
-AT_ONCE = {"generation_id": None, "status": "completed", "urls": ["https://x/a.png"]}
-
-HERE = Situation(fingerprint="f", clear_marker=0, key_scope="s", now=SENT + 60)
-CLEARED = replace(HERE, clear_marker=1)
+DAY = IDEMPOTENCY_KEY_LIFETIME.total_seconds()
+FAIL = OnUnknownOutcome.FAIL
+AT_ONCE = {"generation_id": None, "status": "completed", "outputs": []}
 
 
-def record(state: RecordState, attempt: int = 1, generation: dict[str, object] | None = None) -> SubmissionRecord:
-    return SubmissionRecord(
-        state=state,
-        fingerprint="f",
-        clear_marker=0,
-        attempt=attempt,
-        idempotency_key="airflow-key",
-        key_scope="s",
-        recorded_at=SENT,
-        generation=generation,
-    )
+def fact(kind: FactKind, **details: Any) -> Fact:
+    return Fact(kind, "", SENT + 1, {"key": "k", **details})
 
 
-def kind_of(step: Step) -> Submit | type[Step]:
-    """Return what a submit would do, and of the other steps their class: they carry records and words."""
-    return step if isinstance(step, Submit) else type(step)
+SENDING = sending("k", attempt=2, at=SENT)
+REFUSED = fact(FactKind.REFUSED, send=SENDING.details["send"], reason="no")
+SUBMITTED = fact(FactKind.SUBMITTED, generation={"generation_id": "task_1"})
+RESULT = fact(FactKind.SUBMITTED, generation=AT_ONCE)
+STOPPED = fact(FactKind.STOPPED, clear_marker=3)
+DELIVERED = fact(FactKind.DELIVERED, clear_marker=3)
+FAILED = fact(FactKind.ENDED, generation={"generation_id": "task_1", "status": "failed"}, reason="no", moderated=False)
 
 
-@pytest.mark.parametrize("situation", [HERE, CLEARED, replace(HERE, on_unknown_outcome=OnUnknownOutcome.FAIL)])
-def test_without_a_record_it_is_submitted(situation: Situation) -> None:
-    assert situation.first_step(None) == Submit(attempt=1)
+def situation(*facts: Fact, **changes: Any) -> Situation:
+    record = fold(facts).get("", ItemRecord())
+    here = Situation(record, fingerprint="cat", clear_marker=3, key_scope="scope", now=SENT + 60)
+    return replace(here, **changes)
 
 
-SITUATIONS: dict[str, Situation] = {
-    "retry": HERE,
-    "cleared": CLEARED,
-    "key or host changed": replace(HERE, key_scope="other"),
-    "key or host changed, cleared": replace(CLEARED, key_scope="other"),
-    "just under 24 h": replace(HERE, now=SENT + DAY - 1),
-    "24 h": replace(HERE, now=SENT + DAY),
-    "24 h, cleared": replace(CLEARED, now=SENT + DAY),
-    "fail": replace(HERE, on_unknown_outcome=OnUnknownOutcome.FAIL),
-    "fail, cleared": replace(CLEARED, on_unknown_outcome=OnUnknownOutcome.FAIL),
-}
-
-# By state: what each situation leads to where no generation is known.
-WITHOUT_GENERATION: dict[RecordState, dict[str, Submit | type[Step]]] = {
-    SENDING: {
-        "retry": Repeat,
-        "cleared": Repeat,
-        "key or host changed": Stop,
-        "key or host changed, cleared": Stop,
-        "just under 24 h": Repeat,
-        "24 h": Stop,
-        "24 h, cleared": Stop,
-        "fail": Stop,
-        "fail, cleared": Stop,
-    },
-    REFUSED: dict.fromkeys(SITUATIONS, Submit(3)),
-    STOPPED: {
-        "retry": Stop,
-        "cleared": Submit(4),
-        "key or host changed": Stop,
-        "key or host changed, cleared": Submit(4),
-        "just under 24 h": Stop,
-        "24 h": Stop,
-        "24 h, cleared": Submit(4),
-        "fail": Stop,
-        "fail, cleared": Submit(4),
-    },
-}
-
-
-@pytest.mark.parametrize("situation", SITUATIONS)
-@pytest.mark.parametrize("state", WITHOUT_GENERATION)
-def test_without_a_generation(state: RecordState, situation: str) -> None:
-    step = SITUATIONS[situation].first_step(record(state, attempt=3))
-    assert kind_of(step) == WITHOUT_GENERATION[state][situation]
-
-
-def test_the_reason_to_stop_is_told() -> None:
-    reasons = {
-        name: step.reason
-        for name, situation in SITUATIONS.items()
-        if isinstance(step := situation.first_step(record(SENDING)), Stop)
-    }
-    assert "24 hours" in reasons["24 h"]
-    assert "host has changed" in reasons["key or host changed"]
-    assert "on_unknown_outcome" in reasons["fail"]
-
-
-@pytest.mark.parametrize("situation", SITUATIONS)
-@pytest.mark.parametrize("state", [SUBMITTED, DELIVERED])
-def test_a_known_generation_is_looked_at_first_whatever_happened(state: RecordState, situation: str) -> None:
-    known = record(state, generation=dict(WITH_ID))
-    assert SITUATIONS[situation].first_step(known) == ReadStatus(known, "task_1")
-
-
-@pytest.mark.parametrize("situation", SITUATIONS)
-def test_a_result_that_came_at_once_is_returned_unless_delivered_and_cleared(situation: str) -> None:
-    here = SITUATIONS[situation]
-    assert kind_of(here.first_step(record(SUBMITTED, generation=dict(AT_ONCE)))) == Resume
-    delivered = here.first_step(record(DELIVERED, attempt=2, generation=dict(AT_ONCE)))
-    assert kind_of(delivered) == (Submit(3) if "cleared" in situation else Resume)
-
-
-@pytest.mark.parametrize("situation", SITUATIONS)
-def test_a_failure_that_came_at_once_is_a_new_attempt(situation: str) -> None:
-    failed = record(SUBMITTED, attempt=2, generation=AT_ONCE | {"status": "failed", "generation_id": "task_1"})
-    assert SITUATIONS[situation].first_step(failed) == Submit(3)
-
-
-@pytest.mark.parametrize("situation", SITUATIONS)
-@pytest.mark.parametrize("state", RecordState)
-def test_a_changed_input_is_submitted_and_names_what_it_leaves_behind(state: RecordState, situation: str) -> None:
-    here = replace(SITUATIONS[situation], fingerprint="other")
-    known = record(state, attempt=5, generation=dict(WITH_ID) if state in (SUBMITTED, DELIVERED) else None)
-    # What may have been charged must not be lost sight of where the user wants to decide.
-    open_question = state is SENDING and here.on_unknown_outcome is OnUnknownOutcome.FAIL
-    assert kind_of(here.first_step(known)) == (Stop if open_question else Submit(1, left_behind=known))
-
-
-STATUSES: dict[str, Generation | None] = {
-    "running": Generation("task_1", GenerationStatus.RUNNING, "processing"),
-    "unlisted word": Generation("task_1", GenerationStatus.of("brand_new"), "brand_new"),
-    "completed": Generation("task_1", GenerationStatus.COMPLETED, "completed"),
-    "failed": Generation("task_1", GenerationStatus.FAILED, "failed"),
-    "unknown id": None,
-}
-# (state, cleared) to what each status leads to.
-AFTER_LOOK: dict[tuple[RecordState, bool], dict[str, type[Step]]] = {
-    (SUBMITTED, False): {"running": Resume, "completed": Resume, "failed": Submit, "unknown id": Stop},
-    (SUBMITTED, True): {"running": Resume, "completed": Resume, "failed": Submit, "unknown id": Stop},
-    (DELIVERED, False): {"running": Resume, "completed": Resume, "failed": Submit, "unknown id": Stop},
-    (DELIVERED, True): {"running": Resume, "completed": Submit, "failed": Submit, "unknown id": Stop},
-    # A person was told that APIMart doesn't know it.
-    (STOPPED, False): {"running": Resume, "completed": Resume, "failed": Submit, "unknown id": Stop},
-    (STOPPED, True): {"running": Resume, "completed": Resume, "failed": Submit, "unknown id": Submit},
+CLEARED = {"clear_marker": 4}
+ROWS: dict[str, tuple[Situation, Action]] = {
+    "nothing": (situation(), Action.SUBMIT),
+    "nothing, fail": (situation(on_unknown_outcome=FAIL), Action.SUBMIT),
+    "another input": (situation(SENDING, SUBMITTED, fingerprint="dog"), Action.SUBMIT),
+    "another input, unknown": (situation(SENDING, fingerprint="dog"), Action.SUBMIT),
+    "another input, unknown, fail": (situation(SENDING, fingerprint="dog", on_unknown_outcome=FAIL), Action.STOP),
+    "another input, asked, fail": (
+        situation(SENDING, STOPPED, fingerprint="dog", on_unknown_outcome=FAIL),
+        Action.SUBMIT,
+    ),
+    "unknown": (situation(SENDING), Action.REPEAT),
+    "unknown, cleared": (situation(SENDING, **CLEARED), Action.REPEAT),
+    "unknown, key or host changed": (situation(SENDING, key_scope="other"), Action.STOP),
+    "unknown, just under 24 h": (situation(SENDING, now=SENT + DAY - 600), Action.REPEAT),
+    "unknown, 24 h": (situation(SENDING, now=SENT + DAY), Action.STOP),
+    "unknown, 24 h, cleared": (situation(SENDING, now=SENT + DAY, **CLEARED), Action.STOP),
+    "unknown, fail": (situation(SENDING, on_unknown_outcome=FAIL), Action.STOP),
+    "unknown, asked": (situation(SENDING, STOPPED), Action.STOP),
+    "unknown, asked, cleared": (situation(SENDING, STOPPED, **CLEARED), Action.SUBMIT_NEXT),
+    "refused": (situation(SENDING, REFUSED), Action.SUBMIT),
+    "refused, 24 h": (situation(SENDING, REFUSED, now=SENT + DAY), Action.SUBMIT),
+    "refused once of two": (situation(SENDING, REFUSED, sending("k", attempt=2, at=SENT + 2)), Action.REPEAT),
+    "result at once": (situation(SENDING, RESULT), Action.RESUME),
+    "result at once, delivered": (situation(SENDING, RESULT, DELIVERED), Action.RESUME),
+    "result at once, delivered, cleared": (situation(SENDING, RESULT, DELIVERED, **CLEARED), Action.SUBMIT_NEXT),
+    "id": (situation(SENDING, SUBMITTED), Action.READ_STATUS),
+    "id, 24 h": (situation(SENDING, SUBMITTED, now=SENT + DAY), Action.READ_STATUS),
+    "id, fail": (situation(SENDING, SUBMITTED, on_unknown_outcome=FAIL), Action.READ_STATUS),
+    "id, key changed": (situation(SENDING, SUBMITTED, key_scope="other"), Action.READ_STATUS),
+    "running": (situation(SENDING, SUBMITTED, status=Status.RUNNING), Action.RESUME),
+    "running, delivered, cleared": (
+        situation(SENDING, SUBMITTED, DELIVERED, status=Status.RUNNING, **CLEARED),
+        Action.RESUME,
+    ),
+    "completed": (situation(SENDING, SUBMITTED, status=Status.COMPLETED), Action.RESUME),
+    "completed, cleared": (situation(SENDING, SUBMITTED, status=Status.COMPLETED, **CLEARED), Action.RESUME),
+    "completed, delivered": (situation(SENDING, SUBMITTED, DELIVERED, status=Status.COMPLETED), Action.RESUME),
+    "completed, delivered, cleared": (
+        situation(SENDING, SUBMITTED, DELIVERED, status=Status.COMPLETED, **CLEARED),
+        Action.SUBMIT_NEXT,
+    ),
+    "failed": (situation(SENDING, SUBMITTED, status=Status.FAILED), Action.SUBMIT_NEXT),
+    "seen failed": (situation(SENDING, SUBMITTED, FAILED), Action.SUBMIT_NEXT),
+    "not found": (situation(SENDING, SUBMITTED, status=Status.NOT_FOUND), Action.STOP),
+    "not found, cleared": (situation(SENDING, SUBMITTED, status=Status.NOT_FOUND, **CLEARED), Action.STOP),
+    "not found, asked": (situation(SENDING, SUBMITTED, STOPPED, status=Status.NOT_FOUND), Action.STOP),
+    "not found, asked, cleared": (
+        situation(SENDING, SUBMITTED, STOPPED, status=Status.NOT_FOUND, **CLEARED),
+        Action.SUBMIT_NEXT,
+    ),
+    "not found, delivered, cleared": (
+        situation(SENDING, SUBMITTED, DELIVERED, status=Status.NOT_FOUND, **CLEARED),
+        Action.SUBMIT_NEXT,
+    ),
 }
 
 
-@pytest.mark.parametrize("status", STATUSES)
-@pytest.mark.parametrize("cleared", [False, True])
-@pytest.mark.parametrize("state", [SUBMITTED, DELIVERED, STOPPED])
-@pytest.mark.parametrize(
-    "change", [{}, {"now": SENT + 2 * DAY}, {"key_scope": "other"}, {"on_unknown_outcome": OnUnknownOutcome.FAIL}]
-)
-def test_after_a_look(status: str, cleared: bool, state: RecordState, change: dict[str, object]) -> None:
-    situation = replace(CLEARED if cleared else HERE, **change)  # type: ignore[arg-type]
-    known = record(state, attempt=2, generation=dict(WITH_ID))
-    expected = AFTER_LOOK[state, cleared]["running" if status == "unlisted word" else status]
-    step = situation.after_status(known, STATUSES[status])
-    assert kind_of(step) == (Submit(3, left_behind=known) if expected is Submit else expected)
+@pytest.mark.parametrize("name", ROWS)
+def test_the_protocol(name: str) -> None:
+    found, action = ROWS[name]
+    assert decide(found).does is action
 
 
-@pytest.mark.parametrize("generation", [None, WITH_ID, AT_ONCE])
-@pytest.mark.parametrize("state", RecordState)
-def test_a_record_comes_back_from_json_as_it_was(state: RecordState, generation: dict[str, object] | None) -> None:
-    kept = record(state, generation=generation)
-    assert record_from_json(kept.to_json()) == kept
+def test_every_rule_of_the_table_is_reached() -> None:
+    assert {decide(found).finds for found, _ in ROWS.values()} == {rule.finds for rule in (*FIRST_RULES, *RULES)}
 
 
-@pytest.mark.parametrize(
-    "damaged",
-    [
-        "x",
-        5,
-        [],
-        {},
-        {"state": "sending"},
-        {**record(SENDING).to_json(), "state": "new"},
-        {**record(SENDING).to_json(), "more": 1},
-    ],
-)
-def test_a_record_that_cannot_be_read_is_an_error(damaged: object) -> None:
-    with pytest.raises(ValueError, match="can't be read"):
-        record_from_json(damaged)
+def test_whoever_has_to_decide_is_given_a_reason() -> None:
+    assert all(rule.reason for rule in (*FIRST_RULES, *RULES) if rule.does is Action.STOP)
 
 
-def test_no_record_is_none() -> None:
-    assert record_from_json(None) is None
-
-
-@pytest.mark.parametrize("generation_id", [None, "task_1"])
-def test_a_record_keeps_the_id_only_or_else_the_whole_result(generation_id: str | None) -> None:
-    with_id = Generation("task_1", GenerationStatus.RUNNING, "pending", model="m")
-    at_once = replace(with_id, generation_id=generation_id, status=GenerationStatus.COMPLETED)
-    assert record(SENDING).submitted(with_id).generation == WITH_ID
-    assert record(SENDING).submitted(at_once).delivered(9).generation == at_once.to_xcom()
-    assert record(SENDING).submitted(with_id).generation_id == "task_1"
-    assert record(SENDING).refused().generation_id is None
-    assert record(SENDING).stopped(7).clear_marker == 7
+def test_an_input_that_comes_back_finds_its_own_generation() -> None:
+    """The input was changed to and fro: what the first one made is taken up again, and not paid for twice."""
+    dog = sending("k2", fingerprint="dog", at=SENT + 5)
+    assert decide(situation(SENDING, SUBMITTED, dog)).does is Action.READ_STATUS

@@ -6,8 +6,8 @@ A model of what may be billed, held against the sandbox while tries, crashes, cl
 
 from __future__ import annotations
 
-import json
 import os
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,15 @@ from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.api.status import StatusRoutes
 from airflow_provider_apimart.api.waiting import Wait, read_status_with_retries
+from airflow_provider_apimart.durable.facts import Attempt
+from airflow_provider_apimart.durable.file_record import FileRecord
+from airflow_provider_apimart.durable.folder import Folder
 from airflow_provider_apimart.durable.identity import PaidRequest, TaskIdentity, key_scope
-from airflow_provider_apimart.durable.paid_once import PaidOnce
-from airflow_provider_apimart.durable.store import RECORD_KEY, RecordStore
-from airflow_provider_apimart.durable.uploads import StoredUploads
+from airflow_provider_apimart.durable.paid_once import PaidOnce, note_delivery
+from airflow_provider_apimart.durable.record import Record, StateStoreRecord
 from airflow_provider_apimart.hooks.reference_files import ReferenceFiles
 from airflow_provider_apimart.sandbox import Fault, Sandbox, SandboxSettings
+from tests.durable.stores import StateStore
 from tests.lab.references import write_references
 
 QUICK = RetryPolicy(tries=3, unknown_tries=2, first=0.0, longest=0.0)
@@ -94,19 +97,29 @@ class Process:
             return finished.value
 
 
-class Store:
-    """Airflow's state store as one process sees it: values are JSON, and the process may die around every write."""
+class Store(StateStore):
+    """Airflow's state store as one process sees it, which may die around every write."""
 
     def __init__(self, rows: dict[str, str], process: Process) -> None:
-        self._rows = rows
+        super().__init__(rows)
         self._process = process
 
-    def get(self, key: str) -> Any:
-        return json.loads(self._rows[key]) if key in self._rows else None
-
-    def set(self, key: str, value: Any) -> None:
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
         self._process.step()
-        self._rows[key] = json.dumps(value)
+        super().set(key, value)
+        self._process.step()
+
+
+class Disk(Folder):
+    """A folder as one process sees it, which may die around every write."""
+
+    def __init__(self, folder: Folder, process: Process) -> None:
+        super().__init__(folder.path)
+        self._process = process
+
+    def write(self, name: str, content: bytes) -> None:
+        self._process.step()
+        super().write(name, content)
         self._process.step()
 
 
@@ -121,8 +134,7 @@ class PaidGenerations(RuleBasedStateMachine):
 
     sandbox: Sandbox
     folder: Path
-    store_is_there = True
-    bodies_differ = False
+    in_files = False
     faults_on: tuple[str, ...] = ("submit", "status")
 
     def __init__(self) -> None:
@@ -131,6 +143,8 @@ class PaidGenerations(RuleBasedStateMachine):
         self.transport = RequestsTransport(ClientSettings(self.sandbox.api_key, self.sandbox.base_url))
         self.routes = StatusRoutes()
         self.rows: dict[str, str] = {}
+        self.tries = 0
+        self.run_id = uuid.uuid4().hex
         self.marker = 3
         self.prompt = "a cat"
         self.tried_prompt: str | None = None
@@ -142,13 +156,23 @@ class PaidGenerations(RuleBasedStateMachine):
         payload: Mapping[str, Any] = {"model": "gemini-2.5-flash-image-preview", "prompt": self.prompt}
         return PaidRequest("apimart_default", Modality.IMAGE, payload)
 
+    @property
+    def _task(self) -> TaskIdentity:
+        return TaskIdentity("dag", self.run_id, "task", -1, self.marker)
+
+    def _record(self, process: Process) -> Record:
+        if not self.in_files:
+            return StateStoreRecord(Store(self.rows, process), self.tries)
+        record = FileRecord(str(self.folder / "records"), self._task)
+        files = record._opened()
+        files.folder = Disk(files.folder, process)
+        return record
+
     def _paid_once(self, process: Process) -> PaidOnce:
-        store = Store(self.rows, process) if self.store_is_there else None
         return PaidOnce(
-            task=TaskIdentity("dag", "run", "task", -1, self.marker),
+            task=self._task,
             request=self._request(),
-            store=RecordStore(store),
-            uploads=StoredUploads(store),
+            record=self._record(process),
             key_scope=key_scope(self.sandbox.base_url, self.sandbox.api_key),
             routes=self.routes,
             submit_policy=QUICK,
@@ -169,7 +193,7 @@ class PaidGenerations(RuleBasedStateMachine):
             raise errors.ApimartGenerationFailedError("failed", generation_id=seen.generation_id)
         if seen.status is GenerationStatus.RUNNING:
             return "timed out"
-        paid.store.mark_delivered(self.marker)
+        note_delivery(paid.record, seen.generation_id, self.marker)
         process.step()
         self.delivered.append(str(seen.generation_id))
         return "delivered"
@@ -178,6 +202,7 @@ class PaidGenerations(RuleBasedStateMachine):
     @rule(lives=st.none() | st.integers(0, 14), patient=st.booleans())
     def run_a_try(self, lives: int | None, patient: bool) -> None:
         """Let a try run, perhaps to its death."""
+        self.tries += 1
         if self.prompt != self.tried_prompt:
             self.permitted += 1
             self.tried_prompt = self.prompt
@@ -196,16 +221,17 @@ class PaidGenerations(RuleBasedStateMachine):
     def note_a_crash(self) -> None:
         """Permit what a crash may cost: nothing."""
 
-    def _record_state(self) -> str | None:
-        state: str | None = json.loads(self.rows.get(RECORD_KEY, "{}")).get("state")
-        return state
+    def _attempt(self) -> Attempt | None:
+        """Return what the next try would find."""
+        return self._record(Process(self.transport, None)).read().latest(self._request().fingerprint)
 
     @precondition(lambda self: self.ended is not None)
     @rule()
     def clear(self) -> None:
         """Clear the task as a person does."""
         # A process that died after it had noted the delivery and before Airflow noted the success counts as delivered.
-        if self.ended == "stopped" or self._record_state() == "delivered" or not self.store_is_there:
+        attempt = self._attempt()
+        if self.ended == "stopped" or (attempt and attempt.delivered is not None):
             self.permitted += 1
         self.marker += 4
         self.ended = None
@@ -257,7 +283,7 @@ class PaidGenerations(RuleBasedStateMachine):
         assert self.sandbox.billed <= self.permitted
         if self.ended == "delivered":
             self._nothing_is_out_of_reach()
-        assert self.bodies_differ or not self._a_key_came_with_another_body()
+        assert not self._a_key_came_with_another_body()
         self.transport.session.close()
 
     def _a_key_came_with_another_body(self) -> bool:
@@ -271,10 +297,10 @@ class PaidGenerations(RuleBasedStateMachine):
         assert len(set(of_this_input) - set(self.delivered)) < self.permitted
 
 
-class PaidGenerationsWithoutStore(PaidGenerations):
-    """The same below Airflow 3.3, where every clear may pay anew, also that of a running task."""
+class PaidGenerationsInFiles(PaidGenerations):
+    """The same below Airflow 3.3, where the record lies in files."""
 
-    store_is_there = False
+    in_files = True
 
 
 class PaidGenerationsWithFiles(PaidGenerations):
@@ -292,11 +318,10 @@ class PaidGenerationsWithFiles(PaidGenerations):
         return ReferenceFiles().request("apimart_default", Modality.IMAGE, payload)
 
 
-class PaidGenerationsWithFilesWithoutStore(PaidGenerationsWithFiles):
-    """The same below Airflow 3.3, where a retry after a submit stops, and a clear after that is a decision to pay."""
+class PaidGenerationsWithFilesInFiles(PaidGenerationsWithFiles):
+    """The same below Airflow 3.3."""
 
-    store_is_there = False
-    bodies_differ = True
+    in_files = True
 
 
 class PaidGenerationsWithoutKey(PaidGenerations):
@@ -310,7 +335,8 @@ class PaidGenerationsWithoutKey(PaidGenerations):
 
     def note_a_crash(self) -> None:
         """Permit what a crash after the record and before the id may have left: a generation that no one knows."""
-        if self._record_state() == "sending":
+        attempt = self._attempt()
+        if attempt and attempt.outcome_is_unknown:
             self.permitted += 1
 
 
@@ -318,9 +344,9 @@ class PaidGenerationsWithoutKey(PaidGenerations):
     "machine",
     [
         PaidGenerations,
-        PaidGenerationsWithoutStore,
+        PaidGenerationsInFiles,
         PaidGenerationsWithFiles,
-        PaidGenerationsWithFilesWithoutStore,
+        PaidGenerationsWithFilesInFiles,
         PaidGenerationsWithoutKey,
     ],
 )

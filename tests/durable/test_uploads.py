@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,46 +17,36 @@ from airflow_provider_apimart.api.contract import IDEMPOTENCY_KEY_LIFETIME, UPLO
 from airflow_provider_apimart.api.requests_transport import RequestsTransport
 from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.settings import ClientSettings
+from airflow_provider_apimart.durable.file_record import FileRecord
 from airflow_provider_apimart.durable.identity import PaidRequest, TaskIdentity, key_scope
 from airflow_provider_apimart.durable.paid_once import PaidOnce
-from airflow_provider_apimart.durable.record import record_from_json
-from airflow_provider_apimart.durable.store import RECORD_KEY, RecordStore
+from airflow_provider_apimart.durable.record import Record, StateStoreRecord
 from airflow_provider_apimart.durable.uploads import (
-    UPLOADS_KEY,
     KeptUpload,
-    StoredUploads,
+    RecordedUploads,
     UploadRegistry,
+    UploadsInMemory,
     upload_unless_kept,
 )
 from airflow_provider_apimart.hooks.reference_files import ReferenceFiles
 from airflow_provider_apimart.sandbox import Fault, Sandbox
+from tests.durable.stores import StateStore
 from tests.lab.references import PNG, write_references
 
 HOUR = 3600.0
 ONCE = RetryPolicy(tries=1, unknown_tries=1, first=0.0, longest=0.0)
 
 
-class Store:
-    """Airflow's state store: values are JSON."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, str] = {}
-
-    def get(self, key: str) -> Any:
-        return json.loads(self.rows[key]) if key in self.rows else None
-
-    def set(self, key: str, value: Any) -> None:
-        self.rows[key] = json.dumps(value)
-
-
 class Task:
     """
     A task instance that pays for one generation with two references.
 
-    :param store: What survives its tries, ``None`` for nothing.
+    :param store: Where its record is kept; ``None`` for files.
     """
 
-    def __init__(self, sandbox: Sandbox, folder: Path, store: Store | None, item: str | None = None) -> None:
+    def __init__(self, sandbox: Sandbox, folder: Path, store: StateStore | None, item: str | None = None) -> None:
+        self.tries = 0
+        self.folder = folder
         self.sandbox = sandbox
         self.references = write_references(folder)
         self.store = store
@@ -70,13 +59,25 @@ class Task:
         payload = {"model": "gemini-2.5-flash-image-preview", "prompt": "a cat", "image_urls": references}
         return ReferenceFiles().request("apimart_default", Modality.IMAGE, payload)
 
+    @property
+    def identity(self) -> TaskIdentity:
+        return TaskIdentity("dag", "run", "task", -1, self.marker, self.item)
+
+    def record(self) -> Record:
+        """Open the record as a new process does."""
+        ahead: Callable[[], float] = self.sandbox.server.clock.now
+        if self.store is None:
+            return FileRecord(str(self.folder / "records"), self.identity, ahead)
+        return StateStoreRecord(self.store, self.tries, ahead)
+
     def paid_once(self, uploads: UploadRegistry | None = None, request: PaidRequest | None = None) -> PaidOnce:
         ahead: Callable[[], float] = self.sandbox.server.clock.now
+        self.tries += 1
         return PaidOnce(
-            task=TaskIdentity("dag", "run", "task", -1, self.marker, self.item),
+            task=self.identity,
             request=request or self.request(),
-            store=RecordStore(self.store),
-            uploads=uploads or StoredUploads(self.store),
+            record=self.record(),
+            known_uploads=uploads,
             key_scope=key_scope(self.sandbox.base_url, self.sandbox.api_key),
             submit_policy=ONCE,
             status_policy=ONCE,
@@ -96,17 +97,9 @@ class Task:
         return [request.payload for request in self.sandbox.requests if request.route == "submit"]
 
 
-@pytest.fixture
-def task(sandbox: Sandbox, tmp_path: Path) -> Iterator[Task]:
-    task = Task(sandbox, tmp_path, Store())
-    yield task
-    task.transport.session.close()
-
-
-@pytest.fixture
-def forgetful(sandbox: Sandbox, tmp_path: Path) -> Iterator[Task]:
-    """Provide a task instance as Airflow below 3.3 has it."""
-    task = Task(sandbox, tmp_path, None)
+@pytest.fixture(params=["state store", "files"])
+def task(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path) -> Iterator[Task]:
+    task = Task(sandbox, tmp_path, StateStore() if request.param == "state store" else None)
     yield task
     task.transport.session.close()
 
@@ -135,25 +128,26 @@ def test_a_repetition_is_identical_whatever_the_registry_has_by_then(sandbox: Sa
     sandbox.inject(Fault("lost_answer"))
     with pytest.raises(errors.ApimartUnknownOutcomeError):
         task.run()
-    others = StoredUploads(None)
+    others = UploadsInMemory()
     for file in task.request().files.values():
         others.put(file.sha256, KeptUpload("https://elsewhere.example/1.png", 1e12))
     task.run(others)
-    task.run(StoredUploads(None))
+    task.run(UploadsInMemory())
     assert task.bodies[0] == task.bodies[1]
     assert (sandbox.billed, sandbox.uploaded) == (1, 2)
 
 
-def test_a_repetition_on_the_last_minute_of_its_key_finds_its_uploads_alive(sandbox: Sandbox, task: Task) -> None:
+def test_a_repetition_on_the_last_minutes_of_its_key_finds_its_uploads_alive(sandbox: Sandbox, task: Task) -> None:
     """The upload is as old as one may be that serves a submit, and that submit never arrived."""
-    uploads = StoredUploads(task.store)
+    task.tries += 1
+    uploads = RecordedUploads(task.record())
     sandbox.inject(Fault("bad_gateway", when="before"))
     for file in task.request().files.values():
         task.transport.run(upload_unless_kept(file, uploads, ONCE, sandbox.server.clock.now))
     sandbox.advance(47 * HOUR - 60)
     with pytest.raises(errors.ApimartUnknownOutcomeError):
         task.run()
-    sandbox.advance(24 * HOUR - 60)
+    sandbox.advance(24 * HOUR - 600)
     task.run()
     sandbox.complete_all()
     assert task.bodies[0] == task.bodies[1]
@@ -232,36 +226,24 @@ def test_an_upload_that_was_given_up_costs_nothing(sandbox: Sandbox, task: Task)
     assert sandbox.billed == 1
 
 
-def test_without_a_store_a_retry_after_a_submit_stops_and_a_person_decides(sandbox: Sandbox, forgetful: Task) -> None:
-    forgetful.run()
-    with pytest.raises(errors.ApimartIndeterminateOutcomeError) as raised:
-        forgetful.run()
-    assert "other uploads of the same files" in str(raised.value)
-    assert "ApimartUploadImageOperator" in str(raised.value)
-    assert isinstance(raised.value, errors.AirflowFailException)
-    assert sandbox.billed == 1
-    forgetful.clear()
-    forgetful.run()
-    assert sandbox.billed == 2
-
-
-def test_without_a_store_a_retry_of_a_submit_that_never_arrived_delivers(sandbox: Sandbox, forgetful: Task) -> None:
+def test_a_retry_of_a_submit_that_never_arrived_delivers(sandbox: Sandbox, task: Task) -> None:
     sandbox.inject(Fault("closed_before_reading"))
     with pytest.raises(errors.ApimartUnknownOutcomeError):
-        forgetful.run()
-    forgetful.run()
+        task.run()
+    task.run()
     assert sandbox.billed == 1
 
 
 def test_tries_that_live_at_once_are_billed_once(sandbox: Sandbox, tmp_path: Path) -> None:
     """The first was thought dead. Both may have uploaded; one of them may be refused, and none pays again."""
-    store = Store()
+    store = StateStore()
     tasks = [Task(sandbox, tmp_path, store) for _ in range(2)]
+    tasks[1].tries = 1
 
     def outcome(task: Task) -> str | None:
         try:
             return task.run()
-        except errors.ApimartIndeterminateOutcomeError:
+        except (errors.ApimartIndeterminateOutcomeError, errors.ApimartSupersededError):
             return None
 
     with ThreadPoolExecutor(2) as pool:
@@ -271,8 +253,8 @@ def test_tries_that_live_at_once_are_billed_once(sandbox: Sandbox, tmp_path: Pat
 
 
 def test_many_items_share_a_registry_in_one_event_loop(sandbox: Sandbox, tmp_path: Path) -> None:
-    tasks = [Task(sandbox, tmp_path, Store(), item=str(number)) for number in range(20)]
-    uploads = StoredUploads(None)
+    tasks = [Task(sandbox, tmp_path, StateStore(), item=str(number)) for number in range(20)]
+    uploads = UploadsInMemory()
 
     async def run() -> None:
         async with AiohttpTransport(ClientSettings(sandbox.api_key, sandbox.base_url)) as transport:
@@ -284,20 +266,10 @@ def test_many_items_share_a_registry_in_one_event_loop(sandbox: Sandbox, tmp_pat
     assert (sandbox.billed, sandbox.uploaded) == (20, 2)
 
 
-def test_what_is_kept_is_small_plain_json(task: Task) -> None:
-    assert task.store is not None
+def test_the_record_knows_uploads_and_what_was_sent(task: Task) -> None:
     task.run()
     digests = {file.sha256 for file in task.request().files.values()}
-    kept = task.store.get(UPLOADS_KEY)
-    assert kept.keys() == digests
-    assert all(each.keys() == {"url", "expires_at"} for each in kept.values())
-    assert task.store.get(RECORD_KEY)["uploads"].keys() == {f"sha256:{digest}" for digest in digests}
-
-
-def test_a_record_of_before_files_could_be_named_is_read(task: Task) -> None:
-    assert task.store is not None
-    task.run()
-    older = {name: value for name, value in task.store.get(RECORD_KEY).items() if name != "uploads"}
-    record = record_from_json(older)
-    assert record is not None
-    assert record.uploads == {}
+    record = task.record().read()
+    (attempt,) = record.attempts.values()
+    assert record.uploads.keys() == digests
+    assert attempt.uploads.keys() == {f"sha256:{digest}" for digest in digests}

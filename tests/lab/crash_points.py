@@ -55,18 +55,21 @@ def _after(owner: Any, name: str, when: Callable[..., bool] = lambda *_, **__: T
     setattr(owner, name, killing)
 
 
-def _record_state(state: str) -> Callable[..., bool]:
-    return lambda store, record: record.state == state
+def _kind(kind: str) -> Callable[..., bool]:
+    return lambda record, noted, **_: noted == kind
+
+
+def _noting(strike: Callable[..., None], kind: str) -> None:
+    """Strike where a fact of some kind is noted, wherever the record is kept."""
+    from airflow_provider_apimart.durable.file_record import FileRecord
+    from airflow_provider_apimart.durable.record import StateStoreRecord
+
+    for record in (StateStoreRecord, FileRecord):
+        strike(record, "note", _kind(kind))
 
 
 def _key(key: str) -> Callable[..., bool]:
     return lambda ti, key_=None, value=None, **kwargs: (key_ or kwargs.get("key")) == key
-
-
-def _store() -> Any:
-    from airflow_provider_apimart.durable.store import RecordStore
-
-    return RecordStore
 
 
 def _ti() -> Any:
@@ -76,11 +79,11 @@ def _ti() -> Any:
 
 
 def _before_record() -> None:
-    _before(_store(), "save_before_paying", _record_state("sending"))
+    _noting(_before, "sending")
 
 
 def _record_written() -> None:
-    _after(_store(), "save_before_paying", _record_state("sending"))
+    _noting(_after, "sending")
 
 
 def _sent(path: str) -> None:
@@ -116,22 +119,16 @@ def _answered(path: str) -> None:
     _after(RequestsTransport, "_send", lambda self, request, body: request.path == path)
 
 
-def _registry() -> Any:
-    from airflow_provider_apimart.durable.uploads import StoredUploads
-
-    return StoredUploads
-
-
 def _upload_registered() -> None:
-    _after(_registry(), "put")
+    _noting(_after, "uploaded")
 
 
 def _before_id_written() -> None:
-    _before(_store(), "save_after_paying", _record_state("submitted"))
+    _noting(_before, "submitted")
 
 
 def _id_written() -> None:
-    _after(_store(), "save_after_paying", _record_state("submitted"))
+    _noting(_after, "submitted")
 
 
 def _id_pushed() -> None:
@@ -179,11 +176,11 @@ def _resuming() -> None:
 
 
 def _before_delivered() -> None:
-    _before(_store(), "mark_delivered")
+    _noting(_before, "delivered")
 
 
 def _delivered() -> None:
-    _after(_store(), "mark_delivered")
+    _noting(_after, "delivered")
 
 
 def _returned() -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from airflow.triggers.base import BaseTrigger
 
-from airflow_provider_apimart.durable.store import task_state_store
+from airflow_provider_apimart.durable.facts import FactKind
+from airflow_provider_apimart.durable.records import record_of
 from airflow_provider_apimart.get_provider_info import CONNECTION_FIELDS, UI_FIELD_BEHAVIOUR
 from airflow_provider_apimart.sandbox import Sandbox
 from airflow_provider_apimart.triggers.generation import ApimartGenerationTrigger
@@ -62,9 +63,16 @@ def form_fields(home: Path) -> set[str]:
     return set(answer(script, home))
 
 
-def test_without_a_state_store_nothing_is_kept() -> None:
-    """What then protects is tested in :mod:`tests.real_airflow.test_dags_test` and, simulated, in the lab's tests."""
-    assert task_state_store({}) is None  # type: ignore[typeddict-item]  # as below Airflow 3.3
+class _TaskInstance:
+    dag_id, run_id, task_id, map_index, max_tries, try_number = "dag", "run", "task", -1, 0, 1
+
+
+def test_without_a_state_store_the_record_lies_in_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As below Airflow 3.3."""
+    monkeypatch.setenv("AIRFLOW__APIMART__LEDGER_PATH", str(tmp_path))
+    record = record_of({"ti": _TaskInstance()})  # type: ignore[typeddict-item]  # all that is read of them
+    record.note(FactKind.DELIVERED, key="k", clear_marker=0)
+    assert len(list(tmp_path.glob("records/*/dag.task.run.*/*.facts"))) == 1
 
 
 def test_a_trigger_that_is_never_told_of_a_kill_is_a_trigger_all_the_same() -> None:

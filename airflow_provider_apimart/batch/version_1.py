@@ -1,0 +1,132 @@
+"""Ledgers that version 1.0.0 of the provider wrote, as facts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_apimart.durable.facts import Fact, FactKind
+from airflow_provider_apimart.durable.folder import Folder
+from airflow_provider_apimart.durable.version_1 import facts_of_submission
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+_SEGMENT_SUFFIX = ".jsonl"
+_FIELDS: Mapping[str, type | tuple[type, ...]] = {
+    "id": str,
+    "position": int,
+    "status": str,
+    "revision": (int, type(None)),
+    "submission": (Mapping, type(None)),
+    "reason": (str, type(None)),
+    "generation_id": (str, type(None)),
+    "outputs": (list, type(None)),
+    "files": (list, type(None)),
+    "earlier": (list, type(None)),
+    "clear_marker": (int, type(None)),
+    "tried_at": (int, float, type(None)),
+}
+# How far an item had come without a generation that can still be asked for.
+_TROUBLES = ("failed", "refused", "moderated", "not_submitted", "unknown")
+
+
+def earlier_facts(ledger: ObjectStoragePath, segments: Folder) -> Iterator[Fact]:
+    """
+    Return the facts that a ledger stands for.
+
+    :param ledger: The merged file.
+    :param segments: Where the files lie that weren't merged yet.
+    :raises ValueError: If a line can't be read, with its number.
+    """
+    newest: dict[str, Mapping[str, Any]] = {}
+    for name, content in _texts(ledger, segments):
+        for line in _lines(name, content):
+            known = newest.get(line["id"])
+            if known is None or (line.get("revision") or 0) >= (known.get("revision") or 0):
+                newest[line["id"]] = line
+    for line in newest.values():
+        yield from _facts(line)
+
+
+def remove_earlier_files(segments: Folder) -> None:
+    """Remove the unmerged files, whose facts are kept elsewhere by now."""
+    for name in segments.names():
+        if name.endswith(_SEGMENT_SUFFIX):
+            segments.remove(name)
+
+
+def _texts(ledger: ObjectStoragePath, segments: Folder) -> Iterator[tuple[str, bytes]]:
+    folder = Folder(ledger.parent)
+    if folder.exists(ledger.name):
+        yield ledger.name, folder.read(ledger.name)
+    for name in sorted(segments.names()):
+        if name.endswith(_SEGMENT_SUFFIX):
+            yield name, segments.read(name)
+
+
+def _lines(name: str, content: bytes) -> Iterator[Mapping[str, Any]]:
+    # Not splitlines(): it splits at characters that may stand inside of a JSON string.
+    text = content.decode("utf-8-sig").removesuffix("\n")
+    for number, line in enumerate(text.split("\n") if text else [], 1):
+        try:
+            yield _checked(json.loads(line))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"line {number} of {name}: {error}") from error
+
+
+def _checked(value: object) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"it is {type(value).__name__}, not an object")
+    for name, expected in _FIELDS.items():
+        found = value.get(name)
+        if not isinstance(found, expected) or isinstance(found, bool):
+            raise ValueError(f"the field {name!r} holds {type(found).__name__}")
+    return value
+
+
+def _facts(line: Mapping[str, Any]) -> Iterator[Fact]:
+    request = {name: line[name] for name in ("model", "prompt") if line.get(name) is not None}
+    submission = line.get("submission")
+    for earlier in line.get("earlier") or ():
+        yield Fact(FactKind.REPLACED, line["id"], 0.0, {"generation": earlier})
+    if submission is None:
+        return
+    yield from facts_of_submission(submission, line["id"], request, line.get("modality"))
+    yield from _ending(line, submission["idempotency_key"], float(submission["recorded_at"]))
+    if line["status"] in _TROUBLES and line.get("reason"):
+        yield Fact(FactKind.TROUBLE, line["id"], _moment(line), _trouble(line, submission["fingerprint"]))
+
+
+def _ending(line: Mapping[str, Any], key: str, at: float) -> Iterator[Fact]:
+    moderated = line["status"] == "moderated"
+    if line["status"] == "completed" or (line.get("generation_id") and (moderated or line["status"] == "failed")):
+        names = ("generation_id", "modality", "model", "outputs", "cost", "completed")
+        status = "completed" if line["status"] == "completed" else "failed"
+        generation = {**{name: line.get(name) for name in names}, "status": status}
+        reason = None if status == "completed" else line.get("reason")
+        yield Fact(
+            FactKind.ENDED,
+            line["id"],
+            at,
+            {"key": key, "generation": generation, "reason": reason, "moderated": moderated},
+        )
+    if line.get("files"):
+        yield Fact(FactKind.SAVED, line["id"], _moment(line), {"key": key, "files": line["files"]})
+
+
+def _moment(line: Mapping[str, Any]) -> float:
+    saved = line.get("saved")
+    return datetime.fromisoformat(saved).timestamp() if isinstance(saved, str) else float(line.get("tried_at") or 0.0)
+
+
+def _trouble(line: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
+    return {
+        "fingerprint": fingerprint,
+        "status": line["status"],
+        "reason": line["reason"],
+        "clear_marker": line.get("clear_marker") or 0,
+        "tried_at": line.get("tried_at") or 0.0,
+    }

@@ -1,0 +1,341 @@
+"""
+Files of facts in a directory of any object storage.
+
+Every writer, which is one process of one try, adds only files of its own name, numbered from 1, and never changes one.
+So writers that live at the same time can't overwrite each other. Four rules make the files safe to read:
+
+* A line ends with a checksum, and a file begins with the number of its lines: damage is noticed.
+* The numbers of a writer have no gap: a file that is missing is noticed.
+* A compaction names the files that it replaces, and deletes them only after it was read back.
+* ``fence.json`` names the newest writer, who alone may submit, and all writers that have files: what a listing doesn't
+  show yet is found by its name.
+
+What can't be read raises; it is never taken for "nothing was paid". The one exception is the last file of a writer on a
+storage that writes in place: the writer was killed before the file was whole, and has done nothing after it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_apimart.durable.facts import Fact, fact_from_json
+from airflow_provider_apimart.durable.folder import Folder
+from airflow_provider_apimart.durable.record import VERSION, record_errors, superseded
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+SUFFIX = ".facts"
+FENCE = "fence.json"
+
+_NAME = re.compile(r"([0-9a-f]+)-(\d+)" + re.escape(SUFFIX))
+_TAIL = ', "crc": "{:08x}"}}'
+_TAIL_LENGTH = len(_TAIL.format(0))
+# Another process may compact while this one reads, or be in the midst of writing the fence in place.
+_TRIES = 6
+_PAUSE_SECONDS = 0.05
+
+
+class _MissingError(ValueError):
+    """A file that should be there isn't: another process has just replaced it, or it is lost."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """
+    One file of facts.
+
+    :param lines: The lines of its facts as they are written.
+    :param subsumes: For each writer the number up to which this file replaces its files.
+    """
+
+    writer: str
+    number: int
+    lines: tuple[str, ...]
+    subsumes: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return segment_name(self.writer, self.number)
+
+    def facts(self) -> Iterator[Fact]:
+        """
+        Go through its facts.
+
+        :raises ValueError: If one of them is none.
+        """
+        for number, line in enumerate(self.lines, 1):
+            try:
+                yield fact_from_json(checked_json(line))
+            except ValueError as error:
+                raise ValueError(f"line {number} of {self.name}: {error}") from error
+
+    def to_bytes(self) -> bytes:
+        """Return the file's content."""
+        head = {
+            "apimart_facts": VERSION,
+            "writer": self.writer,
+            "number": self.number,
+            "lines": len(self.lines),
+            "subsumes": dict(self.subsumes),
+        }
+        return "".join(f"{line}\n" for line in (with_checksum(head), *self.lines)).encode()
+
+
+def segment_name(writer: str, number: int) -> str:
+    """Return the name of a writer's file."""
+    return f"{writer}-{number:06}{SUFFIX}"
+
+
+def segment_from_bytes(name: str, content: bytes) -> Segment:
+    """
+    Return the file that :meth:`Segment.to_bytes` wrote.
+
+    :raises ValueError: If it is damaged, not whole, or of a newer version of the provider.
+    """
+    try:
+        first, *lines = content.decode("utf-8-sig").removesuffix("\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name} is damaged: {error}") from error
+    head = _checked_head(name, first)
+    if head["lines"] != len(lines) or not content.endswith(b"\n"):
+        raise ValueError(f"{name} is not whole: it has {len(lines)} of {head['lines']} lines")
+    segment = Segment(head["writer"], head["number"], tuple(lines), head["subsumes"])
+    if segment.name != name:
+        raise ValueError(f"{name} was written as {segment.name}")
+    for _ in segment.facts():
+        pass
+    return segment
+
+
+def _checked_head(name: str, line: str) -> dict[str, Any]:
+    try:
+        head = checked_json(line)
+    except ValueError as error:
+        raise ValueError(f"the head of {name} is damaged: {error}") from error
+    if not isinstance(head, dict) or "apimart_facts" not in head:
+        raise ValueError(f"{name} is no file of facts")
+    if head["apimart_facts"] != VERSION:
+        raise ValueError(
+            f"{name} has version {head['apimart_facts']!r}, and this version of the provider reads {VERSION}"
+        )
+    return head
+
+
+def with_checksum(value: Mapping[str, Any]) -> str:
+    """Return an object as a line of JSON that ends with its checksum."""
+    text = json.dumps(value)
+    return text[:-1] + _TAIL.format(zlib.crc32(text.encode()))
+
+
+def checked_json(line: str) -> Any:
+    """
+    Return the object that :func:`with_checksum` wrote.
+
+    :raises ValueError: If its checksum is wrong.
+    """
+    text = line[:-_TAIL_LENGTH] + "}"
+    if line[-_TAIL_LENGTH:] != _TAIL.format(zlib.crc32(text.encode("utf-8", "surrogatepass"))):
+        raise ValueError("its checksum is wrong")
+    return json.loads(text)
+
+
+@dataclass(frozen=True)
+class Fence:
+    """
+    The newest writer, and all writers that have files.
+
+    :param owner: The only writer that may submit.
+    """
+
+    owner: str
+    writers: frozenset[str]
+
+    def to_bytes(self) -> bytes:
+        """Return the file's content."""
+        return with_checksum({"owner": self.owner, "writers": sorted(self.writers)}).encode()
+
+
+class FactFiles:
+    """
+    The facts of one record, and a writer of its own.
+
+    It blocks, and is used by one thread at a time.
+
+    :param folder: The directory of the record, which need not exist.
+    """
+
+    def __init__(self, folder: ObjectStoragePath) -> None:
+        self.folder = Folder(folder)
+        self.writer = secrets.token_hex(6)
+        self.written = 0
+        self._writers: frozenset[str] = frozenset()
+
+    def load(self) -> list[Fact]:
+        """
+        Return all facts that any writer has written.
+
+        :raises ApimartRecordError: If something of them can't be read.
+        """
+        with record_errors(str(self.folder)):
+            return [fact for segment in self.segments() for fact in segment.facts()]
+
+    def append(self, facts: Iterable[Fact]) -> None:
+        """Write facts as one file of this writer; they are durable when it returns."""
+        lines = tuple(with_checksum(fact.to_json()) for fact in facts)
+        self._write(Segment(self.writer, self.written + 1, lines))
+
+    def claim(self) -> None:
+        """
+        Make this writer the one that may submit; it needs a file before.
+
+        :raises ApimartSupersededError: If another one has claimed at the same moment.
+        """
+        self.folder.write(FENCE, Fence(self.writer, self._writers | {self.writer}).to_bytes())
+        self.check_fence()
+
+    def check_fence(self) -> None:
+        """
+        Check that no newer writer has begun.
+
+        :raises ApimartSupersededError: If one has.
+        """
+        with record_errors(str(self.folder)):
+            fence = self._fence()
+        if fence is not None and fence.owner != self.writer:
+            raise superseded()
+
+    def compact(self) -> None:
+        """
+        Write all facts as one file of this writer, and remove the files that it replaces.
+
+        :raises ApimartRecordError: If something can't be read. Nothing is removed then.
+        """
+        with record_errors(str(self.folder)):
+            replaced = self.segments()
+            lines = tuple(dict.fromkeys(line for segment in replaced for line in segment.lines))
+            compacted = Segment(self.writer, self.written + 1, lines, _marks(replaced, with_own=True))
+            self._write(compacted)
+            if self._read(compacted.writer, compacted.number) != compacted:
+                raise ValueError(f"{compacted.name} was written and reads otherwise")
+        for segment in replaced:
+            self.folder.remove(segment.name)
+
+    def segments(self) -> list[Segment]:
+        """
+        Return all files.
+
+        :raises ValueError: If one is missing, damaged, or of a newer version.
+        """
+        for _ in range(_TRIES - 1):
+            try:
+                return self._segments()
+            except _MissingError:
+                time.sleep(_PAUSE_SECONDS)
+        return self._segments()
+
+    def _segments(self) -> list[Segment]:
+        fence = self._fence()
+        writers = fence.writers if fence else frozenset()
+        found = self._listed()
+        for writer in {*writers, *(writer for writer, _ in found)}:
+            self._find_unlisted(writer, found)
+        _check_complete(found, writers)
+        there = [segment for segment in found.values() if segment]
+        self._writers = frozenset(segment.writer for segment in there)
+        return sorted(there, key=lambda segment: (segment.writer, segment.number))
+
+    def _listed(self) -> dict[tuple[str, int], Segment | None]:
+        """Return the files that the listing shows, ``None`` for one that its killed writer has left unfinished."""
+        matches = filter(None, map(_NAME.fullmatch, self.folder.names()))
+        names = sorted((match[1], int(match[2])) for match in matches)
+        last = dict(names)
+        found = {}
+        for writer, number in names:
+            # One that is gone by now was replaced by a compaction.
+            with suppress(FileNotFoundError):
+                found[writer, number] = self._read_unless_unfinished(writer, number, is_last=number == last[writer])
+        return found
+
+    def _find_unlisted(self, writer: str, found: dict[tuple[str, int], Segment | None]) -> None:
+        """Add the files of a writer that the listing doesn't show yet."""
+        replaced = _marks(filter(None, found.values()), with_own=False).get(writer, 0)
+        numbers = {number for each, number in found if each == writer}
+        number = replaced + 1
+        while True:
+            if number not in numbers:
+                try:
+                    found[writer, number] = self._read_unless_unfinished(
+                        writer, number, is_last=number > max(numbers, default=0)
+                    )
+                except FileNotFoundError:
+                    if number > max(numbers, default=0):
+                        return
+            number += 1
+
+    def _read_unless_unfinished(self, writer: str, number: int, *, is_last: bool) -> Segment | None:
+        try:
+            return self._read(writer, number)
+        except ValueError:
+            if self.folder.writes_whole or not is_last or self.folder.exists(segment_name(writer, number + 1)):
+                raise
+            return None
+
+    def _read(self, writer: str, number: int) -> Segment:
+        name = segment_name(writer, number)
+        return segment_from_bytes(name, self.folder.read(name))
+
+    def _write(self, segment: Segment) -> None:
+        self.folder.write(segment.name, segment.to_bytes())
+        self.written = segment.number
+        self._writers |= {self.writer}
+
+    def _fence(self) -> Fence | None:
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                said = checked_json(self.folder.read(FENCE).decode())
+                return Fence(said["owner"], frozenset(said["writers"]))
+            except FileNotFoundError:
+                return None
+            except (ValueError, KeyError, TypeError) as error:
+                if not tries_left:
+                    raise ValueError(f"{FENCE} is damaged: {error}") from error
+                time.sleep(_PAUSE_SECONDS)
+        raise AssertionError("the loop returns or raises")
+
+
+def _marks(segments: Iterable[Segment], *, with_own: bool) -> dict[str, int]:
+    marks: dict[str, int] = {}
+    for segment in segments:
+        own = {segment.writer: segment.number} if with_own else {}
+        for writer, number in (*segment.subsumes.items(), *own.items()):
+            marks[writer] = max(number, marks.get(writer, 0))
+    return marks
+
+
+def _check_complete(found: Mapping[tuple[str, int], Segment | None], writers: Iterable[str]) -> None:
+    """
+    Check that no file is missing.
+
+    :param writers: Those that are known to have at least one whole file.
+    """
+    there = [segment for segment in found.values() if segment]
+    replaced = _marks(there, with_own=False)
+    last = _marks(there, with_own=True) | {writer: 1 for writer in writers if not _has_file(writer, there, replaced)}
+    for writer, number in last.items():
+        for each in range(replaced.get(writer, 0) + 1, number + 1):
+            if found.get((writer, each)) is None:
+                raise _MissingError(f"{segment_name(writer, each)} is missing")
+
+
+def _has_file(writer: str, segments: Iterable[Segment], replaced: Mapping[str, int]) -> bool:
+    return writer in replaced or any(segment.writer == writer for segment in segments)

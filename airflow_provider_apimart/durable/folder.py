@@ -1,0 +1,84 @@
+"""A directory of small files in any object storage, read as it is now and not as a listing was cached."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from airflow_provider_apimart.api.error_mapping import root_reason
+from airflow_provider_apimart.exceptions import ApimartDestinationError
+from airflow_provider_apimart.results.storage.atomic_write import PARTIAL, is_atomic, write_whole
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+
+class Folder:
+    """
+    A directory of small files.
+
+    :param path: Where it lies; it need not exist.
+    """
+
+    def __init__(self, path: ObjectStoragePath) -> None:
+        self.path = path
+        self.writes_whole = is_atomic(path.protocol)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def names(self) -> list[str]:
+        """Return the names of its files and directories; there are none where it doesn't exist."""
+        directory = self.path.path
+        # Storages keep listings for minutes, also of what other processes write.
+        self.path.fs.invalidate_cache(directory)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            return [PurePosixPath(each.rstrip("/")).name for each in self.path.fs.ls(directory, detail=False)]
+        return []
+
+    def read(self, name: str) -> bytes:
+        """
+        Return the content of a file.
+
+        :raises FileNotFoundError: If there is none.
+        """
+        return bytes(self.path.fs.cat_file((self.path / name).path))
+
+    def exists(self, name: str) -> bool:
+        """Whether there is such a file."""
+        with suppress(FileNotFoundError):
+            self.read(name)
+            return True
+        return False
+
+    def write(self, name: str, content: bytes) -> None:
+        """
+        Write a file.
+
+        :raises ApimartDestinationError: If it can't be written, whatever its storage raises.
+        """
+        try:
+            write_whole(self.path / name, content)
+        except Exception as error:
+            # Any error: the storage libraries raise what they like.
+            raise ApimartDestinationError(
+                f"{self.path / name} couldn't be written ({root_reason(error)}). Nothing more is submitted. Fix the "
+                "storage; a retry goes on where this try stopped"
+            ) from error
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        with suppress(FileNotFoundError):
+            self.path.fs.rm_file((self.path / name).path)
+
+    def remove_partial(self) -> None:
+        """Remove what killed processes have left half written."""
+        for name in self.names():
+            if name.endswith(PARTIAL):
+                self.remove(name)
+
+    def remove_itself(self) -> None:
+        """Remove the directory if it is empty; object stores have none."""
+        with suppress(OSError, NotImplementedError):
+            self.path.fs.rmdir(self.path.path)

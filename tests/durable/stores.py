@@ -1,0 +1,86 @@
+"""Stores of records for tests: Airflow's state store as a dictionary, and storages that behave oddly."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any, ClassVar
+
+from fsspec.implementations.memory import MemoryFileSystem
+
+
+class StateStore:
+    """Airflow's state store: values are JSON, and several processes may share the rows."""
+
+    def __init__(self, rows: dict[str, str] | None = None) -> None:
+        self.rows = {} if rows is None else rows
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> Any:
+        with self._lock:
+            return json.loads(self.rows[key]) if key in self.rows else None
+
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
+        with self._lock:
+            self.rows[key] = json.dumps(value)
+
+
+class Killed(BaseException):
+    """The process dies here."""
+
+
+class InPlaceFileSystem(MemoryFileSystem):
+    """
+    A storage that writes in place, as WebHDFS and SFTP do: a killed writer leaves a part of the file.
+
+    :param dies_after: How many bytes of the next file are written before the process dies.
+    """
+
+    protocol = "sftp"
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+    dies_after: ClassVar[int | None] = None
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
+        cut, type(self).dies_after = self.dies_after, None
+        super().pipe_file(path, value if cut is None else value[:cut], mode=mode, **kwargs)
+        if cut is not None:
+            raise Killed
+
+    def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> Any:
+        file = super()._open(path, mode, **kwargs)
+        if "w" in mode and self.dies_after is not None:
+            file.write = _cut_off(file, self)
+        return file
+
+    def mv(self, *_: Any, **__: Any) -> None:
+        raise NotImplementedError("this storage can't rename")
+
+
+def _cut_off(file: Any, system: InPlaceFileSystem) -> Any:
+    original = file.write
+
+    def write(content: bytes) -> int:
+        cut, type(system).dies_after = system.dies_after, None
+        original(content[:cut])
+        file.commit()
+        raise Killed
+
+    return write
+
+
+class StaleFileSystem(MemoryFileSystem):
+    """A storage whose listings show what was there some writes ago, while reads by name are current."""
+
+    protocol = "gs"
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+    lag = 3
+    shown: ClassVar[list[set[str]]] = []
+
+    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> Any:
+        there = super().ls(path, detail=True, **kwargs)
+        type(self).shown = [*self.shown, {each["name"] for each in there}][-self.lag - 1 :]
+        old = self.shown[0] if len(self.shown) > self.lag else set()
+        found = [each for each in there if each["name"] in old]
+        return found if detail else [each["name"] for each in found]
