@@ -1,13 +1,14 @@
-"""A picture that is made only if the account can pay for it; otherwise the run is skipped before it costs anything."""
+"""Generate an image only if the API key's balance allows it; otherwise the run is skipped at no cost."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, Param
 
 from airflow_provider_apimart.operators.generation import ApimartImageGenerationOperator
 from airflow_provider_apimart.sensors.balance import ApimartBalanceSensor
+from airflow_provider_apimart.transfers.apimart_to_object_storage import ApimartToObjectStorageOperator
 
 with DAG(
     dag_id="example_apimart_balance",
@@ -15,18 +16,20 @@ with DAG(
     start_date=datetime(2026, 1, 1),
     catchup=False,
     tags=["example", "apimart"],
+    params={"destination": Param("file:///tmp/apimart", type="string", description="Directory or object storage URI.")},
     doc_md=__doc__,
 ):
-    # [START howto_sensor_apimart_balance]
-    afford = ApimartBalanceSensor(
-        task_id="afford",
+    enough = ApimartBalanceSensor(
+        task_id="enough",
         required=5,
-        # Look once. To wait for someone who tops the balance up: mode="reschedule", and as long as that may take.
+        # Read the balance once, and skip the rest of the DAG if it is too low.
         timeout=0,
-        # Skip what comes after, instead of failing.
         soft_fail=True,
     )
-    # [END howto_sensor_apimart_balance]
-    afford >> ApimartImageGenerationOperator(
+    generate = ApimartImageGenerationOperator(
         task_id="generate", model="gemini-3-pro-image-preview", prompt="A shop window at Christmas, gouache"
     )
+    save = ApimartToObjectStorageOperator(
+        task_id="save", generation=generate.output, destination="{{ params.destination }}"
+    )
+    enough >> generate >> save

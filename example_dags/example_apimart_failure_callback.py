@@ -1,8 +1,8 @@
 """
-A failure that a person is told of: which generation, by which model, why, and what to do.
+Report a failure to a person: the generation, its model, the reason, and what to do.
 
-Here it is told in the log. Put the sentence into a mail, a chat message or an incident instead, or give it to any of
-Airflow's notifiers.
+Here the report goes to the log. Send it as a mail, a chat message or an incident instead, or with one of Airflow's
+notifiers.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from airflow.providers.common.compat.sdk import DAG, Param
 
 from airflow_provider_apimart.exceptions import (
     ApimartGenerationFailedError,
+    ApimartIndeterminateOutcomeError,
     ApimartModerationError,
     ApimartUnknownOutcomeError,
 )
 from airflow_provider_apimart.operators.generation import ApimartImageGenerationOperator
+from airflow_provider_apimart.transfers.apimart_to_object_storage import ApimartToObjectStorageOperator
 
 
-# [START howto_apimart_failure_callback]
 def tell_a_person(context: dict[str, Any]) -> None:
-    """Say which generation failed, why, and what to do about it."""
+    """Report which generation failed, why, and what to do about it."""
     ti, error = context["ti"], context.get("exception")
     # Where no error is known, as of a worker that was killed, XCom knows the generation if one was submitted.
     generation_id = getattr(error, "generation_id", None) or ti.xcom_pull(task_ids=ti.task_id, key="generation_id")
@@ -42,17 +43,17 @@ def what_to_do(error: object, generation_id: str | None) -> str:
     """Return advice for whoever is on duty."""
     match error:
         case ApimartModerationError():
-            return "change the prompt or the reference; the same again would be refused again"
+            return "change the prompt or the reference; the same request would be refused again"
         case ApimartGenerationFailedError():
             return "clear the task to try once more; APIMart refunds what failed"
-        case ApimartUnknownOutcomeError():
-            return "look into APIMart's log whether it runs, since it may have been charged; then clear the task"
+        case ApimartUnknownOutcomeError() | ApimartIndeterminateOutcomeError():
+            return (
+                "it may have been charged: look for it in APIMart's log. If it is there, give its id to an "
+                "ApimartGenerationSensor; clear the task only if it is not there, since that may pay again"
+            )
     if generation_id:
-        return "clear the task, which takes the generation up again where it still runs"
-    return "mend what the reason says, then clear the task"
-
-
-# [END howto_apimart_failure_callback]
+        return "clear the task; it resumes the generation if that is still running"
+    return "fix what the reason says, then clear the task"
 
 
 with DAG(
@@ -61,12 +62,16 @@ with DAG(
     start_date=datetime(2026, 1, 1),
     catchup=False,
     tags=["example", "apimart"],
-    params={"prompt": Param("A harbour before the storm, oil on canvas", type="string")},
+    params={
+        "prompt": Param("A harbour before the storm, oil on canvas", type="string"),
+        "destination": Param("file:///tmp/apimart", type="string", description="Directory or object storage URI."),
+    },
     doc_md=__doc__,
 ):
-    ApimartImageGenerationOperator(
+    generate = ApimartImageGenerationOperator(
         task_id="generate",
         model="gemini-3-pro-image-preview",
         prompt="{{ params.prompt }}",
         on_failure_callback=tell_a_person,
     )
+    ApimartToObjectStorageOperator(task_id="save", generation=generate.output, destination="{{ params.destination }}")

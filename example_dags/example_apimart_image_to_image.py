@@ -1,13 +1,14 @@
 """
-A picture from a reference picture: upload it, submit the generation, wait in the triggerer, save the result.
+Generate an image from a reference image: upload it, submit the generation, wait in the triggerer, save the result.
 
-Trigger it with the path of a picture and a directory, for example
-``{"reference": "/data/reference.jpg", "destination": "s3://aws_default@pictures/"}``.
+The reference is the image beside this file unless the run's configuration names another, for example
+``{"reference": "/data/reference.jpg", "destination": "s3://aws_default@bucket/images"}``.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 from airflow.providers.common.compat.sdk import DAG, Param
 
@@ -23,16 +24,17 @@ with DAG(
     catchup=False,
     tags=["example", "apimart"],
     params={
-        "reference": Param("reference.jpg", type="string", description="A local path or object storage URI."),
+        "reference": Param(
+            str(Path(__file__).with_name("reference.jpg")),
+            type="string",
+            description="Absolute path or object storage URI.",
+        ),
         "prompt": Param("Ghibli style", type="string"),
-        "destination": Param("file:///tmp/apimart", type="string", description="Any object storage URI."),
+        "destination": Param("file:///tmp/apimart", type="string", description="Directory or object storage URI."),
     },
     doc_md=__doc__,
 ):
-    # [START howto_operator_apimart_upload]
     upload = ApimartUploadImageOperator(task_id="upload", image="{{ params.reference }}")
-    # [END howto_operator_apimart_upload]
-    # [START howto_operator_apimart_submit]
     generate = ApimartImageGenerationOperator(
         task_id="generate",
         model="gemini-3-pro-image-preview",
@@ -41,14 +43,5 @@ with DAG(
         size="16:9",
         wait_for_completion=False,
     )
-    # [END howto_operator_apimart_submit]
-    # [START howto_sensor_apimart_generation]
     wait = ApimartGenerationSensor(task_id="wait", generation=generate.output, deferrable=True)
-    # [END howto_sensor_apimart_generation]
-    # [START howto_transfer_apimart]
-    ApimartToObjectStorageOperator(
-        task_id="save",
-        generation=wait.output,
-        destination="{{ params.destination }}/{{ ds | default('manual') }}/",
-    )
-    # [END howto_transfer_apimart]
+    ApimartToObjectStorageOperator(task_id="save", generation=wait.output, destination="{{ params.destination }}")

@@ -1,13 +1,14 @@
 """
-A picture from reference pictures that lie on the worker or in an object storage, with no task to upload them.
+Generate an image from a reference file, without a task that uploads it.
 
-Trigger it with the path of a picture and a directory, for example
-``{"reference": "s3://aws_default@pictures/reference.jpg", "destination": "s3://aws_default@pictures/made/"}``.
+The reference is the image beside this file unless the run's configuration names another, for example
+``{"reference": "s3://aws_default@bucket/reference.jpg", "destination": "s3://aws_default@bucket/images"}``.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 from airflow.providers.common.compat.sdk import DAG, Param
 
@@ -21,13 +22,16 @@ with DAG(
     catchup=False,
     tags=["example", "apimart"],
     params={
-        "reference": Param("reference.jpg", type="string", description="A local path or object storage URI."),
+        "reference": Param(
+            str(Path(__file__).with_name("reference.jpg")),
+            type="string",
+            description="Absolute path or object storage URI.",
+        ),
         "prompt": Param("The same scene at night", type="string"),
-        "destination": Param("file:///tmp/apimart", type="string", description="Any object storage URI."),
+        "destination": Param("file:///tmp/apimart", type="string", description="Directory or object storage URI."),
     },
     doc_md=__doc__,
 ):
-    # [START howto_operator_apimart_references]
     generate = ApimartImageGenerationOperator(
         task_id="generate",
         model="gemini-3-pro-image-preview",
@@ -35,10 +39,6 @@ with DAG(
         image_urls=["{{ params.reference }}"],
         upload_references=True,
         deferrable=True,
+        retries=2,
     )
-    # [END howto_operator_apimart_references]
-    ApimartToObjectStorageOperator(
-        task_id="save",
-        generation=generate.output,
-        destination="{{ params.destination }}/{{ ds | default('manual') }}/",
-    )
+    ApimartToObjectStorageOperator(task_id="save", generation=generate.output, destination="{{ params.destination }}")

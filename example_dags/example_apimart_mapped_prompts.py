@@ -1,4 +1,4 @@
-"""One picture for each prompt of a list that another task makes."""
+"""Generate one image for each prompt of a list that another task returns."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ with DAG(
     start_date=datetime(2026, 1, 1),
     catchup=False,
     tags=["example", "apimart"],
-    params={"destination": Param("file:///tmp/apimart", type="string")},
+    params={"destination": Param("file:///tmp/apimart", type="string", description="Directory or object storage URI.")},
     doc_md=__doc__,
 ):
 
     @task
     def prompts() -> list[str]:
-        """Return the prompts of the day, in a real DAG from a table or a file."""
+        """Return the prompts; in a real DAG they come from a table or a file."""
         return [f"A {animal} reading a newspaper, woodcut" for animal in ("fox", "heron", "badger")]
 
-    # [START howto_operator_apimart_mapped]
     generate = ApimartImageGenerationOperator.partial(
         task_id="generate",
         model="gemini-2.5-flash-image-preview",
@@ -32,11 +31,9 @@ with DAG(
         deferrable=True,
         retries=2,
         map_index_template="{{ task.prompt }}",
-        # Together with a pool, this keeps a large map within the account's rate limit.
+        # Together with a pool, this keeps many mapped instances within the account's rate limit.
         max_active_tis_per_dag=16,
     ).expand(prompt=prompts())
-    # [END howto_operator_apimart_mapped]
-
     ApimartToObjectStorageOperator.partial(task_id="save", destination="{{ params.destination }}").expand(
         generation=generate.output
     )

@@ -18,7 +18,6 @@ with DAG(
     params={"destination": Param("file:///tmp/apimart", type="string")},
     doc_md=__doc__,
 ):
-    # [START howto_operator_apimart_music]
     music = ApimartMusicGenerationOperator(
         task_id="music",
         model="suno",
@@ -29,5 +28,4 @@ with DAG(
         deferrable=True,
         retries=2,
     )
-    # [END howto_operator_apimart_music]
     ApimartToObjectStorageOperator(task_id="save", generation=music.output, destination="{{ params.destination }}")

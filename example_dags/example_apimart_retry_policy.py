@@ -1,9 +1,8 @@
 """
-A task that treats each kind of failure in its own way, with a retry policy of Airflow 3.3.
+Treat each kind of failure in its own way, with a retry policy of Airflow 3.3.
 
-Without any configuration, what trying again can't mend (key, balance, permission, input, moderation) skips the retries
-already. The policy sets how soon the rest is tried again. Below Airflow 3.3 there are no policies, and ``retry_delay``
-counts for all.
+Errors a retry cannot fix (key, balance, permission, input, moderation) fail immediately without any configuration. The
+policy sets when the others are retried. Below Airflow 3.3 there are no policies, and ``retry_delay`` counts for all.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, Param
 
 from airflow_provider_apimart.exceptions import (
     ApimartGenerationFailedError,
@@ -20,9 +19,9 @@ from airflow_provider_apimart.exceptions import (
     ApimartWaitTimeoutError,
 )
 from airflow_provider_apimart.operators.generation import ApimartImageGenerationOperator
+from airflow_provider_apimart.transfers.apimart_to_object_storage import ApimartToObjectStorageOperator
 
 
-# [START howto_apimart_retry_policy]
 def retry_policy() -> dict[str, Any]:
     """Return the operator's argument, or none where Airflow has no retry policies."""
     try:
@@ -30,18 +29,15 @@ def retry_policy() -> dict[str, Any]:
     except ImportError:
         return {}
     rules = [
-        # The generation still runs: take it up again at once.
+        # The generation is still running: resume waiting at once.
         RetryRule(exception=ApimartWaitTimeoutError, retry_delay=timedelta(0)),
-        # The same request is repeated with its idempotency key, best while the service remembers it.
+        # The identical request is sent again with the same idempotency key.
         RetryRule(exception=ApimartUnknownOutcomeError, retry_delay=timedelta(seconds=30)),
         RetryRule(exception=ApimartRateLimitError, retry_delay=timedelta(minutes=15)),
-        # A failed generation is refunded; whoever doesn't want a second attempt says so here.
-        RetryRule(exception=ApimartGenerationFailedError, action=RetryAction.FAIL, reason="tried once, as agreed"),
+        # A failed generation is refunded. This rule makes no second attempt.
+        RetryRule(exception=ApimartGenerationFailedError, action=RetryAction.FAIL, reason="one attempt only"),
     ]
     return {"retry_policy": ExceptionRetryPolicy(rules=rules)}
-
-
-# [END howto_apimart_retry_policy]
 
 
 with DAG(
@@ -50,9 +46,10 @@ with DAG(
     start_date=datetime(2026, 1, 1),
     catchup=False,
     tags=["example", "apimart"],
+    params={"destination": Param("file:///tmp/apimart", type="string", description="Directory or object storage URI.")},
     doc_md=__doc__,
 ):
-    ApimartImageGenerationOperator(
+    generate = ApimartImageGenerationOperator(
         task_id="generate",
         model="gemini-3-pro-image-preview",
         prompt="A clock tower at noon, linocut",
@@ -61,3 +58,4 @@ with DAG(
         retry_delay=timedelta(minutes=1),
         **retry_policy(),
     )
+    ApimartToObjectStorageOperator(task_id="save", generation=generate.output, destination="{{ params.destination }}")

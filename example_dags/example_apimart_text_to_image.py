@@ -1,12 +1,13 @@
-"""Two pictures from a prompt, in one operator that waits on the worker."""
+"""Generate two images from a prompt and save them."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, Param
 
 from airflow_provider_apimart.operators.generation import ApimartImageGenerationOperator
+from airflow_provider_apimart.transfers.apimart_to_object_storage import ApimartToObjectStorageOperator
 
 with DAG(
     dag_id="example_apimart_text_to_image",
@@ -14,14 +15,14 @@ with DAG(
     start_date=datetime(2026, 1, 1),
     catchup=False,
     tags=["example", "apimart"],
+    params={"destination": Param("file:///tmp/apimart", type="string", description="Directory or object storage URI.")},
     doc_md=__doc__,
 ):
-    # [START howto_operator_apimart_image]
-    ApimartImageGenerationOperator(
+    generate = ApimartImageGenerationOperator(
         task_id="generate",
         model="gemini-3-pro-image-preview",
         prompt="A lighthouse in the morning mist, watercolour",
         size="4:3",
         n=2,
     )
-    # [END howto_operator_apimart_image]
+    ApimartToObjectStorageOperator(task_id="save", generation=generate.output, destination="{{ params.destination }}")

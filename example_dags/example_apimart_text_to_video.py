@@ -1,4 +1,4 @@
-"""A clip from a prompt, waiting in the triggerer, and saved at once: its URL lives for about a day."""
+"""Generate a video from a prompt, wait for it in the triggerer, and save it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ with DAG(
     start_date=datetime(2026, 1, 1),
     catchup=False,
     tags=["example", "apimart"],
-    params={"destination": Param("file:///tmp/apimart", type="string")},
+    params={"destination": Param("file:///tmp/apimart", type="string", description="Directory or object storage URI.")},
     doc_md=__doc__,
 ):
-    # [START howto_operator_apimart_video]
-    film = ApimartVideoGenerationOperator(
-        task_id="film",
+    video = ApimartVideoGenerationOperator(
+        task_id="video",
         model="kling-v2-6",
         prompt="A paper boat drifts down a rainy street",
         duration=5,
         aspect_ratio="16:9",
         deferrable=True,
-        # Clips take minutes. A passed deadline loses nothing: the retry takes the same generation up again.
         timeout=timedelta(minutes=30),
         retries=2,
     )
-    # [END howto_operator_apimart_video]
-    ApimartToObjectStorageOperator(task_id="save", generation=film.output, destination="{{ params.destination }}")
+    ApimartToObjectStorageOperator(
+        task_id="save", generation=video.output, destination="{{ params.destination }}", retries=5
+    )

@@ -1,9 +1,9 @@
 """
-The blocks of code in the pages and in the README, with what is said of running them.
+The blocks of code in the pages and in the README, with their marks.
 
-A comment right before a block marks it: ``.. not-run: reason`` for what a test can't run, ``.. run-until: text`` for
-what goes on until it is interrupted, which happens once it has printed the text. In Markdown they are written as
-``<!-- not-run: reason -->``.
+A comment right before a block marks it: ``.. not-run: reason`` for a block that no test can run, ``.. run-until: text``
+for a command that is interrupted once it has printed the text, ``.. example: file`` for a part of an example, which is
+run with the others. In Markdown the mark is ``<!-- not-run: reason -->``.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from textwrap import dedent
 
 from tests.lab.airflow_lab import PROJECT
 
-_MARK = re.compile(r"\.\. (not-run|run-until): +(.*)$")
+_MARK = re.compile(r"\.\. (not-run|run-until|example): +(.*)$")
 _DIRECTIVE = re.compile(r" *\.\. (?:code-block|code|sourcecode):: *(\w*)$")
 _FENCED = re.compile(
-    r"^(?:<!-- (?P<mark>not-run|run-until): (?P<said>.*?) -->\n+)?```(?P<language>\w*)\n(?P<code>.*?)^```$",
+    r"^(?:<!-- (?P<mark>not-run|run-until|example): (?P<said>.*?) -->\n+)?```(?P<language>\w*)\n(?P<code>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
 
@@ -32,7 +32,7 @@ class Block:
 
     :param place: File and line.
     :param mark: ``not-run`` or ``run-until``, if it is marked.
-    :param said: The reason, or the text to wait for.
+    :param said: The reason, the text to wait for, or the file.
     """
 
     place: str

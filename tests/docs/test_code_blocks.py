@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -22,7 +23,8 @@ from tests.lab.airflow_command import AirflowCommands
 from tests.lab.fork_server import PROJECT
 
 BLOCKS = all_blocks()
-RUN = [block for block in BLOCKS if block.mark != "not-run" and block.language != "text"]
+RUN = [block for block in BLOCKS if block.mark not in ("not-run", "example") and block.language != "text"]
+PARTS_OF_EXAMPLES = [block for block in BLOCKS if block.mark == "example"]
 
 
 @pytest.fixture
@@ -47,6 +49,20 @@ def test_a_block_that_is_not_run_says_why() -> None:
     unexplained = [block.place for block in BLOCKS if block.mark == "not-run" and len(block.said) < 20]
     assert not unexplained
     assert len(RUN) > 10
+
+
+@pytest.mark.parametrize("block", PARTS_OF_EXAMPLES, ids=[block.place for block in PARTS_OF_EXAMPLES])
+def test_a_part_of_an_example_is_what_its_file_has(block: Block) -> None:
+    """Pages have literal code, which forges show too; the tests run the file."""
+    lines, code = (PROJECT / block.said).read_text().splitlines(), block.code.splitlines()
+    parts = (dedent("\n".join(lines[start : start + len(code)])) for start in range(len(lines)))
+    assert block.code in parts, f"{block.place} differs from {block.said}"
+
+
+def test_pages_include_no_code_that_a_forge_does_not_show() -> None:
+    assert len(PARTS_OF_EXAMPLES) > 15
+    pages = (PROJECT / "docs").rglob("*.rst")
+    assert not [page.name for page in pages if ".. literalinclude::" in page.read_text()]
 
 
 @pytest.mark.parametrize("block", RUN, ids=[block.place for block in RUN])

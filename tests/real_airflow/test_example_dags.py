@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from airflow_provider_apimart.sandbox import Sandbox
 from tests.airflow_versions import running
@@ -28,17 +27,23 @@ EXAMPLES = {
     "example_apimart_balance": 1,
     "example_apimart_failure_callback": 1,
     "example_apimart_batch": 4,
+    "example_apimart_batch_from_file": 2,
+    "example_apimart_daily": 1,
+    "example_apimart_images_to_video": 3,
+    "example_apimart_products": 2,
+    "example_apimart_two_accounts": 2,
 }
 # They wait for a person, which this command can't be: see test_approval.
 AWAIT_A_PERSON = {"example_apimart_approval"}
-ENDINGS = {
-    "example_apimart_image_to_image": [".png"],
+# Every example that pays also saves.
+ENDINGS = {dag_id: [".png"] * images for dag_id, images in EXAMPLES.items()} | {
+    "example_apimart_text_to_image": [".png"] * 2,
     "example_apimart_text_to_video": [".mp4"],
+    "example_apimart_images_to_video": [".mp4", ".png", ".png"],
     "example_apimart_music": [".mp3", ".mp3", ".png", ".png", ".wav", ".wav"],
-    "example_apimart_mapped_prompts": [".png"] * 3,
-    "example_apimart_local_references": [".png"],
-    "example_apimart_assets": [".png"],
     "example_apimart_batch": [".html", ".jsonl", *[".png"] * 4],
+    "example_apimart_batch_from_file": [".html", ".jsonl", ".jsonl", ".mp4", ".png"],
+    "example_apimart_daily": [".html", ".jsonl", ".png"],
 }
 
 
@@ -54,9 +59,7 @@ def test_every_example_is_run() -> None:
 
 @pytest.mark.parametrize("dag_id", EXAMPLES)
 def test_an_example_is_billed_as_expected(airflow: Airflow, sandbox: Sandbox, tmp_path: Path, dag_id: str) -> None:
-    reference = tmp_path / "reference.jpg"
-    Image.new("RGB", (64, 48), (200, 30, 30)).save(reference)
-    conf = {"reference": str(reference), "destination": (tmp_path / "saved").as_uri()}
+    conf = {"destination": (tmp_path / "saved").as_uri()}
 
     ended = airflow.run(
         *("dags", "test", dag_id, "--conf", json.dumps(conf)), AIRFLOW_CONN_APIMART_DEFAULT=sandbox.connection_json()
@@ -69,7 +72,7 @@ def test_an_example_is_billed_as_expected(airflow: Airflow, sandbox: Sandbox, tm
     assert all(generation.status == "completed" for generation in sandbox.generations)
     # Receipts of what is saved lie in a folder of their own.
     saved = [file for file in (tmp_path / "saved").rglob("*.*") if file.is_file() and ".apimart" not in file.parts]
-    assert sorted(file.suffix for file in saved) == ENDINGS.get(dag_id, [])
+    assert sorted(file.suffix for file in saved) == ENDINGS[dag_id]
     assert not any("Authorization" in request.headers for request in sandbox.file_requests)
 
 
