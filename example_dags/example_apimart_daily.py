@@ -1,7 +1,7 @@
 """
 Generate one image a day, with a limit in US dollars for each run.
 
-A backfill starts one run for each day, and every run is paid for: 365 days are 365 images. ``max_cost`` limits a run, and
+A backfill starts one run for each day, and every run is paid for: 365 days are 365 images. ``max_cost`` limits a run,
 ``max_active_runs`` the number of runs at a time.
 """
 

@@ -1,8 +1,8 @@
 """
 Generate a first and a last frame, then a video that leads from one to the other, and save all three.
 
-A model that takes frames by role gets them as ``image_with_roles``. Models differ in the names of the roles: see the page
-of the model at APIMart.
+A model that takes frames by role gets them as ``image_with_roles``. Models differ in the names of the roles, which
+the page of the model at APIMart lists.
 """
 
 from __future__ import annotations

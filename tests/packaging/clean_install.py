@@ -49,7 +49,7 @@ def check_contents(wheel: Path) -> None:
         f"the wheel and the sources differ in {sorted((shipped - metadata) ^ package)}"
     )
     assert "airflow_provider_apimart/py.typed" in shipped, "the wheel ships no types"
-    examples = len(_files("example_dags"))
+    examples = len({name for name in _files("example_dags") if name.endswith(".py")})
     print(f"{wheel.name}: {len(shipped)} files, {wheel.stat().st_size:,} bytes, {examples} example DAGs, nothing else")
 
 

@@ -20,10 +20,3 @@ def test_a_lost_reply_is_billed_once(run_dag: Callable[..., str], apimart_sandbo
 
     assert apimart_sandbox.billed == 1, log
     assert len(list(tmp_path.glob("*.png"))) == 1, log
-
-
-def test_a_refused_prompt_is_not_billed(run_dag: Callable[..., str], apimart_sandbox: Sandbox, tmp_path: Path) -> None:
-    log = run_dag("city", destination=str(tmp_path), prompt="[sandbox: refuse]")
-
-    assert apimart_sandbox.billed == 0, log
-    assert not list(tmp_path.glob("*.png"))
