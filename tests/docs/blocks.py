@@ -15,7 +15,7 @@ from itertools import takewhile
 from pathlib import Path
 from textwrap import dedent
 
-from tests.lab.airflow_lab import PROJECT
+from tests.lab.fork_server import PROJECT
 
 _MARK = re.compile(r"\.\. (not-run|run-until|example): +(.*)$")
 _DIRECTIVE = re.compile(r" *\.\. (?:code-block|code|sourcecode):: *(\w*)$")

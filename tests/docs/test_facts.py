@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_apimart import exceptions, metrics
-from tests.lab.airflow_lab import PROJECT
+from tests.lab.fork_server import PROJECT
 
 PACKAGE, DOCS = PROJECT / "airflow_provider_apimart", PROJECT / "docs"
 TROUBLES = (DOCS / "troubleshooting.rst").read_text()

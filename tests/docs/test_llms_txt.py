@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab.airflow_lab import PROJECT
+from tests.lab.fork_server import PROJECT
 
 DOCS = PROJECT / "docs"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from tests.lab.airflow_lab import PROJECT
+from tests.lab.fork_server import PROJECT
 
 WORKFLOW = PROJECT / ".github" / "workflows" / "ci.yml"
 
