@@ -33,8 +33,7 @@ class ApimartError(AirflowException):
     :param retry_after: Seconds after which APIMart asked to be called again.
     """
 
-    #: Whether the provider sends the same request again, within the bounds of a
-    #: :class:`~airflow_provider_apimart.api.retry.RetryPolicy`.
+    #: Whether the provider sends the same request again, within the bounds of ``RetryPolicy``.
     is_resent: ClassVar[bool] = False
     #: Whether sending the same request again is charged a second time by a service that ignores the idempotency key.
     resend_may_charge: ClassVar[bool] = False

@@ -26,7 +26,7 @@ class ApimartGenerationTrigger(BaseTrigger):
     Wait until a generation is finished, has failed, or the deadline has passed.
 
     It only reads, so it may run any number of times. Its event is
-    :meth:`~airflow_provider_apimart.api.wait_event.to_event` with the number of the try.
+    :func:`~airflow_provider_apimart.api.wait_event.to_event` with the number of the try.
 
     :param generation_id: APIMart's id.
     :param started_at: Unix time of the submit, from which the interval between two looks grows.
