@@ -199,6 +199,14 @@ class ApimartWatchedGenerationFailedError(ApimartGenerationFailedError, AirflowF
     """The generation given to a sensor or transfer failed. A retry would find the same."""
 
 
+class ApimartEmptyResultError(ApimartError):
+    """The generation is completed, but no output could be read. A retry looks again at no cost."""
+
+
+class ApimartInlineResultError(ApimartError, AirflowFailException):
+    """A result came inside APIMart's reply instead of at a URL, and couldn't be given one. Save it to a destination."""
+
+
 class ApimartStatusUnreadableError(ApimartError):
     """
     The status could not be read several times in a row.

@@ -29,16 +29,19 @@ def saver(folder: Path, urls: Sequence[str]) -> Callable[[], None]:
     from airflow_provider_apimart.api.generation import Output, OutputKind
     from airflow_provider_apimart.results.download.address_policy import AddressPolicy
     from airflow_provider_apimart.results.download.client import Network
-    from airflow_provider_apimart.results.saver import ResultSaver
+    from airflow_provider_apimart.results.saver import ResultSaver, WantedFile
 
     parts = urlsplit(urls[0])
-    network = Network(reach=AddressPolicy(f"{parts.scheme}://{parts.netloc}"))
+    network = Network(address_policy=AddressPolicy(f"{parts.scheme}://{parts.netloc}"))
     results = ResultSaver(folder, network=network, threads=_AT_ONCE)
 
     def run() -> None:
         with ThreadPoolExecutor(_AT_ONCE) as pool, results:
             names = [f"task_{number}" for number in range(len(urls))]
-            list(pool.map(lambda url, name: results.save(Output(url, OutputKind.IMAGE), name, owner=name), urls, names))
+            wanted = [
+                WantedFile(Output(url, OutputKind.IMAGE), name, name) for url, name in zip(urls, names, strict=True)
+            ]
+            list(pool.map(results.save, wanted))
 
     return run
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -62,14 +63,28 @@ class Output:
     """
     One file that a generation made.
 
-    :param url: A public, temporary URL. It needs no API key and must never be sent one.
+    :param url: A public, temporary URL. It needs no API key and must never be sent one. Empty for an inline output:
+        one whose content stands in APIMart's reply itself.
     :param expires_at: When the URL dies; it can't be renewed. Where the service doesn't say, 24 hours after the
         completion, or after it was first seen completed.
+    :param content: The file itself where the output is inline and the reply is at hand. It never travels through XCom,
+        ledgers, events or logs: whoever saves the output later asks APIMart for the reply again.
     """
 
     url: str
     kind: OutputKind
     expires_at: datetime | None = None
+    content: bytes | None = field(default=None, repr=False)
+
+    @property
+    def is_inline(self) -> bool:
+        """Whether the content stands in APIMart's reply instead of at a URL."""
+        return not self.url
+
+    @property
+    def digest(self) -> str:
+        """Hexadecimal digits that stand for the output where its generation has no id."""
+        return hashlib.sha256(self.url.encode() if self.content is None else self.content).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -127,13 +142,18 @@ class Generation:
 
     @property
     def urls(self) -> list[str]:
-        """The URLs of all outputs."""
-        return [output.url for output in self.outputs]
+        """The URLs of all outputs that have one."""
+        return [output.url for output in self.outputs if output.url]
 
     @property
     def url(self) -> str | None:
-        """The URL of the first output."""
-        return self.outputs[0].url if self.outputs else None
+        """The URL of the first output that has one."""
+        return next(iter(self.urls), None)
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether it is completed without any output: some services show the outputs moments later."""
+        return self.status is GenerationStatus.COMPLETED and not self.outputs
 
     @property
     def missing_outputs(self) -> int:
@@ -171,7 +191,7 @@ class Generation:
             "url": self.url,
             "urls": self.urls,
             "outputs": [
-                {"url": output.url, "kind": output.kind.value, "expires_at": plain(output.expires_at)}
+                {"url": output.url or None, "kind": output.kind.value, "expires_at": plain(output.expires_at)}
                 for output in self.outputs
             ],
             "expires_at": plain(self.expires_at),
@@ -256,7 +276,7 @@ def rendered_value(written: str) -> Mapping[str, Any] | Sequence[Any] | None:
 def _outputs_from_xcom(value: Mapping[str, Any]) -> Iterator[Output]:
     for item in items(value.get("outputs")):
         output = mapping(item)
-        if url := text(output.get("url")):
-            kind = text(output.get("kind"))
-            kind = kind if kind in set(OutputKind) else OutputKind.IMAGE
-            yield Output(url, OutputKind(kind), moment(output.get("expires_at")))
+        url, kind = text(output.get("url")), text(output.get("kind"))
+        if url or kind:
+            known = OutputKind(kind) if kind in set(OutputKind) else OutputKind.IMAGE
+            yield Output(url or "", known, moment(output.get("expires_at")))

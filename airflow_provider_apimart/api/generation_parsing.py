@@ -1,35 +1,59 @@
 """
 Parser of generations in the replies of APIMart: every documented shape becomes a :class:`Generation`.
 
-The shapes are those of the contract: ``data`` as an object or a list, results as lists, objects or plain URLs, with and
-without an envelope. What isn't there is ``None`` or empty, and nothing here raises.
+The shapes are those of the contract, with and without an envelope: ``data`` as an object or a list; results as lists,
+objects, URLs (also relative or without a scheme), ``data:`` URLs or base64. Missing values are ``None`` or empty, and
+nothing here raises.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from airflow_provider_apimart.api import contract
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.error_mapping import mentions_moderation
 from airflow_provider_apimart.api.generation import Failure, Generation, GenerationStatus, Output, OutputKind
+from airflow_provider_apimart.api.inline_media import inline_content, is_data_url, without_inline_content
 from airflow_provider_apimart.api.json_values import JsonObject, items, mapping, moment, money, number, text
+from airflow_provider_apimart.api.media_type import HEAD_BYTES, media_type
+
+
+@dataclass(frozen=True)
+class _OutputContext:
+    """
+    What the reading of outputs depends on beside the reply.
+
+    :param expires_at: The expiry of outputs that name none.
+    :param base_url: The base URL of the reply, on whose host relative URLs lie.
+    """
+
+    expires_at: datetime
+    modality: Modality | None
+    base_url: str
 
 
 def read_generation(
-    body: object, generation_id: str | None = None, modality: Modality | None = None, model: str | None = None
+    body: object,
+    generation_id: str | None = None,
+    modality: Modality | None = None,
+    model: str | None = None,
+    *,
+    base_url: str = "",
 ) -> Generation | None:
     """
-    Return the generation that the body of a status reply tells of, or ``None`` if it tells of none.
+    Return the generation in the body of a status reply, ``None`` if there is none.
 
     :param body: The parsed body, with or without the ``code``/``data`` envelope.
-    :param generation_id: The id that was asked for; the reply need not repeat it.
-    :param modality: What was asked for, where it is known; the reply doesn't tell.
-    :param model: The model that was asked for, where it is known; the reply need not tell.
+    :param generation_id: The id of the request, since the reply need not repeat it.
+    :param modality: The modality of the request, if known; the reply doesn't name it.
+    :param model: The model of the request, if known; the reply need not name it.
+    :param base_url: The base URL of the request, on whose host relative URLs lie.
     """
     record = task_record(body)
     word = text(record.get("status")) if isinstance(record.get("status"), str) else None
@@ -37,7 +61,9 @@ def read_generation(
         word = word or GenerationStatus.COMPLETED.value
     if word is None:
         return None
-    return _generation(record, word.lower(), generation_id, modality, model)
+    generation = _generation(record, word.lower(), generation_id, modality, model)
+    # Most looks end here, and thousands of waits look.
+    return _ended(generation, record, base_url) if generation.status.is_final else generation
 
 
 def task_record(body: object) -> JsonObject:
@@ -51,10 +77,9 @@ def task_record(body: object) -> JsonObject:
 def _generation(
     record: JsonObject, word: str, generation_id: str | None, modality: Modality | None, model: str | None
 ) -> Generation:
-    status = GenerationStatus.of(word)
-    seen = Generation(
+    return Generation(
         generation_id=generation_id or text(record.get("id")) or text(record.get("task_id")),
-        status=status,
+        status=GenerationStatus.of(word),
         status_word=word,
         modality=modality,
         model=text(record.get("model")) or model,
@@ -62,20 +87,19 @@ def _generation(
         estimated_seconds=number(record.get("estimated_time")),
         created=moment(record.get("created")),
     )
-    # Most looks end here, and thousands of waits look.
-    return _ended(seen, record) if status.is_final else seen
 
 
-def _ended(seen: Generation, record: JsonObject) -> Generation:
+def _ended(seen: Generation, record: JsonObject, base_url: str) -> Generation:
     completed = moment(record.get("completed"))
     finished = seen.status is GenerationStatus.COMPLETED
-    outputs = _outputs(record, completed or seen.created or datetime.now(UTC), seen.modality) if finished else ()
+    expires_at = (completed or seen.created or datetime.now(UTC)) + contract.RESULT_LIFETIME
+    outputs = _outputs(record, _OutputContext(expires_at, seen.modality, base_url)) if finished else ()
     return replace(
         seen,
         outputs=outputs,
         cost=money(record.get("cost")),
         credits_cost=money(record.get("credits_cost")),
-        usage=mapping(record.get("usage")) or None,
+        usage=without_inline_content(mapping(record.get("usage"))) or None,
         completed=completed,
         result=_beside_media(record, outputs) if finished else {},
         failure=None if finished else _failure(record),
@@ -113,10 +137,18 @@ _KIND_OF_MODALITY = {
     Modality.VIDEO: OutputKind.VIDEO,
     Modality.MUSIC: OutputKind.AUDIO,
 }
+# Their values are files as base64.
+_INLINE_KEYS = ("b64_json", "base64", "b64", "image_base64", "image_b64", "video_base64", "audio_base64")
 _KIND_BY_SUFFIX = {
     **dict.fromkeys((".mp4", ".webm", ".mov", ".m4v"), OutputKind.VIDEO),
     **dict.fromkeys((".mp3", ".wav", ".ogg", ".flac", ".m4a"), OutputKind.AUDIO),
 }
+_KIND_BY_MEDIA = {"image": OutputKind.IMAGE, "video": OutputKind.VIDEO, "audio": OutputKind.AUDIO}
+_DEEPEST = 6
+_LONGEST_PATH = 4096
+# A host and a path, without a scheme.
+_SCHEMELESS = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}(:[0-9]+)?/[^\s]+")
+_PATH = re.compile(r"\.{0,2}/[^\s]+")
 
 
 def _result(record: JsonObject) -> JsonObject:
@@ -127,57 +159,84 @@ def _result(record: JsonObject) -> JsonObject:
     return {"url": result} if result else record
 
 
-def _outputs(record: JsonObject, lives_from: datetime, modality: Modality | None) -> tuple[Output, ...]:
-    expires_at = lives_from + contract.RESULT_LIFETIME
+def _outputs(record: JsonObject, context: _OutputContext) -> tuple[Output, ...]:
     found: dict[str, Output] = {}
     for source in (_result(record), record):
-        for output in _track_outputs(source, expires_at):
-            found.setdefault(output.url, output)
-        for item, kind in _media(source):
-            for output in _item_outputs(item, kind, expires_at, modality):
-                found.setdefault(output.url, output)
+        for output in (*_track_outputs(source, context), *_media(source, context)):
+            found.setdefault(output.url or output.digest, output)
         if found:
             break
     # What was asked for comes first, so that url and urls[:n] are it.
     return tuple(sorted(found.values(), key=lambda output: output.kind.is_companion))
 
 
-def _track_outputs(source: JsonObject, otherwise: datetime) -> Iterator[Output]:
-    """Return the files of ``music``: each track, the same as WAV, and its cover."""
+def _track_outputs(source: JsonObject, context: _OutputContext) -> Iterator[Output]:
+    """Go through the files of ``music``: each track, the same as WAV, and its cover."""
     for item in items(source.get(_MUSIC)):
         track = item if isinstance(item, Mapping) else {"url": item}
-        expires_at = moment(track.get("expires_at")) or otherwise
-        wav, covers = _urls(track, "wav_url"), _urls(track, "image_large_url") or _urls(track, "image_url")
-        audio = _urls(track, "audio_url", "audio_urls", "url", "urls") or wav
-        for kind, urls in ((OutputKind.AUDIO, audio), (OutputKind.AUDIO_WAV, wav), (OutputKind.COVER, covers)):
-            yield from (Output(url, kind, expires_at) for url in urls)
+        within = replace(context, expires_at=moment(track.get("expires_at")) or context.expires_at)
+        wav = _outputs_under(track, OutputKind.AUDIO_WAV, within, "wav_url")
+        audio = _outputs_under(track, OutputKind.AUDIO, within, "audio_url", "audio_urls", "url", "urls")
+        covers = (_outputs_under(track, OutputKind.COVER, within, key) for key in ("image_large_url", "image_url"))
+        yield from audio or (replace(each, kind=OutputKind.AUDIO) for each in wav)
+        yield from wav
+        yield from next(filter(None, covers), [])
 
 
-def _urls(details: JsonObject, *keys: str) -> list[str]:
-    return [url for key in keys for url in map(_public_url, items(details.get(key))) if url]
+def _outputs_under(details: JsonObject, kind: OutputKind, context: _OutputContext, *keys: str) -> list[Output]:
+    return [output for key in keys for output in _item_outputs(details.get(key), kind, context, 0)]
 
 
-def _media(source: JsonObject) -> Iterator[tuple[object, OutputKind | None]]:
-    for key, kind in (_MEDIA_LISTS | _MEDIA_URLS).items():
-        for item in items(source.get(key)):
-            yield item, kind
+def _media(source: JsonObject, context: _OutputContext) -> Iterator[Output]:
+    for key, kind in (_MEDIA_LISTS | _MEDIA_URLS | dict.fromkeys(_INLINE_KEYS)).items():
+        yield from _item_outputs(source.get(key), kind, context, 0)
 
 
-def _item_outputs(
-    item: object, kind: OutputKind | None, otherwise: datetime, modality: Modality | None
-) -> Iterator[Output]:
-    details = item if isinstance(item, Mapping) else {"url": item}
-    expires_at = moment(details.get("expires_at")) or otherwise
-    for key, named_kind in _MEDIA_URLS.items():
-        for url in filter(None, map(_public_url, items(details.get(key)))):
-            yield Output(url, kind or named_kind or _kind_of(url, modality), expires_at)
-    if last_frame := _public_url(details.get("last_frame_url")):
-        yield Output(last_frame, OutputKind.LAST_FRAME, expires_at)
+def _item_outputs(item: object, kind: OutputKind | None, context: _OutputContext, depth: int) -> Iterator[Output]:
+    """Go through the outputs of a text, an object, or a list of these; nested lists are read on all levels."""
+    if isinstance(item, str):
+        yield from _text_outputs(item, kind, context)
+    elif depth < _DEEPEST and isinstance(item, list | tuple):
+        for each in item:
+            yield from _item_outputs(each, kind, context, depth + 1)
+    elif depth < _DEEPEST and isinstance(item, Mapping):
+        yield from _object_outputs(item, kind, context, depth + 1)
 
 
-def _public_url(value: object) -> str | None:
-    url = text(value) if isinstance(value, str) else None
-    return url if url and url.lower().startswith(("https://", "http://")) else None
+def _object_outputs(item: JsonObject, kind: OutputKind | None, context: _OutputContext, depth: int) -> Iterator[Output]:
+    context = replace(context, expires_at=moment(item.get("expires_at")) or context.expires_at)
+    for key, named_kind in (_MEDIA_URLS | dict.fromkeys(_INLINE_KEYS)).items():
+        yield from _item_outputs(item.get(key), kind or named_kind, context, depth)
+    yield from _item_outputs(item.get("last_frame_url"), OutputKind.LAST_FRAME, context, depth)
+
+
+def _text_outputs(value: str, kind: OutputKind | None, context: _OutputContext) -> Iterator[Output]:
+    if url := _public_url(value, context.base_url):
+        yield Output(url, kind or _kind_of(url, context.modality), context.expires_at)
+    elif content := inline_content(value):
+        shown = (media_type(content[:HEAD_BYTES]) or "").partition("/")[0]
+        yield Output("", kind or _KIND_BY_MEDIA.get(shown, OutputKind.IMAGE), context.expires_at, content)
+
+
+def _public_url(value: str, base_url: str) -> str | None:
+    """Return the absolute URL that a text is, also one without scheme or host; ``None`` if it is no URL."""
+    if is_data_url(value):
+        return None
+    url = (text(value) or "").strip()
+    if url.lower().startswith(("https://", "http://")):
+        return url
+    if url.startswith("//") or (_SCHEMELESS.fullmatch(url) and inline_content(value) is None):
+        return f"https://{url.removeprefix('//')}" if len(url) > len("//") else None
+    if base_url and len(url) < _LONGEST_PATH and _PATH.fullmatch(url) and inline_content(value) is None:
+        return _joined(base_url, url)
+    return None
+
+
+def _joined(base_url: str, path: str) -> str | None:
+    try:
+        return urljoin(f"{base_url}/", path)
+    except ValueError:
+        return None
 
 
 def _kind_of(url: str, modality: Modality | None) -> OutputKind:
@@ -190,14 +249,16 @@ def _kind_of(url: str, modality: Modality | None) -> OutputKind:
 
 
 def _beside_media(record: JsonObject, outputs: tuple[Output, ...]) -> JsonObject:
-    """Return what a completed result holds beside its media; all of it where no media could be read."""
+    """Return the parts of a completed result that aren't media; all of it where no media could be read."""
     result = record.get("result")
+    if result and not outputs and not isinstance(result, Mapping):
+        return {"text" if isinstance(result, str) else "items": without_inline_content(result)}
     source = result if isinstance(result, Mapping) else record
-    read = {*_MEDIA_LISTS, *_MEDIA_URLS} if outputs else set()
-    beside = {key: value for key, value in source.items() if key not in _TASK_FIELDS and key not in read}
-    if outputs and _MUSIC in beside:
-        beside[_MUSIC] = [_track_facts(track) for track in items(beside[_MUSIC])]
-    return beside
+    read = {*_MEDIA_LISTS, *_MEDIA_URLS, *_INLINE_KEYS} if outputs else set()
+    kept = {key: value for key, value in source.items() if key not in _TASK_FIELDS and key not in read}
+    if outputs and _MUSIC in kept:
+        kept[_MUSIC] = [_track_facts(track) for track in items(kept[_MUSIC])]
+    return mapping(without_inline_content(kept))
 
 
 def _track_facts(track: object) -> JsonObject:
@@ -205,7 +266,7 @@ def _track_facts(track: object) -> JsonObject:
     return {key: value for key, value in mapping(track).items() if key not in _TRACK_URLS}
 
 
-# What a bare record without "result" says of the task itself.
+# Fields of a bare record without "result" that describe the task itself.
 _TASK_FIELDS = frozenset(
     {
         "id", "task_id", "object", "status", "progress", "created", "completed", "estimated_time", "actual_time",

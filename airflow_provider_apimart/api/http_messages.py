@@ -57,11 +57,13 @@ class Reply:
     One whole HTTP reply.
 
     :param headers: Headers under lower-cased names.
+    :param base_url: The base URL that was asked, on whose host relative URLs of the body lie.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    base_url: str = ""
 
     @property
     def json(self) -> object:

@@ -53,4 +53,4 @@ class ClientSettings:
         """Return what came back, in which the API key, should the service repeat it, is blotted out."""
         key = self.api_key
         shown = {name.lower(): value.replace(key, "***") for name, value in headers.items()}
-        return Reply(status, shown, body.replace(key.encode(), b"***"))
+        return Reply(status, shown, body.replace(key.encode(), b"***"), self.base_url)

@@ -74,7 +74,9 @@ def _request(route: str, generation_id: str) -> Request:
 
 def _read(reply: Reply, generation_id: str, modality: Modality | None, model: str | None) -> Generation | None:
     """Return the generation, or ``None`` where this route doesn't know it."""
-    generation = read_generation(reply.json, generation_id, modality, model) if reply.status < 300 else None
+    generation = None
+    if reply.status < HTTPStatus.MULTIPLE_CHOICES:
+        generation = read_generation(reply.json, generation_id, modality, model, base_url=reply.base_url)
     if generation is not None:
         return generation
     error_reply = find_error_reply(reply)

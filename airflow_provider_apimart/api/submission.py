@@ -142,7 +142,7 @@ def _accepted(reply: Reply, modality: Modality) -> Generation | None:
     body = reply.json
     record, generation_id = task_record(body), _generation_id(body)
     if record.get("object") == "generation.result":
-        result = read_generation(body, generation_id, modality)
+        result = read_generation(body, generation_id, modality, base_url=reply.base_url)
         if result and result.status.is_final:
             return result
     return _submitted(generation_id, record.get("status")) if generation_id else None

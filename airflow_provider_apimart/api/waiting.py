@@ -26,6 +26,9 @@ from airflow_provider_apimart.api.status import StatusRoutes, read_status
 #: be found yet, for two minutes after its submit: reports of 404 end after about one.
 STATUS_POLICY = RetryPolicy(tries=6, seconds=1800.0, first=1.0, longest=30.0, new_seconds=120.0)
 
+# Further status reads of a completed generation without outputs.
+_READS_FOR_OUTPUTS = 3
+
 
 class Verdict(StrEnum):
     """Result of a decision about a wait. All but ``POLL_AGAIN`` end the wait and appear in the trigger's events."""
@@ -179,16 +182,23 @@ def read_status_with_retries(
     """
     Read a generation's status, with a few retries.
 
-    A generation that is not found is looked for again: a few times in any case, and for as long as it is new.
+    A generation that is not found is looked for again: a few times in any case, and for as long as it is new. One that
+    is completed without any output is read a few times more, since some services show the outputs moments later.
 
     :param clock: The Unix time, which tells the generation's age.
     :raises ApimartStatusUnreadableError: When too many reads failed in a row. The generation keeps running.
     :raises ApimartGenerationNotFoundError: When it is not new and was not found several times in a row.
     :raises ApimartError: At once for anything that a repetition cannot fix, such as an authentication error.
     """
+    reading = partial(read_status, wait.generation_id, wait.modality, routes, model=wait.model)
     try:
-        reading = partial(read_status, wait.generation_id, wait.modality, routes, model=wait.model)
-        return (yield from retrying(reading, policy.after_submit(wait.age(None, clock()))))
+        generation = yield from retrying(reading, policy.after_submit(wait.age(None, clock())))
+        for number in range(_READS_FOR_OUTPUTS):
+            if not generation.is_incomplete:
+                break
+            yield Pause(policy.first * 2.0**number)
+            generation = yield from retrying(reading, policy)
+        return generation
     except errors.ApimartTransientError as error:
         raise errors.ApimartStatusUnreadableError(
             f"{error.message}. The generation's status could not be read several times in a row",
@@ -263,6 +273,20 @@ def _run_time(generation: Generation, done: float, unseen: float) -> float:
     return min(max(ran, (generation.completed - generation.created).total_seconds()), done)
 
 
+def check_not_empty(generation: Generation) -> None:
+    """
+    Check that a completed generation has an output or another result.
+
+    :raises ApimartEmptyResultError: If it has neither.
+    """
+    if generation.is_incomplete and not generation.result:
+        raise errors.ApimartEmptyResultError(
+            "The generation is completed, but APIMart's reply holds no output",
+            advice="A retry of the task reads its status again at no cost",
+            generation_id=generation.generation_id,
+        )
+
+
 def finished_generation(
     decision: WaitDecision, *, failure: type[errors.ApimartGenerationFailedError] = errors.ApimartGenerationFailedError
 ) -> Generation:
@@ -274,10 +298,12 @@ def finished_generation(
     :raises ApimartModerationError: If moderation refused the generation.
     :raises ApimartGenerationFailedError: If it failed for another reason.
     :raises ApimartWaitTimeoutError: If the deadline passed.
+    :raises ApimartEmptyResultError: If it is completed without an output or another result.
     :raises ApimartError: The error that ended the wait.
     """
     match decision:
         case WaitDecision(Verdict.COMPLETED, Generation() as generation):
+            check_not_empty(generation)
             return generation
         case WaitDecision(Verdict.FAILED, Generation() as generation):
             raise failure_error(generation, failure)

@@ -66,7 +66,7 @@ def _media(entry: LedgerEntry, folder: str) -> Iterator[str]:
         for file in entry.files:
             yield _element(str(file.get("media_type", "")), _relative(str(file["uri"]), folder))
     else:
-        for output in entry.outputs:
+        for output in filter(lambda each: each.get("url"), entry.outputs):
             yield _element(str(output.get("kind", "")), str(output["url"]))
 
 

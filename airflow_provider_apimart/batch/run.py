@@ -28,6 +28,7 @@ from airflow_provider_apimart.batch.journal import Journal
 from airflow_provider_apimart.batch.ledger import ItemStatus, Ledger, Todo
 from airflow_provider_apimart.batch.plan import BatchPlan
 from airflow_provider_apimart.batch.progress import BatchProgress
+from airflow_provider_apimart.batch.saving import SaveFailures
 from airflow_provider_apimart.batch.summary import count_items
 from airflow_provider_apimart.batch.uploads import BatchUploads
 from airflow_provider_apimart.durable.paid_once import PaidOnce
@@ -67,6 +68,7 @@ class BatchRun:
         self._settled = asyncio.Event()
         self._pool = ThreadPoolExecutor(_SAVED_AT_ONCE, thread_name_prefix="apimart-save")
         self._progress = BatchProgress()
+        self._save_failures = SaveFailures()
 
     @property
     def parked(self) -> list[Wait]:
@@ -152,6 +154,8 @@ class BatchRun:
             return Admission.GO
         if todo is Todo.SUBMIT and self.stopped_by:
             return Admission.STOP
+        if todo is Todo.SUBMIT and self._save_failures.is_undecided:
+            return Admission.WAIT
         if len(self._in_flight) >= self._plan.max_in_flight:
             return Admission.WAIT
         if todo is Todo.RESUME:
@@ -282,7 +286,14 @@ class BatchRun:
     async def _save_outputs(self, item: BatchItem, generation: Generation) -> None:
         if self._save is None or not generation.outputs:
             return
-        files = await asyncio.get_running_loop().run_in_executor(self._pool, self._save, item, generation)
+        self._save_failures.begin()
+        try:
+            files = await asyncio.get_running_loop().run_in_executor(self._pool, self._save, item, generation)
+        except errors.ApimartError as error:
+            if self._save_failures.failed(error):
+                self._stop(error)
+            raise
+        self._save_failures.saved()
         self._ledger.note_files(item.id, files)
 
     def _note_trouble(self, item: BatchItem, error: errors.ApimartError) -> None:

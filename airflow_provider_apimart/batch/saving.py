@@ -1,70 +1,39 @@
-"""Saving what the items of a batch have made, each as soon as it is ready."""
+"""Saving in a batch: the decision whether failures to save concern every item. No I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from airflow_provider_apimart.exceptions import ApimartError
 
-from airflow_provider_apimart.api.generation import Generation, Output
-from airflow_provider_apimart.batch.items import BatchItem
-from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
-from airflow_provider_apimart.hooks.apimart import ApimartHook
-from airflow_provider_apimart.results.saver import ResultSaver
-from airflow_provider_apimart.results.storage.file_names import FileNames
+_FIRST_FEW = 3
 
 
-class BatchSaver:
+class SaveFailures:
     """
-    Saves the outputs of items. Several threads may call it at once.
+    Counts of saved and unsaved items, for the decision to stop submitting.
 
-    :param hook: Asked for a newer URL where one is over.
-    :param template: Of the files' names.
-    :param facts: What is the same for all files: the day, the run, the task.
-    :raises ApimartInvalidRequestError: If two items' files could get the same name. Nothing was sent.
+    While not a single item could be saved and the first few all failed in the same way, every further item would be
+    paid for and fail likewise.
     """
 
-    def __init__(self, saver: ResultSaver, hook: ApimartHook, template: str, facts: Mapping[str, object]) -> None:
-        self._saver = saver
-        self._hook = hook
-        self._names = FileNames(template)
-        self._facts = facts
-        if not (self._names.fields & {"id", "generation_id"} and "index" in self._names.fields):
-            raise ApimartInvalidRequestError(
-                f"With the filename {template!r} one file would replace another; it needs {{index}} and {{id}} or "
-                "{generation_id}. Nothing was sent and nothing charged"
-            )
+    def __init__(self) -> None:
+        self._has_saved = False
+        self._begun = 0
+        self._kinds: list[type[ApimartError]] = []
 
-    def __call__(self, item: BatchItem, generation: Generation) -> list[Mapping[str, Any]]:
-        """
-        Save all outputs of an item and return the files.
+    @property
+    def is_undecided(self) -> bool:
+        """Whether the first few items are being saved, so that nothing should be submitted for a moment."""
+        return not self._has_saved and self._begun - len(self._kinds) >= _FIRST_FEW
 
-        :raises ApimartError: If one couldn't be saved.
-        """
-        return [self._save(item, generation, index) for index in range(len(generation.outputs))]
+    def begin(self) -> None:
+        """Count an item whose outputs are about to be saved."""
+        self._begun += 1
 
-    def _save(self, item: BatchItem, generation: Generation, index: int) -> Mapping[str, Any]:
-        output = generation.outputs[index]
-        stem = self._names.stem(
-            {
-                **self._facts,
-                "id": item.id,
-                "generation_id": generation.generation_id,
-                "index": index,
-                "kind": output.kind.value,
-                "model": generation.model,
-                "modality": generation.modality and generation.modality.value,
-            }
-        )
-        file = self._saver.save(
-            output,
-            stem,
-            generation_id=generation.generation_id,
-            ask_again=lambda: self._as_told_now(generation, index),
-        )
-        return file.to_json()
+    def saved(self) -> None:
+        """Count an item that was saved."""
+        self._has_saved = True
 
-    def _as_told_now(self, generation: Generation, index: int) -> Output | None:
-        if generation.generation_id is None:
-            return None
-        outputs = self._hook.get_generation(generation.generation_id, generation.modality).outputs
-        return outputs[index] if index < len(outputs) else None
+    def failed(self, error: ApimartError) -> bool:
+        """Count an item that couldn't be saved, and return whether nothing more should be submitted."""
+        self._kinds.append(type(error))
+        return not self._has_saved and self._kinds.count(type(error)) >= _FIRST_FEW

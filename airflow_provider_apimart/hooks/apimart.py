@@ -223,6 +223,19 @@ class ApimartHook(BaseHook):
         wait = Wait.begin(generation_id, modality=modality, timeout=timeout, poll_interval=poll_interval)
         return self.finish(wait, at_once=True, on_status=on_status)
 
+    def with_urls(self, generation: Generation) -> Generation:
+        """
+        Return a generation whose outputs all have a URL: inline ones are uploaded, which costs nothing.
+
+        :raises ApimartInlineResultError: If an inline output is no image that APIMart's upload takes.
+        :raises ApimartError: If it couldn't be uploaded.
+        """
+        if not any(output.is_inline for output in generation.outputs):
+            return generation
+        from airflow_provider_apimart.hooks.inline_outputs import upload_inline_outputs
+
+        return upload_inline_outputs(self, generation)
+
     def get_unsaved_generations(self, ledger: str) -> list[dict[str, Any]]:
         """
         Return the generations of a batch that were paid for and of which files are missing. It asks nothing of APIMart.

@@ -69,9 +69,8 @@ class GenerationFacts:
 
 def unsaved(generation: Generation) -> GenerationFacts:
     """Return the facts of a generation whose files lie at their temporary URLs only."""
-    return GenerationFacts(
-        generation, tuple(FileFacts(output.url, expires_at=output.expires_at) for output in generation.outputs)
-    )
+    with_url = (output for output in generation.outputs if output.url)
+    return GenerationFacts(generation, tuple(FileFacts(each.url, expires_at=each.expires_at) for each in with_url))
 
 
 @dataclass(frozen=True)

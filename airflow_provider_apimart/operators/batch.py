@@ -17,6 +17,7 @@ from airflow_provider_apimart.compat.xcom import returnable
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError, error_from_json
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
 from airflow_provider_apimart.results.download.limits import MAX_FILE_BYTES, MAX_TOTAL_BYTES
+from airflow_provider_apimart.results.options import SaveOptions, check_destination, run_values
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from airflow_provider_apimart.batch.run import Save
     from airflow_provider_apimart.batch.task_try import TryResult
     from airflow_provider_apimart.hooks.apimart import ApimartHook
+
+_SAVED_AT_ONCE = 8
 
 
 class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
@@ -71,8 +74,8 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
     :param filename: Template of the files' names without their ending, which follows from the content; ``{id}`` is
         the item's, and the others are those of
         :class:`~airflow_provider_apimart.transfers.apimart_to_object_storage.ApimartToObjectStorageOperator`.
-    :param allow_private_hosts: Whether results may be fetched from private addresses; the connection's own host may
-        serve them anyway.
+    :param allow_private_hosts: Hosts and networks that aren't public and may be fetched from, such as
+        ``["cdn.internal", "198.18.0.0/15"]``; ``True`` for all of them. The connection's own host may always.
     :param max_file_bytes: Size of one file, ``None`` for no cap.
     :param max_total_bytes: Size of all files that one try saves, ``None`` for no cap.
     :param max_in_flight: How many generations run at most at once. APIMart's 429 slows all of them down.
@@ -128,7 +131,7 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
         upload_references: bool = False,
         destination: str | ObjectStoragePath | None = None,
         filename: str = "{id}_{generation_id}_{index}",
-        allow_private_hosts: bool = False,
+        allow_private_hosts: bool | str | Sequence[str] = False,
         max_file_bytes: int | None = MAX_FILE_BYTES,
         max_total_bytes: int | None = MAX_TOTAL_BYTES,
         max_in_flight: int = 100,
@@ -308,11 +311,7 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
 
             return ledger_path()
         destination = str(self.destination)
-        if "://" not in destination and not destination.startswith("/"):
-            raise ApimartInvalidRequestError(
-                f"The destination {destination!r} is relative, and a worker's working directory is no safe place. "
-                "Write an absolute path or a URI such as s3://conn_id@bucket/folder/; nothing was sent"
-            )
+        check_destination(destination)
         return destination
 
     @contextmanager
@@ -320,15 +319,17 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
         if self.destination is None:
             yield None
             return
-        from airflow_provider_apimart.batch.saving import BatchSaver
-        from airflow_provider_apimart.results.download.client import network_of
-        from airflow_provider_apimart.results.download.limits import Limits
-        from airflow_provider_apimart.results.saver import ResultSaver
+        from airflow_provider_apimart.results.outputs import OutputSaver
 
-        network = network_of(self.hook.settings, allow_private_hosts=self.allow_private_hosts)
-        limits = Limits(max_file_bytes=self.max_file_bytes, max_total_bytes=self.max_total_bytes)
-        with ResultSaver(self._folder, network=network, limits=limits) as saver:
-            yield BatchSaver(saver, self.hook, self.filename, _facts(context))
+        with self._save_options.saver(self.hook.settings, self.hook.download_policy, _SAVED_AT_ONCE) as saver:
+            outputs = OutputSaver(saver, self.filename, run_values(context), self.hook.get_generation)
+            yield lambda item, generation: [file.to_json() for file in outputs.save_all(generation, item.id)]
+
+    @property
+    def _save_options(self) -> SaveOptions:
+        return SaveOptions(
+            self._folder, self.filename, self.allow_private_hosts, self.max_file_bytes, self.max_total_bytes
+        )
 
     def _defer(self, context: Context, end: TryResult, started_at: float) -> NoReturn:
         from airflow_provider_apimart.triggers.batch import trigger_for
@@ -345,14 +346,6 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
             ),
             method_name="execute_complete",
         )
-
-
-def _facts(context: Context) -> dict[str, object]:
-    """Return what names the task instance in the names of its files."""
-    ti = context["ti"]
-    facts = {name: getattr(ti, name) for name in ("dag_id", "task_id", "run_id", "map_index")}
-    # A run that was started by hand has no day of its own.
-    return {**facts, "ds": context.get("ds")}
 
 
 def _seconds(timeout: float | timedelta | None) -> float | None:

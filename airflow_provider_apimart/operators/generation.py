@@ -226,12 +226,15 @@ class ApimartGenerationOperator(WaitsForGeneration, BaseOperator):
         )
 
     def _deliver(self, context: Context, generation: Generation) -> dict[str, Any]:
+        from airflow_provider_apimart.api.waiting import check_not_empty
         from airflow_provider_apimart.durable.paid_once import note_delivery
         from airflow_provider_apimart.durable.records import record_of
 
         self._generation_id = generation.generation_id
         generation = self._with_request(generation)
         if generation.status.is_final:
+            check_not_empty(generation)
+            generation = self.hook.with_urls(generation)
             self._metrics.completed(generation)
         note_delivery(record_of(context), generation.generation_id, context["ti"].max_tries)
         return super()._deliver(context, generation)

@@ -1,25 +1,29 @@
-"""The engine that saves results: one for the transfer, one for each batch, used by several threads at once."""
+"""Saver of results, shared by transfers, batches and generation operators. Several threads use one at once."""
 
 from __future__ import annotations
 
 import logging
+import random
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, Self
 
 from airflow_provider_apimart.api.generation import Output
+from airflow_provider_apimart.api.retry import Failures
 from airflow_provider_apimart.exceptions import ApimartDownloadError, ApimartError
-from airflow_provider_apimart.results.download.client import Network, ResultClient
+from airflow_provider_apimart.results.download.client import InterruptedDownloadError, Network, ResultClient
 from airflow_provider_apimart.results.download.download import Download
 from airflow_provider_apimart.results.download.incoming_file import IncomingFile
 from airflow_provider_apimart.results.download.limits import Allowance, Limits
-from airflow_provider_apimart.results.expiry import GONE, gone_error, is_over, warning
+from airflow_provider_apimart.results.download.response_head import ResponseHead
+from airflow_provider_apimart.results.expiry import GONE, gone_error, is_over, is_young, warning
 from airflow_provider_apimart.results.media import extension
 from airflow_provider_apimart.results.storage.destination import destination_at, destination_errors
-from airflow_provider_apimart.results.storage.receipts import Receipt, key_of
-from airflow_provider_apimart.results.storage.saved_file import SavedFile
+from airflow_provider_apimart.results.storage.receipts import SavedFile, key_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -27,17 +31,39 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class WantedFile:
+    """
+    One output that is to be saved.
+
+    :param stem: The file's name by the template, without the extension; see
+        :mod:`~airflow_provider_apimart.results.storage.file_names`.
+    :param owner: The output's identity in receipts, such as the generation's id and the output's index. No two outputs
+        may have the same: a file of the same owner that is there already isn't fetched again.
+    :param generation_id: The generation, for error messages.
+    :param completed: The time at which it was completed, if known.
+    :param ask_again: Returns the output as APIMart has it now, whose URL may be newer.
+    """
+
+    output: Output
+    stem: str
+    owner: str
+    generation_id: str | None = None
+    completed: datetime | None = None
+    ask_again: Callable[[], Output | None] = lambda: None
+
+
 class ResultSaver:
     """
-    Saves results into one destination, whole or not at all, with a bare HTTP session that knows no API key.
+    Saver of results into one destination, each whole or not at all, under a name of its own.
 
-    Several threads may save at once; it blocks. Closing it ends what is still being fetched with an error.
+    It blocks. Several threads may use it at once. Closing it ends running downloads with an error.
 
-    :param destination: A directory on this machine, or any URI of Airflow's object storage. It is made if need be.
-    :param network: How the hosts of results are reached; see
+    :param destination: A directory on this machine, or any URI of Airflow's object storage. It is made if needed.
+    :param network: The network to the hosts of results; see
         :func:`~airflow_provider_apimart.results.download.client.network_of`.
-    :param limits: How much, how long and how often to fetch.
-    :param threads: How many of them save at once; so many connections to a host are kept.
+    :param limits: The limits of downloads.
+    :param threads: The number of threads that save at once.
     :raises ApimartDestinationError: If the destination can't be written.
     """
 
@@ -52,110 +78,122 @@ class ResultSaver:
         self._destination = str(destination)
         self._limits = limits or Limits()
         self._allowance = Allowance(self._limits.max_total_bytes)
-        self._session = ResultClient(network or Network(), self._limits, threads)
-        # Its threads end with this object: what is stopped may still be handing over its last block.
+        self._client = ResultClient(network or Network(), self._limits, threads)
+        # Its threads end with this object: a stopped download may still be handing over its last block.
         self._executor = ThreadPoolExecutor(threads, "apimart-write")
         with destination_errors(self._destination):
             self._files = destination_at(destination)
             self._files.recover()
 
     def __enter__(self) -> Self:
-        """Return it."""
+        """Return the saver."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close it."""
+        """Close the saver."""
         self.close()
 
     def close(self) -> None:
-        """Stop what is still being fetched and close all connections."""
-        self._session.close()
+        """Stop running downloads and close all connections."""
+        self._client.close()
 
-    def save(
-        self,
-        output: Output,
-        stem: str,
-        *,
-        generation_id: str | None = None,
-        owner: str | None = None,
-        ask_again: Callable[[], Output | None] = lambda: None,
-    ) -> SavedFile:
+    def save(self, wanted: WantedFile) -> SavedFile:
         """
-        Fetch one output and let it lie at the destination.
+        Fetch one output and save it.
 
-        :param stem: Its name there without the ending, which follows from its first bytes. Make it safe with
-            :mod:`~airflow_provider_apimart.results.storage.file_names`; no two threads may save under the same.
-        :param generation_id: For messages.
-        :param owner: Whose file it is, such as the generation's id and the output's index. With it, a receipt is kept
-            beside the files, and a file of the same owner that lies there already isn't fetched again. ``None`` for
-            whoever keeps account itself.
-        :param ask_again: Called once if the URL is over or answers that it is; returns the output as APIMart tells of
-            it now, whose URL may be newer.
+        Its name may differ from the wanted one: a name that another output or a file of somebody else has is never
+        taken, and gets a digest of the owner added.
+
         :raises ApimartResultExpiredError: If the URL is over.
-        :raises ApimartResultRefusedError: If it may not be fetched or is too large.
-        :raises ApimartDownloadError: If it couldn't be fetched whole, or is no picture, clip or sound.
+        :raises ApimartResultRefusedError: If the file may not be fetched or is too large.
+        :raises ApimartDownloadError: If it couldn't be fetched whole, or is no image, video or audio.
         :raises ApimartDestinationError: If it couldn't be written.
         """
         try:
-            return self._found(stem, owner) or self._fetched(output, stem, owner, ask_again)
+            return self._found(wanted) or self._fetched(wanted)
         except ApimartError as error:
-            error.generation_id = error.generation_id or generation_id
+            error.generation_id = error.generation_id or wanted.generation_id
             raise
 
-    def _found(self, stem: str, owner: str | None) -> SavedFile | None:
-        """Return the file of an owner if it lies there already, by its receipt."""
-        if owner is None:
-            return None
+    def _found(self, wanted: WantedFile) -> SavedFile | None:
+        """Return the output's file if it is there already, by its receipt."""
         with destination_errors(self._destination):
-            receipt = self._files.receipt(key_of(stem))
-            if receipt is None or receipt.owner != owner or self._files.size(receipt.name) != receipt.file.bytes:
-                return None
-        self._allowance.take(receipt.file.bytes)
-        return receipt.file
+            file = self._files.find(wanted.stem, wanted.owner)
+        if file:
+            self._allowance.take(file.bytes)
+        return file
 
-    def _fetched(
-        self, output: Output, stem: str, owner: str | None, ask_again: Callable[[], Output | None]
-    ) -> SavedFile:
-        """Fetch an output from the first of its URLs that isn't over."""
-        if told := warning(output, datetime.now(UTC)):
-            log.warning("%s", told)
-        gone = ApimartDownloadError(f"{output.url} can't be fetched")
-        for url in _urls(output, ask_again):
+    def _fetched(self, wanted: WantedFile) -> SavedFile:
+        """Fetch an output, again for a while if its URL may be too young to work."""
+        if text := warning(wanted.output, datetime.now(UTC)):
+            log.warning("%s", text)
+        began, failures = time.monotonic(), Failures()
+        while True:
             try:
-                return self._fetch(url, stem, owner)
+                return self._fetched_from_any_url(wanted)
+            except ApimartDownloadError as error:
+                if error.status not in GONE or not is_young(wanted.output, wanted.completed, datetime.now(UTC)):
+                    raise
+                trouble = InterruptedDownloadError(error.message, status=error.status)
+                failures = failures.after(trouble, time.monotonic() - began)
+                seconds = self._limits.policy.pause_after(trouble, failures, random.random())
+                if seconds is None:
+                    raise
+            log.info("%s isn't there yet. Retrying in %.1f s", wanted.output.url, seconds)
+            self._client.pause(seconds)
+
+    def _fetched_from_any_url(self, wanted: WantedFile) -> SavedFile:
+        gone = ApimartDownloadError(f"{wanted.output.url or 'The inline result'} can't be fetched")
+        for output in _outputs(wanted):
+            try:
+                return self._fetch(output, wanted)
             except ApimartDownloadError as error:
                 if error.status not in GONE:
                     raise
                 gone = error
-        raise gone_error(output, gone, datetime.now(UTC)) from gone
+        if wanted.output.is_inline:
+            raise ApimartDownloadError(
+                "The result came inside APIMart's reply instead of at a URL, and APIMart doesn't give it again"
+            )
+        raise gone_error(wanted.output, gone, datetime.now(UTC)) from gone
 
-    def _fetch(self, url: str, stem: str, owner: str | None) -> SavedFile:
-        with destination_errors(self._destination), self._files.staging.new_file(key_of(stem)) as staged:
-            incoming_file = IncomingFile(staged, self._limits, self._allowance, self._executor)
+    def _fetch(self, output: Output, wanted: WantedFile) -> SavedFile:
+        with destination_errors(self._destination), self._files.staging.new_file(key_of(wanted.stem)) as staged:
+            incoming = IncomingFile(staged, self._limits, self._allowance, self._executor)
             try:
-                Download(self._session, url, incoming_file, self._limits).run()
+                if output.content is None:
+                    Download(self._client, output.url, incoming, self._limits).run()
+                else:
+                    _take_inline(output.content, incoming)
             except ApimartDownloadError as error:
-                raise type(error)(f"{url} can't be saved: {error.message}", status=error.status) from error
-            return self._land(staged, incoming_file, stem, owner)
-
-    def _land(self, staged: BinaryIO, incoming_file: IncomingFile, stem: str, owner: str | None) -> SavedFile:
-        name = stem + extension(incoming_file.media_type)
-        file = SavedFile(self._files.uri(name), incoming_file.size, incoming_file.sha256, incoming_file.media_type)
-        receipt = None if owner is None else Receipt(key_of(stem), owner, name, file)
-        self._files.commit(staged, name, file, receipt)
-        return file
+                name = output.url or "The inline result"
+                raise type(error)(f"{name} can't be saved: {error.message}", status=error.status) from error
+            file = SavedFile("", incoming.size, incoming.sha256, incoming.media_type)
+            return self._files.commit(staged, wanted.stem, extension(file.media_type), file, wanted.owner)
 
 
-def _urls(output: Output, ask_again: Callable[[], Output | None]) -> Iterator[str]:
-    """Go through the URLs to try: the one that is known, and the one that APIMart tells of when it is over."""
+def _take_inline(content: bytes, incoming: IncomingFile) -> None:
+    try:
+        incoming.expect(ResponseHead(total=len(content)))
+        incoming.take(content)
+        incoming.finish()
+    except BaseException:
+        incoming.discard()
+        raise
+
+
+def _outputs(wanted: WantedFile) -> Iterator[Output]:
+    """Go through the outputs to try: the known one, and the one that APIMart has now if the known one is over."""
+    output = wanted.output
+    is_known = output.content is not None or bool(output.url)
     over = is_over(output, datetime.now(UTC))
-    if not over:
-        yield output.url
-    newer = ask_again()
-    if newer and newer.url != output.url:
-        yield newer.url
-    if over:
-        # It may live longer than was said.
-        yield output.url
+    if is_known and not over:
+        yield output
+    newer = wanted.ask_again()
+    if newer and (newer.content is not None or newer.url != output.url):
+        yield newer
+    if is_known and over:
+        # It may live longer than its record says.
+        yield output

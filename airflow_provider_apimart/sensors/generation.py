@@ -180,6 +180,7 @@ class ApimartGenerationSensor(WaitsForGeneration, BaseSensorOperator):
 
     def _deliver(self, context: Context, generation: Generation) -> dict[str, Any]:
         named = self._named
+        generation = self.hook.with_urls(generation)
         return super()._deliver(
             context, generation.known_as(prompt_sha256=named.prompt_sha256, requested=named.requested)
         )

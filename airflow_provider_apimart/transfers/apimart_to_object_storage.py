@@ -1,10 +1,9 @@
-"""Results of generations into any object storage that Airflow knows."""
+"""Transfer of results into any object storage that Airflow knows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import islice
@@ -14,22 +13,24 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_apimart.exceptions import (
     ApimartDestinationError,
-    ApimartError,
+    ApimartEmptyResultError,
     ApimartInvalidRequestError,
     ApimartWatchedGenerationFailedError,
 )
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
 from airflow_provider_apimart.results.download.limits import MAX_FILE_BYTES, MAX_TOTAL_BYTES
-from airflow_provider_apimart.results.storage.file_names import DEFAULT_TEMPLATE, FileNames
+from airflow_provider_apimart.results.options import SaveOptions, run_values
+from airflow_provider_apimart.results.storage.file_names import DEFAULT_TEMPLATE
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
-    from airflow_provider_apimart.api.generation import Generation, Output
+    from airflow_provider_apimart.api.generation import Generation
     from airflow_provider_apimart.hooks.apimart import ApimartHook
     from airflow_provider_apimart.lineage.facts import GenerationFacts
+    from airflow_provider_apimart.results.outputs import OutputSaver
     from airflow_provider_apimart.results.saver import ResultSaver
-    from airflow_provider_apimart.transfers.selection import SelectedFile, SelectedGeneration
+    from airflow_provider_apimart.transfers.selection import SelectedGeneration
 
 FILES_KEY = "files"
 
@@ -38,35 +39,39 @@ class ApimartToObjectStorageOperator(EmitsLineage, BaseOperator):
     """
     Save the outputs of finished generations and return the URIs of the saved files.
 
-    Result URLs die about a day after the generation, and can't be renewed: save what you paid for. A file appears
-    under its final name only when it is whole. A retry fetches what is missing and nothing else; that costs nothing.
-    What can't be saved keeps nothing else from being saved.
+    Result URLs expire about a day after the generation and can't be renewed. A file appears under its final name only
+    when it is whole. A retry fetches the missing files only, at no cost. A file that can't be saved doesn't keep the
+    others from being saved.
+
+    A file never replaces that of another output or of somebody else: where its name is taken, a digest is added to it.
 
     The hosts of results are public and foreign. They are sent neither the API key nor anything else of the connection,
-    are asked at public addresses only, and what is no picture, clip or sound by its content is refused.
+    and they are contacted at public addresses only. A file that is no image, video or audio by its content is refused.
 
     In XCom, ``files`` holds the details: a list of ``{"uri", "bytes", "sha256", "media_type", "generation_id",
     "index"}``. It is there too when the task fails because of other files.
 
-    The events of assets among the task's ``outlets`` tell of the files: see :doc:`/assets`.
+    The events of assets among the task's ``outlets`` list the files: see :doc:`/assets`.
 
     .. seealso:: :doc:`/results`
 
-    :param generation: What a generation operator or a sensor returned; the id of a finished generation, whose outputs
-        are then asked for; the manifest that a batch returned, or the URI of its ledger (``....jsonl``), of which all
-        that is completed and not saved is taken; or a list of any of these. (templated)
+    :param generation: The output of a generation operator or a sensor; the id of a finished generation, whose outputs
+        are then requested; the manifest of a batch, or the URI of its ledger (``....jsonl``), of which everything that
+        is completed and not saved is taken; or a list of any of these. Entries that are ``None``, as a skipped task
+        leaves them, are left out with a warning. (templated)
     :param destination: Directory on this machine, or any URI of Airflow's object storage, such as
-        ``s3://aws_default@bucket/pictures/{{ ds }}/``. (templated)
-    :param filename: Template of the files' names without their ending, which follows from the content. Its fields are
+        ``s3://aws_default@bucket/pictures/``. For folders by day write ``{ds}/`` into ``filename``, which works in runs
+        without a logical date too. (templated)
+    :param filename: Template of the files' names without the extension, which follows from the content. Its fields are
         ``{generation_id}``, ``{index}`` (of the output, from zero), ``{id}`` (of a batch's item, otherwise the
         generation's), ``{kind}``, ``{model}``, ``{modality}``, ``{ds}``, ``{run_id}``, ``{dag_id}``, ``{task_id}`` and
-        ``{map_index}``; a ``/`` makes folders. What a value must not hold in a name is replaced. (templated)
-    :param concurrency: How many files to save at once.
-    :param allow_private_hosts: Whether results may be fetched from addresses that aren't public. The connection's own
-        host and port may serve them in any case.
-    :param max_file_bytes: Size of one file, ``None`` for no cap.
-    :param max_total_bytes: Size of all files of the task together, ``None`` for no cap.
-    :param apimart_conn_id: The :ref:`connection <howto/connection:apimart>` to ask for outputs. (templated)
+        ``{map_index}``; a ``/`` makes folders. Characters that no file name should hold are replaced. (templated)
+    :param concurrency: The number of files that are saved at once.
+    :param allow_private_hosts: Hosts and networks that aren't public and may be fetched from, such as
+        ``["cdn.internal", "198.18.0.0/15"]``; ``True`` for all of them. The connection's own host and port may always.
+    :param max_file_bytes: Largest size of one file, ``None`` for no cap.
+    :param max_total_bytes: Largest size of all files of the task together, ``None`` for no cap.
+    :param apimart_conn_id: The :ref:`connection <howto/connection:apimart>` to request outputs with. (templated)
     """
 
     template_fields: Sequence[str] = ("generation", "destination", "filename", "apimart_conn_id")
@@ -75,11 +80,11 @@ class ApimartToObjectStorageOperator(EmitsLineage, BaseOperator):
     def __init__(
         self,
         *,
-        generation: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]],
+        generation: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any] | None],
         destination: str | ObjectStoragePath,
         filename: str = DEFAULT_TEMPLATE,
         concurrency: int = 8,
-        allow_private_hosts: bool = False,
+        allow_private_hosts: bool | str | Sequence[str] = False,
         max_file_bytes: int | None = MAX_FILE_BYTES,
         max_total_bytes: int | None = MAX_TOTAL_BYTES,
         apimart_conn_id: str = "apimart_default",
@@ -104,18 +109,19 @@ class ApimartToObjectStorageOperator(EmitsLineage, BaseOperator):
 
     def execute(self, context: Context) -> list[str]:
         """
-        Save every output and return where, in the order in which they were given.
+        Save every output and return the URIs in the order of the generations.
 
-        When files fail in several ways, the error is of a kind that a retry may mend, if one of them is.
+        When files fail in several ways, the error is of a class that is retried, if one of them is.
 
         :raises ApimartWatchedGenerationFailedError: If the generation failed. Not retried.
-        :raises ApimartInvalidRequestError: If the arguments can't be right, or a generation isn't finished yet or made
-            no files. Not retried.
-        :raises ApimartResultExpiredError: If the URLs are over, and APIMart has no newer ones. Not retried.
+        :raises ApimartInvalidRequestError: If an argument is invalid, or a generation isn't finished yet or made no
+            files. Not retried.
+        :raises ApimartResultExpiredError: If the URLs have expired, and APIMart has no newer ones. Not retried.
         :raises ApimartResultRefusedError: If a file may not be fetched or is too large. Not retried.
-        :raises ApimartDownloadError: If a file couldn't be fetched whole, or is no picture, clip or sound.
+        :raises ApimartDownloadError: If a file couldn't be fetched whole, or is no image, video or audio.
         :raises ApimartDestinationError: If it couldn't be written to the destination.
         """
+        from airflow_provider_apimart.results.outputs import OutputSaver
         from airflow_provider_apimart.transfers.partial_failures import (
             raise_partial_failure,
             returning_errors,
@@ -123,46 +129,39 @@ class ApimartToObjectStorageOperator(EmitsLineage, BaseOperator):
         )
         from airflow_provider_apimart.transfers.selection import selected_generations
 
-        _check_destination(str(self.destination))
         _check_concurrency(self.concurrency)
-        names = FileNames(self.filename)
-        selected = list(selected_generations(self.generation))
-        # Left from the right to the left: what still runs must be stopped before it is waited for.
+        self._options.check()
+        selected = selected_generations(self.generation)
+        # Left from the right to the left: running downloads must be stopped before they are waited for.
         with ThreadPoolExecutor(self.concurrency, "apimart-save") as pool, self._saver(selected) as saver:
             found, unfinished = split_errors(pool.map(returning_errors(self._finished), selected))
-            files = [file for each in found for file in each.files()]
-            stems = self._stems(files, names, context)
-            saved, unsaved = split_errors(pool.map(returning_errors(partial(self._save, saver)), files, stems))
+            outputs = OutputSaver(saver, self.filename, run_values(context), self.hook.get_generation)
+            wanted = [(each, index) for each in found for index in each.unsaved]
+            saved, unsaved = split_errors(pool.map(returning_errors(partial(self._save, outputs)), wanted))
         context["ti"].xcom_push(key=FILES_KEY, value=saved)
-        self.log.info("Saved %d of %d files to %s", len(saved), len(files), self.destination)
         for failure in (failures := [*unfinished, *unsaved]):
             self.log.error("%s", failure)
+        if saved or not failures:
+            self.log.info("Saved %d of %d files to %s", len(saved), len(wanted), self.destination)
         raise_partial_failure(failures, len(saved))
         self.emit_lineage(context, _saved_generations(found, saved), destination=str(self.destination))
         return [file["uri"] for file in saved]
 
-    def _saver(self, selected: Sequence[SelectedGeneration]) -> ResultSaver:
-        from airflow_provider_apimart.results.download.client import network_of
-        from airflow_provider_apimart.results.download.limits import Limits
-        from airflow_provider_apimart.results.saver import ResultSaver
+    @property
+    def _options(self) -> SaveOptions:
+        return SaveOptions(
+            self.destination, self.filename, self.allow_private_hosts, self.max_file_bytes, self.max_total_bytes
+        )
 
+    def _saver(self, selected: Sequence[SelectedGeneration]) -> ResultSaver:
         try:
-            return ResultSaver(
-                self.destination,
-                network=network_of(self.hook.settings, allow_private_hosts=self.allow_private_hosts),
-                limits=Limits(
-                    max_file_bytes=self.max_file_bytes,
-                    max_total_bytes=self.max_total_bytes,
-                    policy=self.hook.download_policy,
-                ),
-                threads=self.concurrency,
-            )
+            return self._options.saver(self.hook.settings, self.hook.download_policy, self.concurrency)
         except ApimartDestinationError as error:
             error.generation_id = next((each.generation.generation_id for each in selected), None)
             raise
 
     def _finished(self, selected: SelectedGeneration) -> SelectedGeneration:
-        """Return a generation with its outputs, which are asked for where they aren't known."""
+        """Return a generation with its outputs, which are requested where they aren't known."""
         generation = selected.generation
         if not generation.outputs and generation.generation_id is not None:
             asked = self.hook.get_generation(generation.generation_id, generation.modality)
@@ -170,50 +169,18 @@ class ApimartToObjectStorageOperator(EmitsLineage, BaseOperator):
         _check_finished(generation)
         return replace(selected, generation=generation)
 
-    def _stems(self, files: Iterable[SelectedFile], names: FileNames, context: Context) -> list[str]:
-        from airflow_provider_apimart.results.storage.file_names import check_distinct
+    def _save(self, outputs: OutputSaver, wanted: tuple[SelectedGeneration, int]) -> dict[str, Any]:
+        from airflow_provider_apimart.results.outputs import file_details
 
-        run = _run_values(names.fields, context)
-        stems = [names.stem(file.name_values() | run) for file in files]
-        check_distinct(stems, self.filename)
-        return stems
-
-    def _save(self, saver: ResultSaver, file: SelectedFile, stem: str) -> dict[str, Any]:
-        generation = file.of.generation
-        saved = saver.save(
-            file.output,
-            stem,
-            generation_id=generation.generation_id,
-            owner=file.owner,
-            ask_again=partial(self._asked_again, file),
-        )
-        self.log.info("Saved %s", saved.uri)
-        return {**saved.to_json(), "generation_id": generation.generation_id, "index": file.index}
-
-    def _asked_again(self, file: SelectedFile) -> Output | None:
-        """Return an output as APIMart tells of it now: its record may hold a newer URL."""
-        generation = file.of.generation
-        if generation.generation_id is None:
-            return None
-        with suppress(ApimartError):
-            outputs = self.hook.get_generation(generation.generation_id, generation.modality).outputs
-            return outputs[file.index] if file.index < len(outputs) else None
-        return None
-
-
-def _check_destination(destination: str) -> None:
-    if "://" not in destination and not destination.startswith("/"):
-        raise ApimartInvalidRequestError(
-            f"The destination {destination!r} is relative, and a worker's working directory is no safe place. Write an "
-            "absolute path or a URI such as s3://conn_id@bucket/folder/"
-        )
+        (selected, index), generation = wanted, wanted[0].generation
+        file = outputs.save(generation, index, selected.item_id)
+        self.log.info("Saved %s", file.uri)
+        return file_details(file, generation, index)
 
 
 def _check_concurrency(concurrency: int) -> None:
     if concurrency < 1:
-        raise ApimartInvalidRequestError(
-            f"With a concurrency of {concurrency}, nothing would ever be saved; write 1 or more"
-        )
+        raise ApimartInvalidRequestError(f"Invalid concurrency: {concurrency} saves nothing; write 1 or more")
 
 
 def _check_finished(generation: Generation) -> None:
@@ -221,19 +188,28 @@ def _check_finished(generation: Generation) -> None:
 
     if generation.outputs:
         return
-    if generation.status is GenerationStatus.FAILED:
-        reason = generation.failure.message if generation.failure else "no reason given"
-        raise ApimartWatchedGenerationFailedError(
-            f"There is nothing to save, because the generation failed: {reason}",
+    match generation.status:
+        case GenerationStatus.FAILED:
+            reason = generation.failure.message if generation.failure else "no reason given"
+            raise ApimartWatchedGenerationFailedError(
+                f"{reason}: the generation failed, so there is nothing to save", generation_id=generation.generation_id
+            )
+        case GenerationStatus.RUNNING:
+            raise ApimartInvalidRequestError(
+                f"The generation is still {generation.status_word}, so there is nothing to save yet. Put an "
+                "ApimartGenerationSensor before this task, or let the operator wait for completion",
+                generation_id=generation.generation_id,
+            )
+    if generation.result:
+        raise ApimartInvalidRequestError(
+            "The generation's result holds no files, so there is nothing to save. Its text and other values are under "
+            "'result' in the output of the generation operator",
             generation_id=generation.generation_id,
         )
-    told = "There is nothing to save: the generation is completed and tells of no files"
-    if generation.status is GenerationStatus.RUNNING:
-        told = (
-            f"There is nothing to save yet: the generation is {generation.status_word}. Put an ApimartGenerationSensor "
-            "before this task, or let the operator wait for completion"
-        )
-    raise ApimartInvalidRequestError(told, generation_id=generation.generation_id)
+    raise ApimartEmptyResultError(
+        "The generation is completed, but APIMart's reply holds no output. A retry looks again at no cost",
+        generation_id=generation.generation_id,
+    )
 
 
 def _saved_generations(
@@ -244,16 +220,4 @@ def _saved_generations(
 
     files = map(saved_file, saved)
     for each in found:
-        yield GenerationFacts(each.generation, tuple(islice(files, sum(1 for _ in each.files()))))
-
-
-def _run_values(fields: Iterable[str], context: Context) -> dict[str, object]:
-    """Return what is known of the run for those fields of a file's name that the template uses."""
-    readers: dict[str, Callable[[], object]] = {
-        "ds": lambda: context.get("ds") or f"{context['dag_run'].run_after:%Y-%m-%d}",
-        "run_id": lambda: context["run_id"],
-        "dag_id": lambda: context["ti"].dag_id,
-        "task_id": lambda: context["ti"].task_id,
-        "map_index": lambda: context["ti"].map_index,
-    }
-    return {field: read() for field, read in readers.items() if field in fields}
+        yield GenerationFacts(each.generation, tuple(islice(files, len(each.unsaved))))

@@ -1,72 +1,39 @@
-"""What a user asks to be saved, in all the ways that one may name it, as one kind of value."""
+"""Selection of the generations to save, from all the forms in which a user may name them."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import logging
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_apimart.api import contract
-from airflow_provider_apimart.api.generation import Generation, Output, named_generation, rendered_value
+from airflow_provider_apimart.api.generation import Generation, named_generation, rendered_value
 from airflow_provider_apimart.api.json_values import items, text
 from airflow_provider_apimart.api.payload import prompt_sha256
 from airflow_provider_apimart.batch.unsaved import completed_and_unsaved
+from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class SelectedGeneration:
     """
-    A generation whose files are to be saved.
+    A generation whose outputs are to be saved.
 
     :param item_id: The user's own id of it in a batch.
-    :param saved: How many of its outputs, from the first on, are saved already.
+    :param saved: The number of its outputs, from the first on, that are saved already.
     """
 
     generation: Generation
     item_id: str | None = None
     saved: int = 0
 
-    def files(self) -> Iterator[SelectedFile]:
-        """Go through the files to be saved."""
-        for index, output in enumerate(self.generation.outputs):
-            if index >= self.saved:
-                yield SelectedFile(self, index, _with_expiry(output, self.generation))
-
-
-@dataclass(frozen=True)
-class SelectedFile:
-    """
-    One file to be saved.
-
-    :param index: Which of the generation's outputs it is, from zero.
-    """
-
-    of: SelectedGeneration
-    index: int
-    output: Output
-
     @property
-    def owner(self) -> str:
-        """What tells this file from every other one, on whatever URL it lies."""
-        return f"{self._id}#{self.index}"
-
-    @property
-    def _id(self) -> str:
-        # What has no id must not be taken for another thing that has none.
-        return self.of.generation.generation_id or hashlib.sha256(self.output.url.encode()).hexdigest()[:16]
-
-    def name_values(self) -> dict[str, object]:
-        """Return what is known for the fields of a file's name."""
-        generation = self.of.generation
-        return {
-            "generation_id": self._id,
-            "id": self.of.item_id or self._id,
-            "index": self.index,
-            "kind": self.output.kind.value,
-            "model": generation.model,
-            "modality": generation.modality and generation.modality.value,
-        }
+    def unsaved(self) -> range:
+        """The indexes of the outputs that are to be saved."""
+        return range(self.saved, len(self.generation.outputs))
 
 
 _LEDGER_SUFFIX = ".jsonl"
@@ -74,29 +41,63 @@ _LEDGER_SUFFIX = ".jsonl"
 _OF_A_MANIFEST = {"items", "ledger"}
 
 
-def selected_generations(value: object) -> Iterator[SelectedGeneration]:
+def selected_generations(value: object) -> list[SelectedGeneration]:
     """
-    Go through the generations that a user names.
+    Return the generations that a user names. Entries that are ``None``, as a skipped task leaves them, are left out.
 
-    :param value: The id of a generation, or what a generation operator or a sensor returned; the URI of a batch's
-        ledger, or the manifest that a batch returned; a list of any of these; or the text into which a template
-        renders one of them.
-    :raises ApimartInvalidRequestError: If something of it names none.
+    :param value: The id of a generation, or the output of a generation operator or a sensor; the URI of a batch's
+        ledger, or the manifest of a batch; a list of any of these; or the text into which a template renders one of
+        them.
+    :raises ApimartInvalidRequestError: If an entry names no generation, or all entries are ``None``.
     """
+    entries = list(_entries(value))
+    selected = [each for entry in entries if not _is_nothing(entry) for each in _generations_of(entry)]
+    nothing = sum(map(_is_nothing, entries))
+    if nothing and nothing == len(entries):
+        raise ApimartInvalidRequestError(
+            "There is nothing to save: generation is None. The task whose output it is was skipped, or pushed no XCom"
+            if nothing == 1
+            else f"There is nothing to save: all {nothing} entries of generation are None. The tasks whose outputs "
+            "they are were skipped, or pushed no XCom"
+        )
+    if nothing:
+        log.warning(
+            "%d of %d entries of generation are None and are left out: their tasks were skipped, or pushed no XCom",
+            nothing,
+            len(entries),
+        )
+    return selected
+
+
+def _entries(value: object) -> Iterator[object]:
+    """Go through the entries of nested lists, rendered ones included."""
     if isinstance(value, str):
         rendered = rendered_value(value)
         value = value.strip() if rendered is None else rendered
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
         for each in value:
-            yield from selected_generations(each)
-    elif isinstance(value, Mapping) and value.keys() & _OF_A_MANIFEST:
-        # That of a batch without items names no ledger.
-        ledger = value.get("ledger")
-        yield from _unsaved_of(ledger) if ledger else ()
-    elif isinstance(value, str) and value.endswith(_LEDGER_SUFFIX):
-        yield from _unsaved_of(value)
+            yield from _entries(each)
     else:
-        yield _selected(value)
+        yield value
+
+
+def _is_nothing(entry: object) -> bool:
+    """Return whether an entry is ``None``, also as the text that a template makes of it, or pandas' gap."""
+    return entry is None or _is_nan(entry) or (isinstance(entry, str) and entry.lower() in ("", "none", "null"))
+
+
+def _is_nan(entry: object) -> bool:
+    return isinstance(entry, float) and math.isnan(entry)
+
+
+def _generations_of(entry: object) -> Iterable[SelectedGeneration]:
+    if isinstance(entry, Mapping) and entry.keys() & _OF_A_MANIFEST:
+        # The manifest of a batch without items names no ledger.
+        ledger = entry.get("ledger")
+        return _unsaved_of(ledger) if ledger else ()
+    if isinstance(entry, str) and entry.endswith(_LEDGER_SUFFIX):
+        return _unsaved_of(entry)
+    return (_selected(entry),)
 
 
 def _unsaved_of(ledger: str) -> Iterator[SelectedGeneration]:
@@ -108,9 +109,3 @@ def _selected(value: object) -> SelectedGeneration:
     # The line of a ledger holds the prompt itself.
     generation = named_generation(value).known_as(prompt_sha256=prompt_sha256(details.get("prompt")))
     return SelectedGeneration(generation, text(details.get("id")), len(items(details.get("files"))))
-
-
-def _with_expiry(output: Output, generation: Generation) -> Output:
-    if output.expires_at or not generation.completed:
-        return output
-    return replace(output, expires_at=generation.completed + contract.RESULT_LIFETIME)

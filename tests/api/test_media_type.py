@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 from airflow_provider_apimart.api.media_type import HEAD_BYTES, SIGNED_TYPES, media_type
 
 HEADS = {
+    "video/vnd.dlna.mpeg-tts": (bytes(4) + b"G" + bytes(187)) * 3,
+    "video/ogg": b"OggS\x00\x02" + bytes(22) + b"\x80theora",
+    "image/x-exr": b"v/1\x01",
     "image/avif": b"\x00\x00\x00\x20ftypavif",
     "image/heif": b"\x00\x00\x00\x20ftypmif1",
     "image/jxl": b"\xff\x0a" + bytes(9),
@@ -28,6 +31,35 @@ HEADS = {
     "application/xml": b"<?xml version='1.0'?><!-- <svg> --><x/>",
     "text/html": b"\n<!-- <svg> --><!doctype html>",
 }
+
+
+FURTHER = [
+    *[
+        (b"\x00\x00\x00\x08" + atom + b"\x00\x00\x00\x00mdat", "video/quicktime")
+        for atom in (b"wide", b"free", b"skip")
+    ],
+    (b"\x00\x00\x00\x20mdat" + bytes(24), "video/quicktime"),
+    (b"\x00\x00\x10\x00moov" + bytes(24), "video/quicktime"),
+    (b"\x00\x00\x00\x10free" + bytes(8) + b"\x00\x00\x00\x20ftypisom", "video/mp4"),
+    (b"\x00\x00\x00\x18stypmsdh", "video/mp4"),
+    (b"RF64\xff\xff\xff\xffWAVEds64", "audio/wav"),
+    (b"BW64\xff\xff\xff\xffWAVEds64", "audio/wav"),
+    (b"II+\x00\x08\x00\x00\x00", "image/tiff"),
+    (b"MM\x00+\x00\x08\x00\x00", "image/tiff"),
+    *[(bytes([0xFF, second]) + b"\x90\x64", "audio/mpeg") for second in (0xE2, 0xE3, 0xF2, 0xF3, 0xFA, 0xFB, 0xFD)],
+]
+
+
+@pytest.mark.parametrize(("head", "kind"), FURTHER)
+def test_less_common_beginnings_are_known(head: bytes, kind: str) -> None:
+    assert media_type(head + bytes(HEAD_BYTES)) == kind
+
+
+@pytest.mark.parametrize(
+    "head", [b"\xff\xfeh\x00i\x00", b"\xff\xff\xff\xff", b"\xff\xfb\xf0\x00", b"\xff\xe3\x0c\x00"[:1]]
+)
+def test_other_beginnings_with_all_bits_set_are_no_audio(head: bytes) -> None:
+    assert media_type(head) != "audio/mpeg"
 
 
 @pytest.mark.parametrize("kind", HEADS)

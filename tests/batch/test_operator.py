@@ -37,7 +37,12 @@ def operator(tmp_path: Path, **arguments: Any) -> ApimartBatchGenerationOperator
         ({"max_cost": "NaN"}, "max_cost must be an amount"),
         ({"max_cost": True}, "max_cost must be an amount"),
         ({"destination": "pictures"}, "is relative"),
-        ({"filename": "{index}"}, "one file would replace another"),
+        ({"filename": "{nope}"}, "is no field"),
+        ({"filename": "{id:03d}"}, "is invalid"),
+        ({"filename": "{map_index:c}"}, "is invalid|range"),
+        ({"max_file_bytes": "5GB"}, "max_file_bytes"),
+        ({"max_total_bytes": -1}, "max_total_bytes"),
+        ({"allow_private_hosts": ["http://cdn.internal/"]}, "allow_private_hosts"),
     ],
 )
 def test_bad_input_costs_nothing_and_is_not_retried(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,25 +10,33 @@ from typing import Any
 
 from airflow_provider_apimart.api.generation import Output, OutputKind
 from airflow_provider_apimart.api.retry import RetryPolicy
-from airflow_provider_apimart.results.download.address_policy import AddressPolicy
+from airflow_provider_apimart.results.download.address_policy import AddressPolicy, private_hosts
 from airflow_provider_apimart.results.download.client import Network
 from airflow_provider_apimart.results.download.limits import Limits
-from airflow_provider_apimart.results.saver import ResultSaver
+from airflow_provider_apimart.results.saver import ResultSaver, WantedFile
+from airflow_provider_apimart.results.storage.receipts import SavedFile
 
 POLICY = RetryPolicy(tries=3, seconds=5.0, rate_limited_seconds=5.0, first=0.01, longest=0.05)
 
 
 @contextmanager
-def saver_to(folder: Path, origin: str | None = None, *, private: bool = False, **limits: Any) -> Iterator[ResultSaver]:
+def saver_to(
+    folder: Path, origin: str | None = None, *, private: bool | list[str] = False, **limits: Any
+) -> Iterator[ResultSaver]:
     """
     Return a saver.
 
     :param origin: The one private host from which it may fetch.
-    :param private: Whether it may from all of them.
+    :param private: Its ``allow_private_hosts``.
     """
-    network = Network(reach=AddressPolicy(origin, private))
+    network = Network(address_policy=AddressPolicy(origin, private_hosts(private)))
     with ResultSaver(folder, network=network, limits=Limits(**{"policy": POLICY, **limits})) as saver:
         yield saver
+
+
+def save(saver: ResultSaver, url: str, stem: str, owner: str | None = None, **details: Any) -> SavedFile:
+    """Save what lies at a URL; by default its name is its owner's too."""
+    return saver.save(WantedFile(output(url), stem, stem if owner is None else owner, **details))
 
 
 def output(url: str, **details: Any) -> Output:
@@ -35,6 +44,7 @@ def output(url: str, **details: Any) -> Output:
     return Output(url, OutputKind.IMAGE, **details)
 
 
-def files_below(folder: Path) -> list[str]:
+def files_below(folder: Path, *, receipts: bool = False) -> list[str]:
     """Return the names of all files below a folder, hidden ones included."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    return [name for name in names if receipts or not re.fullmatch(r"\.apimart/\w+\.json", name)]

@@ -24,7 +24,7 @@ def test_what_lives_long_enough_needs_no_word(after: timedelta | None) -> None:
 
 def test_what_dies_within_the_hour_is_told_with_hour_and_minutes() -> None:
     assert expiring(timedelta(minutes=12)) == "https://x/y expires at 2026-11-22 14:05 UTC, in 12 minutes"
-    assert "APIMart is asked for a newer one" in str(expiring(timedelta(minutes=-12)))
+    assert "asking APIMart for a newer one" in str(expiring(timedelta(minutes=-12)))
 
 
 def test_hours_are_told_in_utc() -> None:

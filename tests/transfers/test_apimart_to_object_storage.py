@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -116,8 +118,16 @@ def test_an_expired_url_is_told_as_such(make: Make, sandbox: Sandbox, tmp_path: 
         save(generation | {"outputs": outputs}, tmp_path)
 
 
-def test_a_url_that_is_not_there_yet_is_tried_again(make: Make, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_young_url_that_is_not_there_yet_is_asked_for_again(make: Make, sandbox: Sandbox, tmp_path: Path) -> None:
     generation = make()
+    sandbox.inject(Fault("not_found", on="file"))
+    assert save(generation, tmp_path) == everything_below(tmp_path)
+    assert [request.status for request in sandbox.file_requests] == [404, 200]
+
+
+def test_an_old_url_that_is_not_there_is_left_to_a_retry(make: Make, sandbox: Sandbox, tmp_path: Path) -> None:
+    generation = make()
+    generation["completed"] = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
     sandbox.inject(Fault("not_found", on="file"))
     with pytest.raises(errors.ApimartDownloadError, match="fetches it again"):
         save(generation, tmp_path)
@@ -155,7 +165,7 @@ def test_no_id_leaves_the_destination(make: Make, tmp_path: Path) -> None:
 def test_a_destination_that_cannot_be_written_is_told_with_the_id(make: Make, destination: str) -> None:
     generation = make()
     operator = ApimartToObjectStorageOperator(task_id="save", generation=generation, destination=destination)
-    with pytest.raises(errors.ApimartDestinationError, match="costs nothing") as caught:
+    with pytest.raises(errors.ApimartDestinationError, match=r"costs nothing|Install the Airflow provider") as caught:
         operator.execute(context())
     assert caught.value.generation_id == generation["generation_id"]
 
@@ -168,7 +178,7 @@ def test_a_relative_destination_is_refused_before_anything_is_fetched(make: Make
 
 
 def test_a_concurrency_of_none_is_refused(make: Make, tmp_path: Path) -> None:
-    with pytest.raises(errors.ApimartInvalidRequestError, match="concurrency of 0"):
+    with pytest.raises(errors.ApimartInvalidRequestError, match="concurrency: 0"):
         save(make(), tmp_path, concurrency=0)
 
 
@@ -226,15 +236,16 @@ def test_a_retry_fetches_what_was_cut_or_removed(make: Make, sandbox: Sandbox, t
     assert len(sandbox.file_requests) == 5
 
 
-def test_a_file_of_another_generation_is_not_mistaken_for_ours(make: Make, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_file_of_another_generation_is_neither_mistaken_for_ours_nor_replaced(
+    make: Make, sandbox: Sandbox, tmp_path: Path
+) -> None:
     first, second = make(prompt="a cat"), make(prompt="a dog")
-    (saved,) = save(first, tmp_path, filename="latest")
-    cat = saved.read_bytes()
-    assert save(second, tmp_path, filename="latest") == [saved]
-    assert saved.read_bytes() != cat
-    save(first, tmp_path, filename="latest")
-    assert saved.read_bytes() == cat
-    assert len(sandbox.file_requests) == 3
+    (cat,) = save(first, tmp_path, filename="latest")
+    content = cat.read_bytes()
+    (dog,) = save(second, tmp_path, filename="latest")
+    assert dog.read_bytes() != content == cat.read_bytes()
+    assert (save(first, tmp_path, filename="latest"), save(second, tmp_path, filename="latest")) == ([cat], [dog])
+    assert len(sandbox.file_requests) == 2
 
 
 def test_names_follow_the_template(make: Make, tmp_path: Path) -> None:
@@ -255,17 +266,40 @@ def test_a_bad_template_is_refused_before_anything_is_fetched(
     make: Make, sandbox: Sandbox, tmp_path: Path, filename: str
 ) -> None:
     generation = make()
-    with pytest.raises(errors.ApimartInvalidRequestError, match="Nothing was fetched"):
+    with pytest.raises(errors.ApimartInvalidRequestError, match="Nothing was sent or fetched"):
         save(generation, tmp_path, filename=filename)
     assert sandbox.file_requests == ()
 
 
-def test_two_files_of_one_name_are_refused_before_anything_is_fetched(
-    make: Make, sandbox: Sandbox, tmp_path: Path
-) -> None:
-    with pytest.raises(errors.ApimartInvalidRequestError, match="Two files would be called 'picture'"):
-        save(make(n=2), tmp_path, filename="picture")
-    assert sandbox.file_requests == ()
+def test_two_files_of_one_name_get_names_of_their_own(make: Make, tmp_path: Path) -> None:
+    generations = [make(n=2), make()]
+    saved = save(generations, tmp_path, filename="picture")
+    assert len({*saved}) == 3
+    assert "picture.png" in [path.name for path in saved]
+    assert save(generations, tmp_path, filename="picture") == saved
+    assert sorted(everything_below(tmp_path)) == sorted(saved)
+
+
+def test_a_skipped_branch_is_left_out_with_a_word(make: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for generation in ([make(), None], str([make(), None]), [[make()], None, "None", float("nan")]):
+        assert len(save(generation, tmp_path)) == 1
+        assert "entries of generation are None" in caplog.text
+        caplog.clear()
+
+
+@pytest.mark.parametrize("nothing", [None, [None, None], "None", "[None, None]"])
+def test_nothing_but_skipped_branches_is_an_error_by_name(make: Make, tmp_path: Path, nothing: Any) -> None:
+    with pytest.raises(errors.ApimartInvalidRequestError, match=r"generation (is|are) None|of generation are None"):
+        save(nothing, tmp_path)
+
+
+def test_a_run_without_logical_date_names_its_day(make: Make, tmp_path: Path) -> None:
+    operator = ApimartToObjectStorageOperator(
+        task_id="save", generation=make(), destination=tmp_path.as_uri(), filename="{ds}/{index}"
+    )
+    run = SimpleNamespace(run_after=datetime(2026, 11, 25, 23, tzinfo=UTC))
+    (uri,) = operator.execute(context(dag_run=run))
+    assert uri.endswith("/2026-11-25/0.png")
 
 
 def test_what_fails_keeps_nothing_else_from_being_saved(make: Make, tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_what_is_over_is_told_with_id_and_hour(connect: Connect, tmp_path: Path)
 def test_what_is_missing_before_its_hour_is_tried_again_by_a_retry(connect: Connect, tmp_path: Path) -> None:
     with hostile(lambda asked: [head("404 Not Found")]) as server, gateway() as apimart:
         connect(apimart.url)
-        with pytest.raises(errors.ApimartDownloadError, match="should live until 2999-01-01 00:00 UTC"):
+        with pytest.raises(errors.ApimartDownloadError, match="although it lives until 2999-01-01 00:00 UTC"):
             save(finished(server.url, expires_at="2999-01-01T00:00:00+00:00"), tmp_path, allow_private_hosts=True)
 
 

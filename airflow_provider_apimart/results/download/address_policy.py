@@ -1,45 +1,126 @@
-"""Which addresses results may be fetched from: a decision on addresses that are resolved already, without I/O."""
+"""Address policy: the decision whether a result may be fetched from an address. No I/O; names are resolved already."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
+
+from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 
 _PORTS = {"http": 80, "https": 443}
 # An address in here stands for an IPv4 address in its last four bytes.
 _EMBEDDING = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"), IPv6Network("::ffff:0:0:0/96"))
-# What serves credentials to whoever asks from inside a cloud; some of it has a public number.
+# These serve credentials to whoever asks from inside a cloud; some of them have a public number.
 _METADATA = tuple(map(ip_address, ("169.254.169.254", "168.63.129.16", "192.0.0.192", "fd00:ec2::254")))
+# Local proxies answer DNS with made-up addresses of this range, whatever the host.
+_FAKE_IP_RANGE = IPv4Network("198.18.0.0/15")
 # Versions of Python disagree on these.
-_NOT_PUBLIC = tuple(
-    map(ip_network, ("100.64.0.0/10", "192.0.0.0/24", "198.18.0.0/15", "64:ff9b:1::/48", "3fff::/20", "fec0::/10"))
+_NOT_PUBLIC = (
+    _FAKE_IP_RANGE,
+    *map(ip_network, ("100.64.0.0/10", "192.0.0.0/24", "64:ff9b:1::/48", "3fff::/20", "fec0::/10")),
 )
+_HOST = re.compile(r"(\*\.)?[^\s:/@?#*\[\]]+")
+
+
+@dataclass(frozen=True)
+class PrivateHosts:
+    """
+    The hosts and networks that aren't public and may be fetched from.
+
+    :param all: Whether all of them may.
+    :param hosts: Lower-case names; ``*.example.org`` stands for all names below ``example.org``.
+    """
+
+    all: bool = False
+    hosts: frozenset[str] = frozenset()
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+
+    def has_host(self, host: str) -> bool:
+        """Return whether a host is among the hosts, whatever its address."""
+        name = host.lower().rstrip(".")
+        labels = name.split(".")
+        return name in self.hosts or any(f"*.{'.'.join(labels[at:])}" in self.hosts for at in range(1, len(labels)))
+
+    def has_address(self, address: IPv4Address | IPv6Address) -> bool:
+        """Return whether an address lies in one of the networks."""
+        return any(address in network for network in self.networks)
+
+
+def private_hosts(value: bool | str | Iterable[str]) -> PrivateHosts:
+    """
+    Return the hosts that an argument ``allow_private_hosts`` allows.
+
+    :param value: Whether all hosts are allowed, or hosts and networks such as ``["cdn.internal", "198.18.0.0/15"]``;
+        a text holds them separated by commas.
+    :raises ApimartInvalidRequestError: If an entry is neither a host nor a network.
+    """
+    if isinstance(value, bool | None):
+        return PrivateHosts(all=bool(value))
+    entries = [str(each).strip() for each in (value.split(",") if isinstance(value, str) else value)]
+    networks = {entry: network for entry in entries if (network := _network(entry)) is not None}
+    hosts = [entry.lower().rstrip(".") for entry in entries if entry not in networks]
+    if wrong := [host for host in hosts if not _HOST.fullmatch(host)]:
+        raise ApimartInvalidRequestError(
+            f"Invalid allow_private_hosts: {wrong[0]!r} is neither a host nor a network. Write True, or a list such as "
+            '["cdn.internal", "198.18.0.0/15"]'
+        )
+    return PrivateHosts(False, frozenset(hosts), tuple(networks.values()))
+
+
+def _network(entry: str) -> IPv4Network | IPv6Network | None:
+    try:
+        return ip_network(entry.strip("[]"), strict=False)
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """
+    The reason why a connection may not be made.
+
+    :param kind: The kind of the address, such as ``private`` or ``loopback``.
+    :param remedy: The entry of ``allow_private_hosts`` that would allow it.
+    """
+
+    kind: str
+    remedy: str
 
 
 @dataclass(frozen=True)
 class AddressPolicy:
     """
-    Where results may be fetched from.
+    The addresses from which results may be fetched: public ones, and those that are allowed.
 
-    :param own_origin: URL of the connection's own host, which is allowed whatever its address is, at its own port.
-    :param allow_private_hosts: Whether any address is allowed.
+    :param own_origin: URL of the connection's own host, which is allowed at its own port, whatever its address.
+    :param allowed: Further hosts and networks.
     """
 
     own_origin: str | None = None
-    allow_private_hosts: bool = False
+    allowed: PrivateHosts = PrivateHosts()
 
-    def refusal(self, host: str, port: int, address: str) -> str | None:
+    def refusal(self, host: str, port: int, address: str) -> Refusal | None:
         """
-        Return why a connection may not be made, or ``None`` if it may.
+        Return why a connection may not be made, ``None`` if it may.
 
-        :param host: The name that the URL holds.
-        :param address: The address that the name has, and that would be connected to.
+        :param host: The name in the URL.
+        :param address: The address of the name, which would be connected to.
         """
-        if self.allow_private_hosts or (host.lower(), port) == self._own:
+        if self.allowed.all or (host.lower(), port) == self._own:
             return None
-        return kind_of_private(address)
+        private = [
+            each for each in _meanings(ip_address(address)) if _kind(each) and not self.allowed.has_address(each)
+        ]
+        if not private:
+            return None
+        kind = str(_kind(private[0]))
+        # A name may come to lead anywhere; to credentials it does only if their address itself was allowed.
+        if kind != "metadata" and self.allowed.has_host(host):
+            return None
+        return Refusal(kind, _remedy(kind, host, private[0]))
 
     @property
     def _own(self) -> tuple[str, int] | None:
@@ -47,9 +128,15 @@ class AddressPolicy:
         return (parts.hostname, parts.port or _PORTS.get(parts.scheme, 0)) if parts.hostname else None
 
 
+def _remedy(kind: str, host: str, address: IPv4Address | IPv6Address) -> str:
+    if address in _FAKE_IP_RANGE:
+        return str(_FAKE_IP_RANGE)
+    return str(address) if kind == "metadata" else host
+
+
 def kind_of_private(address: str) -> str | None:
     """
-    Return what makes an address no public one, or ``None`` if it is public.
+    Return the kind of an address that isn't public, ``None`` if it is public.
 
     :param address: An IPv4 or IPv6 address. Of one that stands for another, each must be public.
     """

@@ -1,9 +1,9 @@
 """
-Talking to the hosts of results, which are foreign: without key, cookies or credentials, and guarded.
+HTTP client for the hosts of results, which are foreign: it sends no key, cookies or credentials.
 
-A name is resolved once, each of its addresses is checked, and the connection goes to the very address that was
-checked: what the name means a moment later counts for nothing. Redirects are followed here, each hop checked alike.
-With a proxy, the proxy resolves; only addresses that the URL spells out can be checked then.
+A name is resolved once, each of its addresses is checked, and the connection goes to an address that was checked.
+Redirects are followed here, and each target is checked alike. With a proxy, the proxy resolves names, and only
+addresses in the URL itself can be checked.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Event, Lock, Timer
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import urllib3
 from requests.utils import get_auth_from_url, get_environ_proxies, select_proxy
@@ -28,52 +28,57 @@ from airflow_provider_apimart.api.environment import authorities_of
 from airflow_provider_apimart.api.error_mapping import root_reason
 from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.exceptions import ApimartDownloadError, ApimartResultRefusedError, ApimartTransientError
-from airflow_provider_apimart.results.download.address_policy import AddressPolicy
+from airflow_provider_apimart.results.download.address_policy import AddressPolicy, private_hosts
 from airflow_provider_apimart.results.download.limits import Limits
 
 _BLOCK = 512 * 1024
 _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = (301, 302, 303, 307, 308)
-_TROUBLE = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
+_NETWORK_ERRORS = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
 
 
 class InterruptedDownloadError(ApimartTransientError):
-    """A request for a result brought no whole file, and another one may bring the rest."""
+    """A request for a result didn't bring the whole file; another one may bring the rest."""
 
 
 @dataclass(frozen=True)
 class Network:
     """
-    How the hosts of results are reached.
+    Settings of the network between a worker and the hosts of results.
 
-    :param reach: Which of them may be.
-    :param proxy: Proxy to use, ``None`` to do as the environment says.
+    :param address_policy: The addresses that may be fetched from.
+    :param proxy: Proxy to use, ``None`` for that of the environment.
     :param authorities: File of certificate authorities to trust, or whether to check certificates.
     """
 
     user_agent: str = "airflow-provider-apimart"
-    reach: AddressPolicy = field(default_factory=AddressPolicy)
+    address_policy: AddressPolicy = field(default_factory=AddressPolicy)
     proxy: str | None = field(default=None, repr=False)
     authorities: str | bool = True
 
 
-def network_of(settings: ClientSettings, *, allow_private_hosts: bool = False) -> Network:
-    """Return how results are reached by a connection's settings, of which its key and headers are no part."""
+def network_of(settings: ClientSettings, *, allow_private_hosts: bool | str | Iterable[str] = False) -> Network:
+    """
+    Return the network by a connection's settings, without its key and headers.
+
+    :param allow_private_hosts: See :func:`~airflow_provider_apimart.results.download.address_policy.private_hosts`.
+    :raises ApimartInvalidRequestError: If that is invalid.
+    """
     return Network(
         user_agent=settings.user_agent,
-        reach=AddressPolicy(settings.base_url, allow_private_hosts),
+        address_policy=AddressPolicy(settings.base_url, private_hosts(allow_private_hosts)),
         proxy=settings.proxy,
         authorities=authorities_of(settings),
     )
 
 
-class _PromptConnection(HTTPConnection):
-    """A connection that is cut when the head of a reply isn't whole in time: each byte alone may be prompt."""
+class _TimedConnection(HTTPConnection):
+    """A connection that is cut when the head of a reply isn't whole in time, even if single bytes keep arriving."""
 
     head_seconds = 60.0
 
     def getresponse(self) -> Any:
-        watch = Timer(self.head_seconds, _cut, (self.sock,))
+        watch = Timer(self.head_seconds, _shut_down, (self.sock,))
         watch.daemon = True
         watch.start()
         try:
@@ -82,16 +87,16 @@ class _PromptConnection(HTTPConnection):
             watch.cancel()
 
 
-class _CheckedConnection(_PromptConnection):
-    """A connection that resolves a name itself and goes to an address only if it may."""
+class _CheckedConnection(_TimedConnection):
+    """A connection that resolves the name itself and checks all its addresses."""
 
-    reach = AddressPolicy()
+    address_policy = AddressPolicy()
 
     def _new_conn(self) -> socket.socket:
         host, port = self._dns_host, self.port
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         for *_, address in addresses:
-            _check(self.reach, host, port, str(address[0]))
+            _check(self.address_policy, host, port, str(address[0]))
         return _connected(addresses, self.timeout)
 
 
@@ -111,15 +116,15 @@ def _connected(addresses: list[Any], seconds: Any) -> socket.socket:
     raise failure
 
 
-def _check(reach: AddressPolicy, host: str, port: int, address: str) -> None:
-    if kind := reach.refusal(host, port, address):
+def _check(policy: AddressPolicy, host: str, port: int, address: str) -> None:
+    if refusal := policy.refusal(host, port, address):
         raise ApimartResultRefusedError(
-            f"its host {host} has the {kind} address {address}, and results are fetched from public addresses only. "
-            "If this host is yours, set allow_private_hosts=True"
+            f"its host {host} has the {refusal.kind} address {address}, and results are fetched from public addresses "
+            f'only. If that is right here, set allow_private_hosts=["{refusal.remedy}"]'
         )
 
 
-def _cut(connection: socket.socket | None) -> None:
+def _shut_down(connection: socket.socket | None) -> None:
     if connection is not None:
         # Not the method of a TLS socket, which would take its state away under the reader.
         with suppress(OSError):
@@ -128,11 +133,9 @@ def _cut(connection: socket.socket | None) -> None:
 
 class ResultClient:
     """
-    Fetches from hosts of results; several threads may use it at once.
+    HTTP client for hosts of results. Several threads may use it at once.
 
-    :param network: How they are reached.
-    :param limits: How patiently.
-    :param connections: Kept open to each host.
+    :param connections: Number of connections kept open to each host.
     """
 
     def __init__(self, network: Network, limits: Limits, connections: int = 8) -> None:
@@ -150,13 +153,13 @@ class ResultClient:
         self._closed = Event()
 
     def close(self) -> None:
-        """Stop: downloads that run end with an error at their next block."""
+        """Close all connections. Running downloads end with an error at their next block."""
         self._closed.set()
         for pools in self._pools.values():
             pools.clear()
 
     def pause(self, seconds: float) -> None:
-        """Wait, unless it is closed meanwhile."""
+        """Wait, unless the client is closed meanwhile."""
         self._closed.wait(seconds)
         self._check_open()
 
@@ -169,7 +172,7 @@ class ResultClient:
         """
         Send a GET and follow redirects.
 
-        :raises ApimartResultRefusedError: If this or a target of a redirect may not be fetched.
+        :raises ApimartResultRefusedError: If the URL or the target of a redirect may not be fetched.
         :raises InterruptedDownloadError: If no reply came.
         """
         response = self._final_response(url, headers)
@@ -192,7 +195,7 @@ class ResultClient:
         self._check_open()
         try:
             return response.read1(_BLOCK, decode_content=False)
-        except _TROUBLE as error:
+        except _NETWORK_ERRORS as error:
             raise InterruptedDownloadError(f"the download broke off: {root_reason(error)}") from None
 
     def _final_response(self, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
@@ -203,7 +206,7 @@ class ResultClient:
                 return response
             response.close()
             url = _joined(url, location)
-        raise ApimartDownloadError(f"it is redirected more than {self._limits.redirects} times, at last to {url}")
+        raise ApimartDownloadError(f"it redirects more than {self._limits.redirects} times, the last time to {url}")
 
     def _response(self, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
         self._check_open()
@@ -213,14 +216,14 @@ class ResultClient:
             pools = self._pools_for(url)
             return pools.request("GET", url, headers=sent, redirect=False, preload_content=False, decode_content=False)
         except (urllib3.exceptions.LocationValueError, UnicodeError) as error:
-            raise ApimartResultRefusedError(f"its URL can't be read: {root_reason(error)}") from None
-        except _TROUBLE as error:
+            raise ApimartResultRefusedError(f"its URL is invalid: {root_reason(error)}") from None
+        except _NETWORK_ERRORS as error:
             raise InterruptedDownloadError(f"its host didn't answer: {root_reason(error)}") from None
 
     def _pools_for(self, url: str) -> urllib3.PoolManager:
         scheme, proxy = urlsplit(url).scheme.lower(), self._proxy_for(url)
         if proxy:
-            _check_literal(self._network.reach, url)
+            _check_literal(self._network.address_policy, url)
         with self._lock:
             if (scheme, proxy) not in self._pools:
                 self._pools[scheme, proxy] = self._new_pools(scheme, proxy)
@@ -239,10 +242,10 @@ class ResultClient:
         details: dict[str, Any] = {"head_seconds": self._limits.head_seconds}
         if proxy:
             pools: urllib3.PoolManager = _proxied(proxy, self._options | tls)
-            pools.pool_classes_by_scheme = _pool_classes(_PromptConnection, details)
+            pools.pool_classes_by_scheme = _pool_classes(_TimedConnection, details)
         else:
             pools = urllib3.PoolManager(**self._options, **tls)
-            details["reach"] = self._network.reach
+            details["address_policy"] = self._network.address_policy
             pools.pool_classes_by_scheme = _pool_classes(_CheckedConnection, details)
         return pools
 
@@ -253,7 +256,7 @@ def _proxied(proxy: str, options: Mapping[str, Any]) -> urllib3.ProxyManager:
     return urllib3.ProxyManager(proxy, proxy_headers=headers, **options)
 
 
-def _pool_classes(kind: type[_PromptConnection], details: Mapping[str, Any]) -> dict[str, type[HTTPConnectionPool]]:
+def _pool_classes(kind: type[_TimedConnection], details: Mapping[str, Any]) -> dict[str, type[HTTPConnectionPool]]:
     plain = type("ResultConnection", (kind,), dict(details))
     secure = type("SecureResultConnection", (kind, HTTPSConnection), dict(details))
     return {
@@ -272,31 +275,40 @@ def _tls(authorities: str | bool) -> ssl.SSLContext:
 
 def _joined(url: str, location: str) -> str:
     try:
-        return urljoin(url, location)
+        return urljoin(url, _decoded(location))
     except ValueError as error:
-        raise ApimartResultRefusedError(f"it is redirected to what can't be read as a URL: {error}") from None
+        raise ApimartResultRefusedError(f"it redirects to an invalid URL: {error}") from None
+
+
+def _decoded(location: str) -> str:
+    """Return a header's text as its sender meant it; ``http.client`` reads every byte as a letter of Latin-1."""
+    raw = location.encode("latin-1", "replace")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return quote(raw, safe="%:/?#[]@!$&'()*+,;=")
 
 
 def _check_url(url: str) -> None:
     try:
         scheme, host = urlsplit(url).scheme.lower(), urlsplit(url).hostname
     except ValueError as error:
-        raise ApimartResultRefusedError(f"its URL can't be read: {error}") from None
+        raise ApimartResultRefusedError(f"its URL is invalid: {error}") from None
     if scheme not in _PORTS:
         raise ApimartResultRefusedError(f"its scheme is {scheme!r}, and only http and https are fetched")
     if not host:
         raise ApimartResultRefusedError("its URL names no host")
 
 
-def _check_literal(reach: AddressPolicy, url: str) -> None:
-    """Check the address that a URL spells out, in any notation; a name is for the proxy to resolve."""
+def _check_literal(policy: AddressPolicy, url: str) -> None:
+    """Check an address in the URL itself, in any notation; a name is resolved by the proxy."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme.lower()]
     if host == "localhost" or host.endswith(".localhost"):
-        _check(reach, host, port, "127.0.0.1")
+        _check(policy, host, port, "127.0.0.1")
     try:
         addresses = socket.getaddrinfo(host, port, flags=socket.AI_NUMERICHOST)
     except socket.gaierror:
         return
     for *_, address in addresses:
-        _check(reach, host, port, str(address[0]))
+        _check(policy, host, port, str(address[0]))

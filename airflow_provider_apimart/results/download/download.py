@@ -1,4 +1,4 @@
-"""Fetching one file: again and again from where it broke off, until it is whole or there is no hope."""
+"""Download of one file: requested again from where it broke off, until it is whole or the policy gives up."""
 
 from __future__ import annotations
 
@@ -17,11 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class ThroughputCheck:
-    """
-    Whether a download is worth waiting for.
-
-    :param limits: How much must arrive in how many seconds.
-    """
+    """Check that enough bytes of a download arrive."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -30,9 +26,9 @@ class ThroughputCheck:
 
     def add(self, size: int) -> None:
         """
-        Count what arrived.
+        Count bytes that arrived.
 
-        :raises InterruptedDownloadError: If it is too little.
+        :raises InterruptedDownloadError: If they are too few for the time.
         """
         self._arrived += size
         elapsed = time.monotonic() - self._since
@@ -44,26 +40,19 @@ class ThroughputCheck:
 
 
 class Download:
-    """
-    Fetches one file from one URL.
+    """The download of one file from one URL."""
 
-    :param session: What to fetch with.
-    :param url: Where from.
-    :param incoming_file: Where to.
-    :param limits: How patiently.
-    """
-
-    def __init__(self, session: ResultClient, url: str, incoming_file: IncomingFile, limits: Limits) -> None:
-        self._session = session
+    def __init__(self, client: ResultClient, url: str, incoming_file: IncomingFile, limits: Limits) -> None:
+        self._client = client
         self._url = url
         self._incoming_file = incoming_file
         self._limits = limits
 
     def run(self) -> None:
         """
-        Fetch until the file is whole.
+        Request the file until it is whole.
 
-        :raises ApimartDownloadError: If it can't be had. What has arrived is given back to the allowance.
+        :raises ApimartDownloadError: If the policy gave up. The allowance has its bytes back then.
         """
         try:
             self._run()
@@ -78,16 +67,16 @@ class Download:
                 return self._try()
             except ApimartTransientError as error:
                 if self._incoming_file.size > furthest:
-                    # As long as each try gets further, none of them was in vain.
+                    # A try that got further begins the count anew.
                     began, failures, furthest = time.monotonic(), Failures(), self._incoming_file.size
                 failures = self._pause(error, failures.after(error, time.monotonic() - began), tries_left)
         return None
 
     def _try(self) -> None:
-        with self._session.get(self._url, self._incoming_file.headers()) as response:
+        with self._client.get(self._url, self._incoming_file.headers()) as response:
             self._incoming_file.expect(read_response_head(response.status, response.headers))
             throughput = ThroughputCheck(self._limits)
-            for block in self._session.blocks(response):
+            for block in self._client.blocks(response):
                 self._incoming_file.take(block)
                 throughput.add(len(block))
             self._incoming_file.finish()
@@ -96,8 +85,6 @@ class Download:
         seconds = self._limits.policy.pause_after(error, failures, random.random()) if tries_left else None
         if seconds is None:
             raise ApimartDownloadError(error.message, status=error.status) from error
-        log.info(
-            "%s: %s. It is tried again in %.1f s, from byte %d", self._url, error, seconds, self._incoming_file.size
-        )
-        self._session.pause(seconds)
+        log.info("%s: %s. Retrying in %.1f s, from byte %d", self._url, error, seconds, self._incoming_file.size)
+        self._client.pause(seconds)
         return failures.after_pause(error, seconds)

@@ -1,4 +1,4 @@
-"""A file as it arrives: what is there of it is counted, hashed, judged by its first bytes, and written."""
+"""Incoming file: a file while it arrives, counted, hashed, judged by its first bytes, and written."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ from airflow_provider_apimart.results.storage.hashing_writer import HashingWrite
 
 class IncomingFile:
     """
-    One file on its way. When it is whole, ``size``, ``sha256`` and ``media_type`` tell of it.
+    One file while it arrives. ``size``, ``sha256`` and ``media_type`` describe it once it is whole.
 
-    :param file: Where it is written, an empty file.
-    :param limits: How large it may get.
-    :param allowance: What all files together may still take.
-    :param executor: Where it is hashed and written while it arrives.
+    :param file: An empty file to write to.
+    :param limits: The cap on its size.
+    :param allowance: The bytes that all files together may still take.
+    :param executor: The threads that hash and write while it arrives.
     """
 
     def __init__(self, file: BinaryIO, limits: Limits, allowance: Allowance, executor: Executor) -> None:
-        self._sink = HashingWriter(file, executor)
+        self._writer = HashingWriter(file, executor)
         self._limits = limits
         self._allowance = allowance
-        self._announced = ResponseHead()
         self._begin()
 
     def _begin(self) -> None:
@@ -36,79 +35,86 @@ class IncomingFile:
         self.sha256 = ""
         self.media_type = ""
         self._received = 0
-        self._head = b""
-        self._decompressor: Decompressor | None = None
+        self._start = b""
+        self._head = ResponseHead()
+        self._decompressor = Decompressor("")
 
     def headers(self) -> dict[str, str]:
-        """Return the headers to ask with for what is still missing."""
-        return self._announced.range_headers(self._received)
+        """Return the request headers that ask for the rest of the file."""
+        return self._head.range_headers(self._received)
 
-    def expect(self, announced: ResponseHead) -> None:
+    def expect(self, head: ResponseHead) -> None:
         """
-        Prepare for a body: go on, or start again if it is the whole file.
+        Prepare for a body: continue, or start again if it begins with the file's first byte.
 
-        :raises InterruptedDownloadError: If it is neither. Then everything has to be asked for again.
-        :raises ApimartResultRefusedError: If it will be too large.
+        :raises InterruptedDownloadError: If it does neither. Everything has to be asked for again then.
+        :raises ApimartResultRefusedError: If the file will be too large.
         """
-        if announced.is_part:
-            self._check_rest(announced)
+        if self._received and head.is_part and head.continues(self._head, self._received):
+            self._head = self._head.with_total(head.total)
             return
-        self._limits.check_file(announced.total or 0)
+        was_resumed = self._received > 0
         self.discard()
-        self._announced = announced
-        self._decompressor = Decompressor(announced.encoding) if announced.encoding else None
-
-    def _check_rest(self, announced: ResponseHead) -> None:
-        if not announced.continues(self._announced, self._received):
-            self.discard()
-            raise InterruptedDownloadError("its host sent another part of it than was asked for")
+        if not head.begins_file or (head.is_part and was_resumed):
+            raise InterruptedDownloadError("its host sent another part than was asked for")
+        self._limits.check_file(head.total or 0)
+        self._head = head
+        self._decompressor = Decompressor(head.encoding)
 
     def discard(self) -> None:
-        """Forget what has arrived."""
-        self._sink.restart()
+        """Forget everything that has arrived."""
+        self._writer.restart()
         self._allowance.take(-self.size)
-        self._announced = ResponseHead()
         self._begin()
 
     def take(self, block: bytes) -> None:
         """
         Take a block of the body.
 
-        :raises ApimartDownloadError: If the file is no picture, clip or sound, or too large.
+        :raises ApimartDownloadError: If the file is no image, video or audio, or too large.
         """
         self._received += len(block)
-        for content in self._decompressor.decompress(block) if self._decompressor else (block,):
-            if self.media_type:
-                self._write(content)
-            else:
-                self._judge(content)
+        for content in self._decompressor.decompress(block):
+            self._take_content(content)
 
     def finish(self) -> None:
         """
-        End the body; what has arrived is written and hashed then.
+        End the body. The file is written and hashed afterwards.
 
         :raises InterruptedDownloadError: If that is not the whole file.
         """
-        if self._announced.total is not None and self._received < self._announced.total:
-            raise InterruptedDownloadError(f"it ended after {self._received:,} of {self._announced.total:,} bytes")
-        if self._decompressor and not self._decompressor.at_end:
-            raise InterruptedDownloadError("it is packed and ended early")
+        total = self._head.total
+        if total is not None and self._received < total:
+            raise InterruptedDownloadError(f"it ended after {self._received:,} of {total:,} bytes")
+        if total is not None and self._received > total:
+            message = f"it has {self._received:,} bytes instead of {total:,}"
+            self.discard()
+            raise InterruptedDownloadError(message)
+        for content in self._decompressor.finish():
+            self._take_content(content)
+        if not self._decompressor.at_end:
+            raise InterruptedDownloadError("it is compressed and ended early")
         if not self.media_type:
-            self._judge(b"", at_end=True)
-        self.sha256 = self._sink.finish()
+            self._judge()
+        self.sha256 = self._writer.finish()
 
-    def _judge(self, content: bytes, *, at_end: bool = False) -> None:
-        self._head += content
-        if len(self._head) < HEAD_BYTES and not at_end:
+    def _take_content(self, content: bytes) -> None:
+        if self.media_type:
+            self._write(content)
             return
-        if not self._head:
+        self._start += content
+        if len(self._start) >= HEAD_BYTES:
+            self._judge()
+
+    def _judge(self) -> None:
+        if not self._start:
             raise InterruptedDownloadError("it is empty")
-        self.media_type = accepted_media_type(self._head[:HEAD_BYTES], self._announced.media_type)
-        head, self._head = self._head, b""
-        self._write(head)
+        self.media_type = accepted_media_type(self._start[:HEAD_BYTES], self._head.media_type)
+        start, self._start = self._start, b""
+        self._write(start)
 
     def _write(self, content: bytes) -> None:
         self._limits.check_file(self.size + len(content))
         self._allowance.take(len(content))
         self.size += len(content)
-        self._sink.take(content)
+        self._writer.take(content)

@@ -1,4 +1,4 @@
-"""How much, how long and how often to fetch."""
+"""Limits of downloads: sizes, times and numbers of requests."""
 
 from __future__ import annotations
 
@@ -10,25 +10,24 @@ from airflow_provider_apimart.exceptions import ApimartResultRefusedError
 
 MAX_FILE_BYTES = 5 * 1024**3
 MAX_TOTAL_BYTES = 100 * 1024**3
-DOWNLOAD_POLICY = RetryPolicy(tries=5, seconds=300.0, rate_limited_seconds=300.0, longest=20.0)
+DOWNLOAD_POLICY = RetryPolicy(tries=7, seconds=300.0, rate_limited_seconds=300.0, longest=20.0)
 
 
 @dataclass(frozen=True)
 class Limits:
     """
-    What is allowed to the hosts of results, which are foreign.
+    Limits for the hosts of results, which are foreign.
 
     :param max_file_bytes: Size of one file; ``None`` for no cap.
     :param max_total_bytes: Size of all files of one saver together; ``None`` for no cap.
-    :param connect_seconds: Until a connection stands, with TLS.
-    :param silent_seconds: Without a single byte.
-    :param head_seconds: Until the head of a reply is whole.
-    :param pace_seconds: In any span of so many seconds,
-    :param pace_bytes: so many bytes must arrive; otherwise the download counts as interrupted.
-    :param redirects: Followed for one request.
-    :param tries: Requests for one file, however much each of them brings. Those that bring nothing new are bounded
-        by the policy, which is sooner.
-    :param policy: How often and how patiently to try again after requests that brought nothing new.
+    :param connect_seconds: Seconds for a connection to be established, with TLS.
+    :param silent_seconds: Seconds without a single byte.
+    :param head_seconds: Seconds for the head of a reply to be whole.
+    :param pace_seconds: Length of the spans in each of which ``pace_bytes`` must arrive.
+    :param pace_bytes: Bytes that must arrive in each span; a slower download counts as interrupted.
+    :param redirects: Number of redirects followed for one request.
+    :param tries: Number of requests for one file, whatever each of them brings.
+    :param policy: Bounds the requests in a row that bring nothing new, and those for a URL that isn't there yet.
     """
 
     max_file_bytes: int | None = MAX_FILE_BYTES
@@ -44,9 +43,9 @@ class Limits:
 
     def check_file(self, size: int) -> None:
         """
-        Check the size of a file, announced or written.
+        Check the size of a file.
 
-        :raises ApimartResultRefusedError: If it is above the cap.
+        :raises ApimartResultRefusedError: If it is above ``max_file_bytes``.
         """
         if self.max_file_bytes is not None and size > self.max_file_bytes:
             raise ApimartResultRefusedError(
@@ -56,9 +55,9 @@ class Limits:
 
 class Allowance:
     """
-    The bytes that all files of one saver may still take; safe to use from several threads.
+    The bytes that all files of one saver may still take. Several threads may use it at once.
 
-    :param limit: Bytes altogether, ``None`` for no cap.
+    :param limit: Total bytes, ``None`` for no cap.
     """
 
     def __init__(self, limit: int | None) -> None:
@@ -70,7 +69,7 @@ class Allowance:
         """
         Take some bytes; a negative number gives them back.
 
-        :raises ApimartResultRefusedError: If that is more than is left. Nothing is taken then.
+        :raises ApimartResultRefusedError: If more than is left is taken. Nothing is taken then.
         """
         with self._lock:
             if self._limit is not None and self._taken + size > self._limit:

@@ -1,10 +1,10 @@
-"""What the head of a reply announces, and whether its body goes on where a download broke off. No I/O."""
+"""Head of a reply: the facts about the file, and whether the body continues an interrupted download. No I/O."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from airflow_provider_apimart.api.retry import retry_after_seconds
@@ -14,92 +14,105 @@ from airflow_provider_apimart.results.download.client import InterruptedDownload
 # As many digits as any file has; int() refuses thousands of them.
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _CONTENT_RANGE = re.compile(rf"bytes ({_LENGTH.pattern})-({_LENGTH.pattern})/({_LENGTH.pattern}|\*)")
-_PASSING = (408, 425, 500, 502, 503, 504)
+_TRANSIENT = (408, 425, 500, 502, 503, 504)
 
 
 @dataclass(frozen=True)
 class ResponseHead:
     """
-    What a reply says of the file.
+    The facts about a file in the head of a reply.
 
-    :param offset: The byte of the file with which the body begins, ``None`` if it is a part and doesn't say which.
-    :param is_part: Whether the body is but a part of the file.
-    :param total: How many bytes the file has, ``None`` if it doesn't say.
-    :param validator: What tells this version of the file from another one, ``None`` if nothing does.
-    :param media_type: What the file is said to be, or nothing.
-    :param encoding: How the body is packed, or nothing.
+    :param offset: The byte of the file with which the body begins, ``None`` for a part that doesn't say which.
+    :param is_part: Whether the reply is a ``206``: its body may be a part of the file.
+    :param total: The bytes of the whole file as it is sent, ``None`` if the head doesn't say.
+    :param etag: The strong ``ETag``, which no other version of the file has; ``None`` if there is none.
+    :param media_type: The ``Content-Type`` without parameters, or empty.
+    :param encoding: The ``Content-Encoding``, or empty.
     """
 
     offset: int | None = 0
     is_part: bool = False
     total: int | None = None
-    validator: str | None = None
+    etag: str | None = None
     media_type: str = ""
     encoding: str = ""
 
     def range_headers(self, position: int) -> dict[str, str]:
         """
-        Return the headers that ask for the rest of the file, or none if only the whole of it can be asked for.
+        Return the headers that ask for the rest of the file, none if only the whole of it can be asked for.
 
-        :param position: How many bytes of it are there.
+        :param position: The number of bytes that have arrived.
         """
-        # Without a validator, the rest might be of another file; of a packed body, bytes of the file tell nothing.
-        if not position or not self.validator or self.encoding:
+        # Without a strong ETag, the rest might be of another version.
+        if not position or not self.etag:
             return {}
-        return {"Range": f"bytes={position}-", "If-Range": self.validator}
+        return {"Range": f"bytes={position}-", "If-Range": self.etag}
 
-    def continues(self, before: ResponseHead, position: int) -> bool:
+    def continues(self, first: ResponseHead, position: int) -> bool:
         """
-        Return whether the body is the rest of a file of which another reply brought the beginning.
+        Return whether the body is the rest of a file whose beginning has arrived.
 
-        :param position: How many bytes of it are there.
+        :param first: The head of the reply that brought the beginning.
+        :param position: The number of bytes that have arrived.
         """
-        same_size = self.total is None or before.total is None or self.total == before.total
-        same_file = self.validator is None or self.validator == before.validator
-        return self.offset == position and same_size and same_file
+        same_size = self.total is None or first.total is None or self.total == first.total
+        return self.offset == position and same_size and self.etag is not None and self.etag == first.etag
+
+    @property
+    def begins_file(self) -> bool:
+        """Whether the body begins with the file's first byte, and the file's end can be known."""
+        return self.offset == 0 and (self.total is not None or not self.is_part)
+
+    def with_total(self, total: int | None) -> ResponseHead:
+        """Return the head with a total that another reply named, unless it has one."""
+        return self if total is None or self.total is not None else replace(self, total=total)
 
 
 def read_response_head(status: int, headers: Mapping[str, str]) -> ResponseHead:
     """
-    Return what the head of a reply announces.
+    Return the facts in the head of a reply.
 
-    :raises ApimartDownloadError: If the file isn't there. The status tells more.
-    :raises ApimartTransientError: If it may well be there in a moment.
+    :raises ApimartDownloadError: If the file isn't there; see the error's ``status``.
+    :raises ApimartTransientError: If another request may bring it.
     """
-    if status in (HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE):
-        return _part(headers)
-    if status != HTTPStatus.OK:
+    is_part = status in (HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
+    if not is_part and status != HTTPStatus.OK:
         raise _failure(status, headers)
+    offset, total = _range(headers) if is_part else (0, _length(headers))
     encoding = headers.get("Content-Encoding", "").strip().lower()
-    length = headers.get("Content-Length", "")
-    tells_size = _LENGTH.fullmatch(length) and "Transfer-Encoding" not in headers and encoding in ("", "identity")
     return ResponseHead(
-        total=int(length) if tells_size else None,
-        validator=_validator(headers),
+        offset=offset,
+        is_part=is_part,
+        total=total,
+        etag=_strong_etag(headers),
         media_type=headers.get("Content-Type", "").partition(";")[0].strip().lower(),
         encoding="" if encoding == "identity" else encoding,
     )
 
 
-def _part(headers: Mapping[str, str]) -> ResponseHead:
+def _range(headers: Mapping[str, str]) -> tuple[int | None, int | None]:
+    """Return the offset and the total that a ``Content-Range`` names."""
     found = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
     if not found:
-        return ResponseHead(offset=None, is_part=True)
-    total = None if found[3] == "*" else int(found[3])
-    return ResponseHead(offset=int(found[1]), is_part=True, total=total, validator=_validator(headers))
+        return None, None
+    return int(found[1]), None if found[3] == "*" else int(found[3])
 
 
-def _validator(headers: Mapping[str, str]) -> str | None:
-    tag = headers.get("ETag", "").strip()
-    if tag.startswith('"'):
-        return tag
-    return headers.get("Last-Modified") or None
+def _length(headers: Mapping[str, str]) -> int | None:
+    length = headers.get("Content-Length", "")
+    return int(length) if _LENGTH.fullmatch(length) and "Transfer-Encoding" not in headers else None
+
+
+def _strong_etag(headers: Mapping[str, str]) -> str | None:
+    # A Last-Modified has whole seconds: a file may change twice within one.
+    etag = headers.get("ETag", "").strip()
+    return etag if etag.startswith('"') else None
 
 
 def _failure(status: int, headers: Mapping[str, str]) -> ApimartError:
     after = retry_after_seconds(headers.get("Retry-After"))
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return ApimartRateLimitError("its host asks to be called less often", status=status, retry_after=after)
-    if status in _PASSING:
-        return InterruptedDownloadError("its host couldn't answer", status=status, retry_after=after)
-    return ApimartDownloadError("its host didn't give it", status=status)
+        return ApimartRateLimitError("its host asks for fewer requests", status=status, retry_after=after)
+    if status in _TRANSIENT:
+        return InterruptedDownloadError("its host is in trouble", status=status, retry_after=after)
+    return ApimartDownloadError("its host doesn't have it", status=status)

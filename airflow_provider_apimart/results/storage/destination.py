@@ -1,13 +1,18 @@
 """
-How a whole file comes to lie under its final name, and never a part of it.
+Destinations: directories and object stores in which results are saved whole, each under a name of its own.
 
-On this machine it is moved there from a hidden folder beside it. A store gets it whole from a temporary file of this
-machine: under its final name where what is written appears at once, elsewhere under a temporary one, from which it is
-moved.
+A name is claimed by creating its receipt, which fails if it exists, and only then taken by the file, which replaces
+nothing but an earlier file of the same output. A name that is taken leads to the next of
+:func:`~airflow_provider_apimart.results.storage.file_names.alternatives`.
+
+A local file is linked from a hidden folder of the destination. A store receives a whole temporary file of this machine:
+under its final name where an upload appears at once, otherwise under a temporary one from which it is moved.
 """
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
 import posixpath
 import secrets
@@ -17,30 +22,50 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from airflow_provider_apimart.exceptions import ApimartDestinationError, ApimartError
-from airflow_provider_apimart.results.storage.receipts import FOLDER, Receipt, receipt_from_text
-from airflow_provider_apimart.results.storage.saved_file import SavedFile
+from airflow_provider_apimart.results.storage.file_names import alternatives
+from airflow_provider_apimart.results.storage.receipts import (
+    FOLDER,
+    FOREIGN,
+    Receipt,
+    SavedFile,
+    key_of,
+    receipt_from_bytes,
+)
 from airflow_provider_apimart.results.storage.staging import Staging
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 _PARTIAL = "partial"
-# What is written to these appears when it is whole. The argument tells them the media type.
+_LOCAL = ("", "file", "local")
+# Uploads to these appear when they are whole. The value is the argument that takes the media type.
 _CONTENT_TYPE_OF_STORE = {"s3": "ContentType", "s3a": "ContentType", "gs": "content_type", "gcs": "content_type"}
 # Their libraries hold several parts of a large file in memory at once.
 _PART_BYTES = 5 * 1024 * 1024
 _WHOLE_OR_NOTHING = (*_CONTENT_TYPE_OF_STORE, "abfs", "abfss", "adl", "az", "wasb", "wasbs")
+# Errors of a store that has no conditional writes.
+_NO_CONDITIONS = (errno.ENOSYS, errno.EINVAL)
+_EXTRAS = {
+    **dict.fromkeys(("s3", "s3a"), "apache-airflow-providers-amazon[s3fs]"),
+    **dict.fromkeys(("gs", "gcs"), "apache-airflow-providers-google[gcsfs]"),
+    **dict.fromkeys(("abfs", "abfss", "adl", "az", "wasb", "wasbs"), "apache-airflow-providers-microsoft-azure"),
+    **dict.fromkeys(("sftp", "ssh"), "apache-airflow-providers-sftp[sshfs]"),
+}
+_README = (
+    b"Receipts of airflow-provider-apimart, which tell retries and other tasks the owner of each file beside them.\n"
+    b"Without them, a retry fetches its files again, and saves them under other names if their content has changed.\n"
+)
 
 
 @contextmanager
 def destination_errors(destination: str) -> Iterator[None]:
     """
-    Tell of every trouble with a destination in one way, whatever its library raises.
+    Raise every error of a destination as one class, whatever its library raises.
 
-    :raises ApimartDestinationError: Instead of anything else.
+    :raises ApimartDestinationError: Instead of any error but an :class:`ApimartError`.
     """
     from airflow_provider_apimart.api.error_mapping import root_reason
 
@@ -50,13 +75,13 @@ def destination_errors(destination: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise ApimartDestinationError(
-            f"{destination} can't be written ({root_reason(error)}). Mend it and clear the task, which costs nothing "
-            "while the URLs live"
+            f"{destination} can't be written: {root_reason(error)}. Fix it and clear the task; saving again costs "
+            "nothing while the URLs live"
         ) from error
 
 
 def uri_of(path: ObjectStoragePath) -> str:
-    """Return where something lies as ``ObjectStoragePath`` takes it, with the connection's id on every version."""
+    """Return the URI of a path as ``ObjectStoragePath`` takes it, with the connection's id on every version."""
     # Only below Airflow 3.2 is it among the options, and only from then on an attribute.
     uri, conn_id = str(path), path.storage_options.get("conn_id") or getattr(path, "conn_id", None)
     connection = f"://{conn_id}@"
@@ -65,10 +90,10 @@ def uri_of(path: ObjectStoragePath) -> str:
 
 class Destination(ABC):
     """
-    Where files come to lie.
+    A directory or an object store for files.
 
-    :param root: The directory for all of them.
-    :param staging: Where they are until they are whole.
+    :param root: The directory of all files.
+    :param staging: The folder of partial files.
     """
 
     def __init__(self, root: ObjectStoragePath, staging: Staging) -> None:
@@ -76,17 +101,65 @@ class Destination(ABC):
         self.staging = staging
 
     def uri(self, name: str) -> str:
-        """Return where a file lies, as ``ObjectStoragePath`` takes it."""
+        """Return the URI of a file, as ``ObjectStoragePath`` takes it."""
         return uri_of(self._root / name)
 
     def receipt(self, key: str) -> Receipt | None:
-        """Return the receipt under a key, ``None`` if there is none that can be read."""
+        """Return the receipt under a key, ``None`` if there is none."""
         content = self._read(_receipt_name(key))
-        return receipt_from_text(content) if content else None
+        return None if content is None else receipt_from_bytes(key, content)
 
-    @abstractmethod
-    def commit(self, staged: BinaryIO, name: str, file: SavedFile, receipt: Receipt | None) -> None:
-        """Let a file on its way lie under its final name, and its receipt, if there is one, under its own."""
+    def find(self, stem: str, owner: str) -> SavedFile | None:
+        """
+        Return the file of an output if it is there and has the size that its receipt names.
+
+        :param stem: The name that the output would like to have, without the extension.
+        """
+        for candidate in alternatives(stem, owner):
+            receipt = self.receipt(key_of(candidate))
+            if receipt is None:
+                return None
+            if receipt.owner == owner:
+                return receipt.file if self.size(receipt.name) == receipt.file.bytes else None
+        return None
+
+    def commit(self, staged: BinaryIO, stem: str, extension: str, file: SavedFile, owner: str) -> SavedFile:
+        """
+        Move a whole file from the staging folder to the first of its names that is free or its own.
+
+        :param file: The file's facts; the URI is added here.
+        :raises ApimartDestinationError: If all names are taken.
+        """
+        self._flush(staged)
+        for candidate in alternatives(stem, owner):
+            name = candidate + extension
+            found = replace(file, uri=self.uri(name))
+            receipt = Receipt(key_of(candidate), owner, name, found, posixpath.basename(staged.name))
+            if self._place(staged, receipt):
+                return found
+        raise ApimartDestinationError(f"All names for {stem}{extension} are taken at {self.uri('')}")
+
+    def _place(self, staged: BinaryIO, receipt: Receipt) -> bool:
+        """Move a file to its name, and return whether that name was free or its own."""
+        is_new = self.size(receipt.name) is None
+        if is_new and self._create(receipt):
+            return self._move_new(staged, receipt) or self._adopt(receipt)
+        held = self.receipt(receipt.key)
+        if held is None:
+            return self._adopt(receipt)
+        if held.owner != receipt.owner:
+            return False
+        is_free = is_new or held.name == receipt.name
+        if is_free:
+            self._write(replace(receipt, replaces=True))
+            self._move(staged, receipt)
+        return is_free
+
+    def _adopt(self, receipt: Receipt) -> bool:
+        """Claim a name under which a file without receipt lies: for its output if the content is the same."""
+        is_same = self.size(receipt.name) == receipt.file.bytes and self._sha256(receipt.name) == receipt.file.sha256
+        self._write(receipt if is_same else replace(receipt, owner=FOREIGN))
+        return is_same
 
     @abstractmethod
     def size(self, name: str) -> int | None:
@@ -97,16 +170,55 @@ class Destination(ABC):
         """Finish what killed processes had fetched whole, and remove what they hadn't."""
 
     @abstractmethod
+    def _flush(self, staged: BinaryIO) -> None:
+        """Write what the staged file still holds in memory."""
+
+    @abstractmethod
     def _read(self, name: str) -> bytes | None:
         """Return the content of a small file, ``None`` if there is none."""
 
+    @abstractmethod
+    def _sha256(self, name: str) -> str:
+        """Return the hexadecimal digits of a file's SHA-256."""
+
+    @abstractmethod
+    def _create(self, receipt: Receipt) -> bool:
+        """Write a receipt unless there is one under its key, and return whether it was written."""
+
+    @abstractmethod
+    def _write(self, receipt: Receipt) -> None:
+        """Write a receipt, whether or not there is one."""
+
+    @abstractmethod
+    def _move_new(self, staged: BinaryIO, receipt: Receipt) -> bool:
+        """Move a file to its name unless that is taken, and return whether it was moved."""
+
+    @abstractmethod
+    def _move(self, staged: BinaryIO, receipt: Receipt) -> None:
+        """Move a file to its name, in place of an earlier file of the same output."""
+
 
 def destination_at(destination: str | ObjectStoragePath) -> Destination:
-    """Return how files come to lie at a destination."""
+    """
+    Return the destination that a path or URI names.
+
+    :raises ApimartDestinationError: If the library of its storage isn't installed.
+    """
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-    path = ObjectStoragePath(destination)
-    return LocalDestination(path) if path.protocol in ("", "file", "local") else ObjectStoreDestination(path)
+    try:
+        path = ObjectStoragePath(destination)
+        return LocalDestination(path) if path.protocol in _LOCAL else ObjectStoreDestination(path)
+    except (ImportError, KeyError, ValueError) as error:
+        # Airflow raises any of these for a scheme that no installed provider serves.
+        scheme = str(destination).partition("://")[0]
+        if isinstance(error, ImportError) or f"'{scheme}'" in str(error) or "No filesystem" in str(error):
+            wanted = _EXTRAS.get(scheme, f"the Airflow provider that serves {scheme}://")
+            raise ApimartDestinationError(
+                f"{destination} can't be written: the storage {scheme}:// isn't installed. Install {wanted} on all "
+                "workers; nothing was saved"
+            ) from error
+        raise
 
 
 def _receipt_name(key: str) -> str:
@@ -120,15 +232,6 @@ class LocalDestination(Destination):
         self._folder = Path(root.path)
         super().__init__(root, Staging(self._folder / FOLDER / _PARTIAL))
 
-    def commit(self, staged: BinaryIO, name: str, file: SavedFile, receipt: Receipt | None) -> None:
-        """Write the receipt, then move the file: a process killed in between has left both, see :meth:`recover`."""
-        staged.flush()
-        os.fsync(staged.fileno())
-        path = Path(staged.name)
-        if receipt:
-            self._write_receipt(replace(receipt, staged=path.name))
-        self._move(path, name)
-
     def size(self, name: str) -> int | None:
         """Return the size of a file, ``None`` if there is none."""
         with suppress(FileNotFoundError, NotADirectoryError):
@@ -139,24 +242,67 @@ class LocalDestination(Destination):
         """Move what killed processes had written a receipt for, and remove the rest."""
         for path in self.staging.left_behind():
             receipt = self.receipt(path.name.partition(".")[0])
-            if receipt and receipt.staged == path.name:
-                self._move(path, receipt.name)
+            if receipt is None or receipt.staged != path.name:
+                continue
+            final = self._final(receipt.name)
+            if receipt.replaces:
+                path.replace(final)
+            elif not _link(path, final):
+                self._adopt(receipt)
+
+    def _flush(self, staged: BinaryIO) -> None:
+        staged.flush()
+        os.fsync(staged.fileno())
 
     def _read(self, name: str) -> bytes | None:
         with suppress(FileNotFoundError):
             return (self._folder / name).read_bytes()
         return None
 
-    def _write_receipt(self, receipt: Receipt) -> None:
+    def _sha256(self, name: str) -> str:
+        with (self._folder / name).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def _create(self, receipt: Receipt) -> bool:
+        try:
+            with (self._folder / _receipt_name(receipt.key)).open("xb") as file:
+                file.write(receipt.to_bytes())
+        except FileExistsError:
+            return False
+        return True
+
+    def _write(self, receipt: Receipt) -> None:
         with self.staging.new_file(receipt.key) as file:
-            file.write(receipt.to_text().encode())
+            file.write(receipt.to_bytes())
             file.flush()
             os.replace(file.name, self._folder / _receipt_name(receipt.key))
 
-    def _move(self, path: Path, name: str) -> None:
+    def _move_new(self, staged: BinaryIO, receipt: Receipt) -> bool:
+        return _link(Path(staged.name), self._final(receipt.name))
+
+    def _move(self, staged: BinaryIO, receipt: Receipt) -> None:
+        Path(staged.name).replace(self._final(receipt.name))
+
+    def _final(self, name: str) -> Path:
         final = self._folder / name
         final.parent.mkdir(parents=True, exist_ok=True)
+        return final
+
+
+def _link(path: Path, final: Path) -> bool:
+    """Give a file a further name unless that is taken, and return whether it has it."""
+    try:
+        final.hardlink_to(path)
+    except FileExistsError:
+        return False
+    except OSError:
+        # Not every file system has links. An empty file holds the name for a moment then.
+        try:
+            final.open("xb").close()
+        except FileExistsError:
+            return False
         path.replace(final)
+    return True
 
 
 class ObjectStoreDestination(Destination):
@@ -167,41 +313,87 @@ class ObjectStoreDestination(Destination):
         self._store = root.fs
         self._writes_whole = root.protocol in _WHOLE_OR_NOTHING
         self._content_type = _CONTENT_TYPE_OF_STORE.get(root.protocol)
-
-    def commit(self, staged: BinaryIO, name: str, file: SavedFile, receipt: Receipt | None) -> None:
-        """Put the file, then the receipt: a process killed in between fetches and puts the same again."""
-        staged.flush()
-        self._put(staged.name, name, file.media_type)
-        if receipt:
-            self._put_receipt(receipt)
+        self._has_conditions = self._content_type is not None
 
     def size(self, name: str) -> int | None:
         """Return the size of a file, ``None`` if there is none."""
         with suppress(FileNotFoundError):
-            return int(self._store.info(self._path(name))["size"])
+            path = self._path(name)
+            # Its library remembers listings, and other tasks write too.
+            self._store.invalidate_cache(posixpath.dirname(path))
+            return int(self._store.info(path)["size"])
         return None
 
     def recover(self) -> None:
-        """Remove what killed processes left on this machine."""
+        """Remove what killed processes left on this machine, and write a first object, before anything is paid for."""
         for _ in self.staging.left_behind():
             pass
+        self._put_bytes(f"{FOLDER}/README.txt", _README, "text/plain")
+
+    def _flush(self, staged: BinaryIO) -> None:
+        staged.flush()
 
     def _read(self, name: str) -> bytes | None:
         with suppress(FileNotFoundError):
             return bytes(self._store.cat_file(self._path(name)))
         return None
 
-    def _put_receipt(self, receipt: Receipt) -> None:
-        with self.staging.new_file(receipt.key) as file:
-            file.write(receipt.to_text().encode())
-            file.flush()
-            self._put(file.name, _receipt_name(receipt.key), "application/json")
+    def _sha256(self, name: str) -> str:
+        digest = hashlib.sha256()
+        with self._store.open(self._path(name), "rb") as file:
+            while block := file.read(_PART_BYTES):
+                digest.update(block)
+        return digest.hexdigest()
 
-    def _put(self, local: str, name: str, media_type: str) -> None:
+    def _create(self, receipt: Receipt) -> bool:
+        name, content = _receipt_name(receipt.key), receipt.to_bytes()
+        is_written = self._put_bytes(name, content, "application/json", new=True)
+        # Without conditional writes, the last of two writers has the name.
+        return is_written and (self._has_conditions or self._read(name) == content)
+
+    def _write(self, receipt: Receipt) -> None:
+        self._put_bytes(_receipt_name(receipt.key), receipt.to_bytes(), "application/json")
+
+    def _move_new(self, staged: BinaryIO, receipt: Receipt) -> bool:
+        return self._put(staged.name, receipt.name, receipt.file.media_type, new=True)
+
+    def _move(self, staged: BinaryIO, receipt: Receipt) -> None:
+        self._put(staged.name, receipt.name, receipt.file.media_type)
+
+    def _put_bytes(self, name: str, content: bytes, media_type: str, *, new: bool = False) -> bool:
+        with self.staging.new_file(posixpath.basename(name)) as file:
+            file.write(content)
+            file.flush()
+            return self._put(file.name, name, media_type, new=new)
+
+    def _put(self, local: str, name: str, media_type: str, *, new: bool = False) -> bool:
+        """
+        Upload a file.
+
+        :param new: Whether to upload it only if there is none.
+        :return: Whether it was uploaded.
+        """
+        if new and self._has_conditions:
+            try:
+                self._put_whole(local, name, media_type, mode="create")
+            except FileExistsError:
+                return False
+            except OSError as error:
+                if error.errno not in _NO_CONDITIONS:
+                    raise
+                self._has_conditions = False
+            else:
+                return True
+        if new and self.size(name) is not None:
+            return False
+        self._put_whole(local, name, media_type)
+        return True
+
+    def _put_whole(self, local: str, name: str, media_type: str, **options: Any) -> None:
         final = self._path(name)
         if self._writes_whole:
-            told = {self._content_type: media_type, "chunksize": _PART_BYTES} if self._content_type else {}
-            self._store.put_file(local, final, **told)
+            details = {self._content_type: media_type, "chunksize": _PART_BYTES} if self._content_type else {}
+            self._store.put_file(local, final, **details, **options)
             return
         partial = self._path(f"{FOLDER}/{_PARTIAL}/{secrets.token_hex(16)}")
         for path in (partial, final):
@@ -225,5 +417,5 @@ def _private_folder() -> Path:
     folder = Path(tempfile.gettempdir()) / f"apimart-results-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
-        raise PermissionError(f"{folder} belongs to somebody else")
+        raise PermissionError(f"{folder} belongs to another user")
     return folder

@@ -1,8 +1,8 @@
 """
-File names by the user's template, safe whatever a server says.
+File names from the user's template, safe for any value that a server sends.
 
-A value of a field can't leave its place in the name: what means something to a file system, a shell's pattern or a
-terminal is replaced, and a digest of the value is added then, so that two values never become one name.
+A value can't leave its place in the name: characters with a meaning to a file system, a shell's pattern or a terminal
+are replaced. A value or name that was changed or cut carries a digest of the original, so that two of them stay apart.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from string import Formatter
 
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
@@ -22,9 +22,10 @@ FIELDS = (
 DEFAULT_TEMPLATE = "{generation_id}_{index}"
 
 _VALUE_BYTES = 120
-# A file system allows 255; the ending is still to come.
+# A file system allows 255; the extension is still to come.
 _NAME_BYTES = 230
 _DIGEST_LETTERS = 8
+_LONG_DIGEST_LETTERS = 32
 _PLAIN = " _-+=@,.()"
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)", re.IGNORECASE)
 
@@ -33,16 +34,16 @@ class FileNames:
     """
     Names files by a template.
 
-    :param template: Text with fields in braces, such as ``{ds}/{generation_id}_{index:03d}``. A ``/`` of its own makes
-        folders. The file's ending is not part of it.
-    :raises ApimartInvalidRequestError: If it can't name files.
+    :param template: Text with fields in braces, such as ``{ds}/{generation_id}_{index:03d}``. A ``/`` makes folders.
+        The file's extension is not part of it.
+    :raises ApimartInvalidRequestError: If it is no such template.
     """
 
     def __init__(self, template: str = DEFAULT_TEMPLATE) -> None:
         self._template = template
         self._parts = _parsed(template)
         if unknown := [field for _, field, _ in self._parts if field is not None and field not in FIELDS]:
-            raise _bad(template, f"{{{unknown[0]}}} is no field; there are {', '.join(FIELDS)}")
+            raise _bad(template, f"{{{unknown[0]}}} is no field; the fields are {', '.join(FIELDS)}")
         _check_folders(template, "".join(text + ("x" if field else "") for text, field, _ in self._parts))
 
     @property
@@ -52,10 +53,10 @@ class FileNames:
 
     def stem(self, values: Mapping[str, object]) -> str:
         """
-        Return the name of a file without its ending, relative to the destination.
+        Return the name of a file without its extension, relative to the destination.
 
-        :param values: By field; ``None`` for what isn't known.
-        :raises ApimartInvalidRequestError: If a value can't be written as the template wants.
+        :param values: The value of each field, ``None`` where it isn't known.
+        :raises ApimartInvalidRequestError: If a value doesn't fit its format.
         """
         written = "".join(text + self._written(field, form, values) for text, field, form in self._parts)
         return "/".join(map(_safe_part, written.split("/")))
@@ -66,24 +67,22 @@ class FileNames:
         value = values.get(field)
         try:
             return safe_value("unknown" if value is None else format(value, form))
-        except ValueError as error:
-            raise _bad(self._template, f"{{{field}:{form}}} can't be written: {error}") from error
+        except (ValueError, TypeError, OverflowError) as error:
+            raise _bad(self._template, f"{{{field}:{form}}} is invalid: {error}") from error
 
 
-def check_distinct(stems: Iterable[str], template: str) -> None:
+def alternatives(stem: str, owner: str) -> Iterator[str]:
     """
-    Check that no two files of one task would get the same name.
+    Go through the names that an output's file may have, without the extension: its own, then two with a digest.
 
-    :raises ApimartInvalidRequestError: If they would, with the name.
+    :param stem: The name by the template.
+    :param owner: The output; the digest is of it, so that no other output has the same.
     """
-    seen: set[str] = set()
-    for stem in stems:
-        if stem in seen:
-            raise ApimartInvalidRequestError(
-                f"Two files would be called {stem!r} by the template {template!r}, and one of them would be lost. "
-                "Nothing was fetched; add {generation_id} and {index} to the template, or give each generation once"
-            )
-        seen.add(stem)
+    digest = hashlib.sha256(owner.encode()).hexdigest()
+    yield stem
+    for letters in (_DIGEST_LETTERS, _LONG_DIGEST_LETTERS):
+        folder, slash, name = stem.rpartition("/")
+        yield f"{folder}{slash}{_with_digest(name, digest[:letters])}"
 
 
 def safe_value(value: str) -> str:
@@ -93,7 +92,7 @@ def safe_value(value: str) -> str:
     short = _cut(harmless, _VALUE_BYTES).strip(" .")
     if short and short == value and not _RESERVED.match(value):
         return value
-    return f"{short}-{hashlib.sha256(value.encode('utf-8', 'backslashreplace')).hexdigest()[:_DIGEST_LETTERS]}"
+    return f"{short}-{_digest(value)}"
 
 
 def _is_harmless(letter: str) -> bool:
@@ -102,9 +101,18 @@ def _is_harmless(letter: str) -> bool:
 
 
 def _safe_part(part: str) -> str:
-    """Return a folder's or file's name of which the values are harmless already."""
-    name = _cut(part, _NAME_BYTES).strip().lstrip(".").rstrip(". ")
-    return f"_{name}" if not name or _RESERVED.match(name) else name
+    """Return a folder's or file's name whose values are harmless already: itself, if it is that as a whole."""
+    name = part.strip().lstrip(".").rstrip(". ")
+    name = f"_{name}" if not name or _RESERVED.match(name) else name
+    return name if name == part and len(part.encode()) <= _NAME_BYTES else _with_digest(name, _digest(part))
+
+
+def _with_digest(name: str, digest: str) -> str:
+    return f"{_cut(name, _NAME_BYTES - len(digest) - 1)}-{digest}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:_DIGEST_LETTERS]
 
 
 def _cut(text: str, size: int) -> str:
@@ -126,8 +134,8 @@ def _check_folders(template: str, example: str) -> None:
         if part.startswith(".") or not part.strip():
             raise _bad(template, f"{part!r} is no name of a folder or file" if part else "a folder or file has no name")
     if unicodedata.normalize("NFC", example) != example or re.search(r'[\\\x00-\x1f\x7f*?<>|":]', example):
-        raise _bad(template, "it holds letters that not every storage takes")
+        raise _bad(template, "it holds characters that not every storage takes")
 
 
 def _bad(template: str, why: str) -> ApimartInvalidRequestError:
-    return ApimartInvalidRequestError(f"The filename {template!r} can't be used: {why}. Nothing was fetched")
+    return ApimartInvalidRequestError(f"Invalid filename {template!r}: {why}. Nothing was sent or fetched")

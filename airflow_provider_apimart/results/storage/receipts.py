@@ -1,32 +1,69 @@
-"""What says whose file lies under a name, so that a retry knows what it needn't fetch again."""
+"""Receipts: records beside the saved files of which file belongs to which output."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
-
-from airflow_provider_apimart.results.storage.saved_file import SavedFile, saved_file_from_json
 
 FOLDER = ".apimart"
 
 
+@dataclass(frozen=True)
+class SavedFile:
+    """
+    One file that was saved whole.
+
+    :param uri: Its location as an ``ObjectStoragePath`` takes it, the connection's id included.
+    :param bytes: Its size.
+    :param sha256: The SHA-256 of its content, in hexadecimal.
+    :param media_type: Its type, judged by its first bytes, such as ``image/png``.
+    """
+
+    uri: str
+    bytes: int
+    sha256: str
+    media_type: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the file as plain JSON, for XCom, receipts and ledgers."""
+        return asdict(self)
+
+
+def saved_file_from_json(value: Mapping[str, Any]) -> SavedFile:
+    """
+    Return the file that :meth:`SavedFile.to_json` wrote.
+
+    :raises ValueError: If a field is missing or of another type.
+    """
+    uri, size, sha256, media_type = (value.get(name) for name in ("uri", "bytes", "sha256", "media_type"))
+    if isinstance(uri, str) and isinstance(size, int) and isinstance(sha256, str) and isinstance(media_type, str):
+        return SavedFile(uri, size, sha256, media_type)
+    raise ValueError(f"this describes no saved file: {dict(value)}")
+
+
 def key_of(stem: str) -> str:
-    """Return what a file's receipt and its partial file are called, by its own name without the ending."""
-    return hashlib.sha256(stem.encode()).hexdigest()[:32]
+    """
+    Return the key of a file's receipt and of its partial file.
+
+    :param stem: The file's name without its extension. Names that differ in case only have one key, since some file
+        systems take them for one name.
+    """
+    return hashlib.sha256(stem.casefold().encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
 class Receipt:
     """
-    That a file was fetched whole.
+    The claim of one output on a name.
 
-    :param owner: Whose file it is: another one may come to lie under the same name.
-    :param key: Under which it is kept; see :func:`key_of`.
-    :param name: Its name, relative to the destination.
-    :param staged: The name of the file on its way, from where it is moved to its own after this is written; ``None``
-        if this is written when it lies there.
+    :param key: The key of the name without its extension; see :func:`key_of`.
+    :param owner: The output that the name belongs to. :data:`FOREIGN` where it belongs to a file of somebody else.
+    :param name: The file's name, relative to the destination.
+    :param staged: Name of the partial file that is moved to ``name`` once this is written.
+    :param replaces: Whether that move replaces an earlier file of the same output.
     """
 
     key: str
@@ -34,16 +71,25 @@ class Receipt:
     name: str
     file: SavedFile
     staged: str | None = None
+    replaces: bool = False
 
-    def to_text(self) -> str:
+    def to_bytes(self) -> bytes:
         """Return the receipt as it is written."""
-        return json.dumps(asdict(self))
+        return json.dumps(asdict(self)).encode()
 
 
-def receipt_from_text(text: str | bytes) -> Receipt | None:
-    """Return the receipt that :meth:`Receipt.to_text` wrote, ``None`` if it can't be read."""
+FOREIGN = ""
+"""Owner of a name under which a file lies that this provider didn't write."""
+
+
+def receipt_from_bytes(key: str, content: bytes) -> Receipt:
+    """
+    Return the receipt that :meth:`Receipt.to_bytes` wrote.
+
+    One that can't be read claims its name for somebody else: unreadable is never taken for absent.
+    """
     try:
-        value: dict[str, Any] = json.loads(text)
+        value: dict[str, Any] = json.loads(content)
         return Receipt(**value | {"file": saved_file_from_json(value["file"])})
     except (ValueError, TypeError, KeyError, AttributeError):
-        return None
+        return Receipt(key, FOREIGN, "", SavedFile("", 0, "", ""))

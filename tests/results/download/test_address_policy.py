@@ -6,7 +6,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_apimart import exceptions as errors
-from airflow_provider_apimart.results.download.address_policy import AddressPolicy, kind_of_private
+from airflow_provider_apimart.results.download.address_policy import AddressPolicy, kind_of_private, private_hosts
 from airflow_provider_apimart.results.download.client import Network
 from airflow_provider_apimart.results.download.limits import Limits
 from airflow_provider_apimart.results.saver import ResultSaver
 from tests.results.hostile import Asked, head, hostile, picture, whole
-from tests.results.support import POLICY, files_below, output, saver_to
+from tests.results.support import POLICY, files_below, save, saver_to
 
 PICTURE = picture(5000)
 PRIVATE = {
@@ -86,14 +86,67 @@ def test_an_address_is_judged_alike_in_every_disguise(address: IPv4Address) -> N
     assert None not in {kind_of_private(f"::{address}"), kind_of_private(f"::ffff:0:{address}")}
 
 
+def kind_of_refusal(policy: AddressPolicy, host: str, port: int, address: str) -> str | None:
+    refusal = policy.refusal(host, port, address)
+    return refusal and refusal.kind
+
+
 def test_only_the_own_host_at_its_own_port_is_excepted() -> None:
-    reach = AddressPolicy("https://Gateway.internal/prefix")
-    assert reach.refusal("gateway.internal", 443, "10.0.0.1") is None
-    assert reach.refusal("gateway.internal", 8443, "10.0.0.1") == "private"
-    assert reach.refusal("other.internal", 443, "10.0.0.1") == "private"
+    policy = AddressPolicy("https://Gateway.internal/prefix")
+    assert policy.refusal("gateway.internal", 443, "10.0.0.1") is None
+    assert kind_of_refusal(policy, "gateway.internal", 8443, "10.0.0.1") == "private"
+    assert kind_of_refusal(policy, "other.internal", 443, "10.0.0.1") == "private"
     assert AddressPolicy("http://127.0.0.1:8000").refusal("127.0.0.1", 8000, "127.0.0.1") is None
-    assert AddressPolicy(allow_private_hosts=True).refusal("x", 1, "169.254.169.254") is None
-    assert AddressPolicy().refusal("x", 80, "10.0.0.1") == "private"
+    assert AddressPolicy(allowed=private_hosts(True)).refusal("x", 1, "169.254.169.254") is None
+    assert kind_of_refusal(AddressPolicy(), "x", 80, "10.0.0.1") == "private"
+
+
+ALLOWED = [
+    (["198.18.0.0/15"], "cdn.example", "198.18.0.25"),
+    (["198.18.0.0/15"], "cdn.example", "::ffff:198.18.0.25"),
+    ("198.18.0.25", "cdn.example", "198.18.0.25"),
+    ("10.0.0.0/8, cdn.internal", "CDN.internal.", "192.168.1.1"),
+    (["*.internal"], "a.b.internal", "10.0.0.1"),
+    (["fd00::/8"], "x", "fd00::1"),
+    (["169.254.169.254"], "x", "169.254.169.254"),
+    (True, "x", "127.0.0.1"),
+]
+
+
+@pytest.mark.parametrize(("value", "host", "address"), ALLOWED)
+def test_a_host_or_network_can_be_allowed_by_itself(value: object, host: str, address: str) -> None:
+    policy = AddressPolicy(allowed=private_hosts(value))  # type: ignore[arg-type]  # of any kind
+    assert policy.refusal(host, 443, address) is None
+    if value is not True:
+        assert policy.refusal("other.example", 443, "127.0.0.1") is not None
+
+
+@pytest.mark.parametrize("value", [[], ["198.18.0.0/15"], ["cdn.internal"], ["*.internal"], ["10.0.0.0/8"], False])
+def test_a_name_never_leads_to_credentials(value: object) -> None:
+    policy = AddressPolicy(allowed=private_hosts(value))  # type: ignore[arg-type]  # of any kind
+    assert kind_of_refusal(policy, "cdn.internal", 80, "169.254.169.254") == "metadata"
+
+
+@pytest.mark.parametrize("value", [["http://cdn.internal/"], "cdn.internal:8080", ["10.0.0.0/99"], [""], ["a b"]])
+def test_an_entry_that_is_neither_host_nor_network_is_named(value: object) -> None:
+    with pytest.raises(errors.ApimartInvalidRequestError, match="allow_private_hosts"):
+        private_hosts(value)  # type: ignore[arg-type]  # of any kind
+
+
+@given(st.ip_addresses(), st.sampled_from(["cdn.internal", "localhost", "a.example"]))
+def test_the_remedy_of_a_refusal_allows_what_was_refused(address: IPv4Address | IPv6Address, host: str) -> None:
+    refusal = AddressPolicy().refusal(host, 443, str(address))
+    if refusal:
+        assert AddressPolicy(allowed=private_hosts([refusal.remedy])).refusal(host, 443, str(address)) is None
+
+
+def test_a_refusal_names_the_value_to_add(tmp_path: Path) -> None:
+    with hostile(whole(PICTURE)) as server:
+        with saver_to(tmp_path) as saver, pytest.raises(errors.ApimartResultRefusedError) as caught:
+            save(saver, server.url, "x")
+        assert 'allow_private_hosts=["127.0.0.1"]' in str(caught.value)
+        with saver_to(tmp_path, private=["127.0.0.1"]) as saver:
+            assert save(saver, server.url, "x").bytes == len(PICTURE)
 
 
 SPELLINGS = [
@@ -116,14 +169,14 @@ def test_no_spelling_of_this_machine_is_connected_to(tmp_path: Path, host: str) 
         saver_to(tmp_path) as saver,
         pytest.raises(errors.ApimartResultRefusedError, match="allow_private_hosts"),
     ):
-        saver.save(output(f"http://{host}:{server.port}/x.png"), "x")
+        save(saver, f"http://{host}:{server.port}/x.png", "x")
     assert server.connections == 0
     assert files_below(tmp_path) == []
 
 
 def test_private_hosts_can_be_allowed(tmp_path: Path) -> None:
     with hostile(whole(PICTURE)) as server, saver_to(tmp_path, private=True) as saver:
-        assert saver.save(output(server.url), "x").bytes == 5000
+        assert save(saver, server.url, "x").bytes == 5000
 
 
 TARGETS = [
@@ -155,7 +208,7 @@ def test_no_redirect_leads_inside(tmp_path: Path, target: str) -> None:
 
         with hostile(redirecting) as server, saver_to(tmp_path, server.url) as saver:
             with pytest.raises(errors.ApimartResultRefusedError):
-                saver.save(output(server.url), "x")
+                save(saver, server.url, "x")
             assert len(server.asked) == 1
     assert inside.connections == 0
     assert files_below(tmp_path) == []
@@ -169,7 +222,7 @@ def test_redirects_are_followed_without_taking_anything_along(tmp_path: Path, st
             return [head(f"{status} Go", location=f"{there.url}/y", set_cookie="a=b"), b"x" * 100_000]
 
         with hostile(redirecting) as server, saver_to(tmp_path, private=True) as saver:
-            assert saver.save(output(server.url.replace("//", "//user:password@")), "x").bytes == 5000
+            assert save(saver, server.url.replace("//", "//user:password@"), "x").bytes == 5000
     assert {"authorization", "cookie", "referer"}.isdisjoint(there.asked[0].headers)
 
 
@@ -178,15 +231,15 @@ def test_redirects_are_bounded(tmp_path: Path) -> None:
         return [head("302 Found", location=f"/{asked.number}")]
 
     with hostile(redirecting) as server, saver_to(tmp_path, server.url) as saver:
-        with pytest.raises(errors.ApimartDownloadError, match="redirected more than 5 times"):
-            saver.save(output(server.url), "x")
+        with pytest.raises(errors.ApimartDownloadError, match="redirects more than 5 times"):
+            save(saver, server.url, "x")
         assert len(server.asked) == 6
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x/y", "/etc/passwd", "", "http://[", "http://a b/"])
 def test_what_is_no_http_url_is_refused(tmp_path: Path, url: str) -> None:
     with saver_to(tmp_path, private=True) as saver, pytest.raises(errors.ApimartDownloadError):
-        saver.save(output(url), "x")
+        save(saver, url, "x")
 
 
 class Names:
@@ -227,14 +280,14 @@ def test_a_name_with_a_private_address_is_refused(
         saver_to(tmp_path) as saver,
         pytest.raises(errors.ApimartResultRefusedError, match=r"results\.test has the"),
     ):
-        saver.save(output(f"http://results.test:{server.port}/x"), "x")
+        save(saver, f"http://results.test:{server.port}/x", "x")
     assert server.connections == 0
 
 
 def test_the_address_that_was_checked_is_the_one_connected_to(tmp_path: Path, names: Callable[..., Names]) -> None:
     service = names(["127.0.0.1"], ["127.0.0.99"])
     with hostile(whole(PICTURE)) as server, saver_to(tmp_path, f"http://results.test:{server.port}") as saver:
-        saver.save(output(f"http://results.test:{server.port}/x"), "x")
+        save(saver, f"http://results.test:{server.port}/x", "x")
     assert service.asked == 1
     assert server.asked[0].headers["host"] == f"results.test:{server.port}"
 
@@ -273,19 +326,19 @@ def test_tls_goes_by_the_name_and_not_by_the_address(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     context.sni_callback = lambda _socket, name, _context: asked_for.append(name)
-    network = Network(reach=AddressPolicy(allow_private_hosts=True), authorities=str(certificate))
+    network = Network(address_policy=AddressPolicy(allowed=private_hosts(True)), authorities=str(certificate))
     limits = Limits(policy=POLICY)
 
     def secure(connection: socket.socket) -> socket.socket:
         return context.wrap_socket(connection, server_side=True)
 
     with hostile(whole(PICTURE), wrap=secure) as server, ResultSaver(tmp_path, network=network, limits=limits) as saver:
-        assert saver.save(output(f"https://results.test:{server.port}/x"), "x").bytes == 5000
+        assert save(saver, f"https://results.test:{server.port}/x", "x").bytes == 5000
         assert asked_for == ["results.test"]
         with pytest.raises(errors.ApimartDownloadError, match=r"certificate|CERTIFICATE"):
-            saver.save(output(f"https://other.test:{server.port}/x"), "y")
+            save(saver, f"https://other.test:{server.port}/x", "y")
         with pytest.raises(errors.ApimartDownloadError, match="certificate"):
-            saver.save(output(f"https://127.0.0.1:{server.port}/x"), "y")
+            save(saver, f"https://127.0.0.1:{server.port}/x", "y")
     assert len(server.asked) == 1
 
 
@@ -300,7 +353,7 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def test_a_proxy_resolves_names(tmp_path: Path, proxy: Any) -> None:
     with saver_to(tmp_path) as saver:
-        saver.save(output("http://results.test/x"), "x")
+        save(saver, "http://results.test/x", "x")
     (asked,) = proxy.asked
     assert asked.path == "http://results.test/x"
     assert asked.headers["proxy-authorization"].startswith("basic ")
@@ -309,12 +362,12 @@ def test_a_proxy_resolves_names(tmp_path: Path, proxy: Any) -> None:
 @pytest.mark.parametrize("host", [*SPELLINGS, "169.254.169.254", "x.localhost"])
 def test_a_proxy_is_not_asked_for_an_address_inside(tmp_path: Path, proxy: Any, host: str) -> None:
     with saver_to(tmp_path) as saver, pytest.raises(errors.ApimartResultRefusedError):
-        saver.save(output(f"http://{host}/x"), "x")
+        save(saver, f"http://{host}/x", "x")
     assert proxy.asked == []
 
 
 def test_what_needs_no_proxy_is_checked(tmp_path: Path, proxy: Any, names: Callable[..., Names]) -> None:
     names(["10.0.0.1"])
     with saver_to(tmp_path) as saver, pytest.raises(errors.ApimartResultRefusedError, match="private address"):
-        saver.save(output("http://direct.test/x"), "x")
+        save(saver, "http://direct.test/x", "x")
     assert proxy.asked == []

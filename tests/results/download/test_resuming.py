@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_apimart import exceptions as errors
-from airflow_provider_apimart.results.storage.saved_file import SavedFile
+from airflow_provider_apimart.results.storage.receipts import SavedFile
 from tests.results.hostile import Answer, Asked, Hostile, head, hostile, picture, sha256
-from tests.results.support import POLICY, files_below, output, saver_to
+from tests.results.support import POLICY, files_below, save, saver_to
 
 SIZE = 200_000
 TENTHS = [SIZE * tenth // 10 for tenth in range(1, 10)]
@@ -42,7 +42,7 @@ def cut_once(at: int, part: Part = rest, *, content: bytes = PICTURE, **headers:
 
 def saved(answer: Answer, folder: Path) -> tuple[SavedFile, Hostile]:
     with hostile(answer) as server, saver_to(folder, server.url) as saver:
-        file = saver.save(output(server.url), "x")
+        file = save(saver, server.url, "x")
     assert files_below(folder) == ["x.png"]
     assert sha256(Path(file.uri).read_bytes()) == file.sha256
     return file, server
@@ -114,11 +114,73 @@ def test_several_parts_at_once_are_not_taken_for_one(tmp_path: Path) -> None:
     assert file.sha256 == sha256(PICTURE)
 
 
-def test_the_time_of_the_last_change_is_good_enough(tmp_path: Path) -> None:
+def test_the_time_of_the_last_change_does_not_tell_versions_apart(tmp_path: Path) -> None:
     headers = {"etag": 'W/"weak"', "last_modified": LAST_MODIFIED}
-    file, server = saved(cut_once(SIZE // 2, lambda asked, offset: rest(asked, offset, **headers), **headers), tmp_path)
+    answer = cut_once(SIZE // 2, lambda asked, offset: rest(asked, offset, **headers), content=OTHER, **headers)
+    file, server = saved(answer, tmp_path)
+    assert file.sha256 == sha256(OTHER)
+    assert server.asked[1].offset is None
+
+
+def test_a_rest_without_the_validator_is_not_patched_in(tmp_path: Path) -> None:
+    def without_etag(asked: Asked, offset: int) -> list[bytes]:
+        told = {"content_range": f"bytes {offset}-{SIZE - 1}/{SIZE}", "content_length": SIZE - offset}
+        return [head("206 Partial Content", **told), OTHER[offset:]]
+
+    file, _ = saved(cut_once(SIZE // 2, without_etag, content=OTHER), tmp_path)
+    assert file.sha256 == sha256(OTHER)
+
+
+def test_an_unasked_part_is_never_a_whole_file(tmp_path: Path) -> None:
+    half = SIZE // 2
+
+    def answer(asked: Asked) -> list[bytes]:
+        if asked.number == 0:
+            told = {"content_range": f"bytes 0-{half - 1}/{SIZE}", "content_length": half}
+            return [head("206 Partial Content", **told), PICTURE[:half]]
+        return [head(content_length=SIZE), PICTURE]
+
+    file, server = saved(answer, tmp_path)
     assert file.sha256 == sha256(PICTURE)
-    assert server.asked[1].headers["if-range"] == LAST_MODIFIED.lower()
+    assert len(server.asked) == 2
+
+
+def test_an_unasked_part_that_is_the_whole_file_is_taken(tmp_path: Path) -> None:
+    told = {"content_range": f"bytes 0-{SIZE - 1}/{SIZE}", "content_length": SIZE}
+    file, server = saved(lambda asked: [head("206 Partial Content", **told), PICTURE], tmp_path)
+    assert file.sha256 == sha256(PICTURE)
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("content_range", ["", f"bytes 0-{SIZE // 2 - 1}/*", "bytes 5-9/200000"])
+def test_an_unasked_part_of_an_unknown_file_is_refused(tmp_path: Path, content_range: str) -> None:
+    def answer(asked: Asked) -> list[bytes]:
+        return [head("206 Partial", content_range=content_range, content_length=SIZE // 2), PICTURE[: SIZE // 2]]
+
+    with (
+        hostile(answer) as server,
+        saver_to(tmp_path, server.url) as saver,
+        pytest.raises(errors.ApimartDownloadError, match="another part"),
+    ):
+        save(saver, server.url, "x")
+    assert files_below(tmp_path) == []
+
+
+def test_a_short_rest_after_a_reply_without_length_is_not_the_end(tmp_path: Path) -> None:
+    def answer(asked: Asked) -> list[bytes]:
+        if asked.number == 0:
+            chunk = PICTURE[:1000]
+            begun = head(etag=ETAG, transfer_encoding="chunked")
+            return [begun, f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n"]
+        offset = asked.offset or 0
+        return [
+            rest(asked, offset, content_length=10 if asked.number == 1 else SIZE - offset)[0],
+            PICTURE[offset : offset + 10] if asked.number == 1 else PICTURE[offset:],
+        ]
+
+    file, server = saved(answer, tmp_path)
+    assert file.sha256 == sha256(PICTURE)
+    assert [asked.offset for asked in server.asked] == [None, 1000, 1010]
 
 
 def test_without_anything_that_tells_versions_apart_it_is_begun_again(tmp_path: Path) -> None:
@@ -135,7 +197,7 @@ def test_a_host_that_never_gets_further_is_given_up(tmp_path: Path) -> None:
 
     with hostile(stuck) as server, saver_to(tmp_path, server.url) as saver:
         with pytest.raises(errors.ApimartDownloadError, match="broke off"):
-            saver.save(output(server.url), "x")
+            save(saver, server.url, "x")
         assert len(server.asked) == POLICY.tries
     assert files_below(tmp_path) == []
 
@@ -148,6 +210,6 @@ def test_a_host_that_gets_further_by_one_byte_at_a_time_is_given_up(tmp_path: Pa
 
     with hostile(crawling) as server, saver_to(tmp_path, server.url, tries=7) as saver:
         with pytest.raises(errors.ApimartDownloadError, match="broke off"):
-            saver.save(output(server.url), "x")
+            save(saver, server.url, "x")
         assert len(server.asked) == 7
     assert files_below(tmp_path) == []

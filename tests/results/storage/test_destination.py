@@ -1,28 +1,37 @@
-"""How files come to lie in a local directory, and in a store that shows files while they are written."""
+"""Saving into a local directory, and into a store that shows files while they are written."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.results.download.address_policy import AddressPolicy
 from airflow_provider_apimart.results.download.client import Network
 from airflow_provider_apimart.results.saver import ResultSaver
 from airflow_provider_apimart.results.storage.destination import destination_at
-from airflow_provider_apimart.results.storage.receipts import Receipt, key_of, receipt_from_text
-from airflow_provider_apimart.results.storage.saved_file import SavedFile, saved_file_from_json
+from airflow_provider_apimart.results.storage.receipts import (
+    FOREIGN,
+    Receipt,
+    SavedFile,
+    key_of,
+    receipt_from_bytes,
+    saved_file_from_json,
+)
 from airflow_provider_apimart.results.storage.staging import Staging
 from tests.object_storage import attach_anew
-from tests.results.hostile import Asked, head, hostile, picture, sha256, whole
-from tests.results.support import files_below, output, saver_to
+from tests.results.hostile import head, hostile, picture, sha256, whole
+from tests.results.support import files_below, save, saver_to
 
 PICTURE = picture(5000)
 FILE = SavedFile("file:///x.png", 5, "abc", "image/png")
@@ -35,33 +44,32 @@ def test_a_saved_file_survives_json() -> None:
             saved_file_from_json(bad)
 
 
-def test_a_receipt_survives_text_and_anything_else_is_none() -> None:
-    receipt = Receipt("key", "task_1#0", "x.png", FILE, "key.staged")
-    assert receipt_from_text(receipt.to_text()) == receipt
-    for bad in ("", "{", "[]", "null", "{}", receipt.to_text()[:-5], '{"file": 5}', b"\xff"):
-        assert receipt_from_text(bad) is None
+def test_a_receipt_survives_and_an_unreadable_one_claims_its_name_for_somebody_else() -> None:
+    receipt = Receipt("key", "task_1#0", "x.png", FILE, "key.staged", replaces=True)
+    assert receipt_from_bytes("key", receipt.to_bytes()) == receipt
+    for bad in (b"", b"{", b"[]", b"null", b"{}", receipt.to_bytes()[:-5], b'{"file": 5}', b"\xff"):
+        assert receipt_from_bytes("key", bad).owner == FOREIGN
 
 
 def test_a_file_appears_with_its_receipt_and_without_leftovers(tmp_path: Path) -> None:
     with hostile(whole(PICTURE)) as server, saver_to(tmp_path, server.url) as saver:
-        saver.save(output(server.url), "deep/x", owner="task_1#0")
-    assert files_below(tmp_path) == [f".apimart/{key_of('deep/x')}.json", "deep/x.png"]
+        save(saver, server.url, "deep/x", owner="task_1#0")
+    assert files_below(tmp_path, receipts=True) == [f".apimart/{key_of('deep/x')}.json", "deep/x.png"]
 
 
 def test_what_lies_there_by_its_receipt_is_not_fetched_again(tmp_path: Path) -> None:
     with hostile(whole(PICTURE)) as server, saver_to(tmp_path, server.url) as saver:
-        first = saver.save(output(server.url), "x", owner="task_1#0")
-        assert saver.save(output("http://nowhere.test/"), "x", owner="task_1#0") == first
+        first = save(saver, server.url, "x", owner="task_1#0")
+        assert save(saver, "http://nowhere.test/", "x", owner="task_1#0") == first
         assert len(server.asked) == 1
-        saver.save(output(server.url), "x", owner="task_2#0")
-        saver.save(output(server.url), "x")
-        assert len(server.asked) == 3
+        save(saver, server.url, "x", owner="task_2#0")
+        assert len(server.asked) == 2
 
 
 @pytest.mark.parametrize("damage", ["shorter", "gone", "receipt cut", "receipt gone"])
 def test_what_does_not_lie_there_whole_is_fetched_again(tmp_path: Path, damage: str) -> None:
     with hostile(whole(PICTURE)) as server, saver_to(tmp_path, server.url) as saver:
-        saver.save(output(server.url), "x", owner="o")
+        save(saver, server.url, "x", owner="o")
         final, receipt = tmp_path / "x.png", tmp_path / ".apimart" / f"{key_of('x')}.json"
         match damage:
             case "shorter":
@@ -72,25 +80,101 @@ def test_what_does_not_lie_there_whole_is_fetched_again(tmp_path: Path, damage: 
                 receipt.write_text(receipt.read_text()[:-9])
             case "receipt gone":
                 receipt.unlink()
-        saver.save(output(server.url), "x", owner="o")
+        save(saver, server.url, "x", owner="o")
         assert len(server.asked) == 2
     assert final.read_bytes() == PICTURE
 
 
-def test_an_existing_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
+def test_a_file_of_somebody_else_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(b"old")
+    with hostile(whole(PICTURE)) as server, saver_to(tmp_path, server.url) as saver:
+        first = save(saver, server.url, "x", owner="o")
+        assert save(saver, server.url, "x", owner="o") == first
+        assert len(server.asked) == 1
+    assert (tmp_path / "x.png").read_bytes() == b"old"
+    assert Path(first.uri).read_bytes() == PICTURE
 
-    def looking(asked: Asked) -> Iterator[bytes]:
-        yield head(content_length=5000)
-        yield PICTURE[:2500]
-        seen.append((tmp_path / "x.png").read_bytes())
-        yield PICTURE[2500:]
 
-    seen: list[bytes] = []
-    with hostile(looking) as server, saver_to(tmp_path, server.url) as saver:
-        saver.save(output(server.url), "x")
-    assert seen == [b"old"]
-    assert (tmp_path / "x.png").read_bytes() == PICTURE
+def test_a_file_of_the_same_content_is_taken_over(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(PICTURE)
+    with hostile(whole(PICTURE)) as server, saver_to(tmp_path, server.url) as saver:
+        assert Path(save(saver, server.url, "x").uri).name == "x.png"
+    assert len(list(tmp_path.glob("*.png"))) == 1
+
+
+@pytest.mark.parametrize("other", ["x", "X"])
+def test_two_outputs_of_one_name_are_two_files(tmp_path: Path, other: str) -> None:
+    contents = {"/1": picture(5000, 1), "/2": picture(5000, 2)}
+    with (
+        hostile(lambda asked: [head(content_length=5000), contents[asked.path]]) as server,
+        saver_to(tmp_path, server.url) as saver,
+    ):
+        one = save(saver, f"{server.url}/1", "x", owner="1")
+        two = save(saver, f"{server.url}/2", other, owner="2")
+        assert save(saver, f"{server.url}/1", "x", owner="1") == one
+        assert save(saver, f"{server.url}/2", other, owner="2") == two
+        assert len(server.asked) == 2
+    assert one.uri.lower() != two.uri.lower()
+    assert [Path(each.uri).read_bytes() for each in (one, two)] == list(contents.values())
+
+
+def _commit_at_once(folder: Path, owners: list[str]) -> None:
+    destination = destination_at(str(folder))
+    for number in range(30):
+        for owner in owners:
+            content = f"{owner} {number}".encode()
+            file = SavedFile("", len(content), sha256(content), "image/png")
+            with destination.staging.new_file("key") as staged:
+                staged.write(content)
+                destination.commit(staged, f"x{number}", ".png", file, owner)
+    os._exit(0)
+
+
+def test_processes_that_write_the_same_names_at_once_replace_nothing(tmp_path: Path) -> None:
+    children = []
+    for number in range(4):
+        child = os.fork()
+        if child == 0:
+            _commit_at_once(tmp_path, [f"owner-{number}"])
+        children.append(child)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 4
+    contents = {path.read_text() for path in tmp_path.glob("*.png")}
+    assert contents == {f"owner-{owner} {number}" for owner in range(4) for number in range(30)}
+
+
+def test_without_links_files_are_moved_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(*_: object) -> None:
+        raise OSError("Operation not supported")
+
+    monkeypatch.setattr(Path, "hardlink_to", no_links)
+    (tmp_path / "y.png").write_bytes(b"old")
+    with hostile(whole(PICTURE)) as server, saver_to(tmp_path, server.url) as saver:
+        assert Path(save(saver, server.url, "x").uri).read_bytes() == PICTURE
+        assert Path(save(saver, server.url, "y").uri).read_bytes() == PICTURE
+    assert (tmp_path / "y.png").read_bytes() == b"old"
+
+
+# A file system of the usual kind, in which any two outputs meet.
+_STEMS = st.text(alphabet="aAbé/_", min_size=1, max_size=4).filter(lambda stem: all(stem.split("/")))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(_STEMS, st.integers(0, 9)), min_size=2, max_size=12))
+def test_distinct_outputs_never_share_a_file(wanted: list[tuple[str, int]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        destination = destination_at(folder)
+        for stem, number in wanted:
+            content = str(number).encode()
+            file = SavedFile("", len(content), sha256(content), "image/png")
+            with destination.staging.new_file("key") as staged:
+                staged.write(content)
+                with suppress(FileExistsError, NotADirectoryError):
+                    # A name may be a folder of another one.
+                    destination.commit(staged, stem, ".png", file, f"owner-{number}")
+        for stem, number in wanted:
+            found = destination.find(stem, f"owner-{number}")
+            assert found is None or Path(found.uri).read_bytes() == str(number).encode()
+        assert any(destination.find(stem, f"owner-{number}") for stem, number in wanted)
 
 
 def _die() -> None:
@@ -100,14 +184,14 @@ def _die() -> None:
 def _land_and_die(folder: Path, moment: str) -> None:
     destination = destination_at(str(folder))
     file = SavedFile(destination.uri("x.png"), 5, "abc", "image/png")
-    with destination.staging.new_file("key") as staged:
+    with destination.staging.new_file(key_of("x")) as staged:
         staged.write(b"12345")
         staged.flush()
         if moment == "before the receipt":
             _die()
         if moment == "before the move":
-            destination._move = lambda *_: _die()  # type: ignore[attr-defined]  # of the local one
-        destination.commit(staged, "x.png", file, Receipt("key", "owner", "x.png", file))
+            destination._move_new = lambda *_: _die()  # type: ignore[attr-defined]  # of the local one
+        destination.commit(staged, "x", ".png", file, "owner")
         _die()
 
 
@@ -120,7 +204,7 @@ def test_what_a_killed_process_had_whole_is_finished_by_the_next(tmp_path: Path,
     destination = destination_at(str(tmp_path))
     destination.recover()
     was_whole = moment != "before the receipt"
-    assert files_below(tmp_path) == ([".apimart/key.json", "x.png"] if was_whole else [])
+    assert files_below(tmp_path, receipts=True) == ([f".apimart/{key_of('x')}.json", "x.png"] if was_whole else [])
     assert destination.size("x.png") == (5 if was_whole else None)
 
 
@@ -146,7 +230,7 @@ def test_savers_that_begin_disturb_none_that_save(tmp_path: Path) -> None:
         beginning = [pool.submit(begin_again_and_again) for _ in range(2)]
         try:
             for number in range(40):
-                saver.save(output(server.url), f"x{number}", owner=str(number))
+                save(saver, server.url, f"x{number}", owner=str(number))
         finally:
             over.set()
         assert all(each.result() for each in beginning)
@@ -159,15 +243,11 @@ def test_a_destination_that_is_no_directory_is_told(tmp_path: Path) -> None:
         ResultSaver(tmp_path / "file")
 
 
-def test_a_name_that_is_taken_by_a_directory_is_told(tmp_path: Path) -> None:
+def test_a_name_that_is_taken_by_a_directory_leads_to_another(tmp_path: Path) -> None:
     (tmp_path / "x.png").mkdir()
-    with (
-        hostile(whole(PICTURE)) as server,
-        saver_to(tmp_path, server.url) as saver,
-        pytest.raises(errors.ApimartDestinationError, match="costs nothing"),
-    ):
-        saver.save(output(server.url), "x")
-    assert files_below(tmp_path) == []
+    with hostile(whole(PICTURE)) as server, saver_to(tmp_path, server.url) as saver:
+        assert Path(save(saver, server.url, "x").uri).read_bytes() == PICTURE
+    assert (tmp_path / "x.png").is_dir()
 
 
 class Watched(MemoryFileSystem):
@@ -195,11 +275,12 @@ def store() -> Watched:
 
 def test_where_half_files_can_be_seen_they_never_have_a_final_name(store: Watched) -> None:
     with hostile(whole(PICTURE)) as server:
-        network = Network(reach=AddressPolicy(server.url))
+        network = Network(address_policy=AddressPolicy(server.url))
         with ResultSaver("memory://bucket/pictures", network=network) as saver:
-            saved = saver.save(output(server.url), "a/x", owner="o")
-            assert saver.save(output(server.url), "a/x", owner="o") == saved
-        assert len(server.asked) == 1
+            saved = save(saver, server.url, "a/x", owner="o")
+            assert save(saver, server.url, "a/x", owner="o") == saved
+            assert len(server.asked) == 1
+            assert save(saver, server.url, "a/x", owner="p").uri != saved.uri
     assert saved.uri.endswith("bucket/pictures/a/x.png")
     assert sha256(store.cat_file("/bucket/pictures/a/x.png")) == saved.sha256
     assert {size for name, size in store.seen if name.endswith("x.png")} == {5000}

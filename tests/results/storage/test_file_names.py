@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
-from airflow_provider_apimart.results.storage.file_names import FileNames, check_distinct, safe_value
+from airflow_provider_apimart.results.storage.file_names import FileNames, alternatives, safe_value
 
 EVIL = [
     "../../etc/passwd", "..", ".", "/", "\\", "..\\..\\x", "C:\\x", "\\\\host\\share", "~/.ssh", "a/b", "a\x00b",
@@ -64,7 +64,7 @@ def test_a_template_may_make_folders_and_write_numbers() -> None:
 
 def test_reserved_names_are_no_names() -> None:
     assert FileNames("{id}").stem({"id": "con"}).startswith("con-")
-    assert FileNames("nu{id}.{index}").stem({"id": "l", "index": 1}) == "_nul.1"
+    assert FileNames("nu{id}.{index}").stem({"id": "l", "index": 1}).startswith("_nul.1-")
     assert FileNames("{id}").stem({"id": "console"}) == "console"
 
 
@@ -76,21 +76,32 @@ def test_reserved_names_are_no_names() -> None:
     ],
 )  # fmt: skip
 def test_a_template_that_cannot_name_files_is_refused(template: str) -> None:
-    with pytest.raises(ApimartInvalidRequestError, match=r"Nothing was fetched|can't be used"):
+    with pytest.raises(ApimartInvalidRequestError, match="Nothing was sent or fetched"):
         FileNames(template)
 
 
 def test_an_unknown_field_is_told_with_the_known_ones() -> None:
-    with pytest.raises(ApimartInvalidRequestError, match=r"\{prompt\} is no field; there are generation_id, "):
+    with pytest.raises(ApimartInvalidRequestError, match=r"\{prompt\} is no field; the fields are generation_id, "):
         FileNames("{prompt}")
 
 
 def test_a_number_cannot_be_written_as_a_word() -> None:
-    with pytest.raises(ApimartInvalidRequestError, match="can't be written"):
+    with pytest.raises(ApimartInvalidRequestError, match="is invalid"):
         FileNames("{index:x^z}").stem({"index": 1})
 
 
-def test_a_name_may_be_given_once() -> None:
-    check_distinct(["a", "b", "c/a"], "{id}")
-    with pytest.raises(ApimartInvalidRequestError, match=r"'b' by the template '\{id\}'"):
-        check_distinct(["a", "b", "b"], "{id}")
+def test_a_name_that_was_cut_keeps_a_digest() -> None:
+    names = FileNames("{dag_id}_{task_id}_{run_id}_{id}_{index}")
+    run = {name: name[0] * 60 for name in ("dag_id", "task_id", "run_id")}
+    stems = {names.stem({**run, "id": f"item-{'x' * 60}-{number}", "index": 0}) for number in range(5)}
+    assert len(stems) == 5
+    assert all(map(is_safe, stems))
+
+
+def test_the_alternatives_of_a_name_are_its_own_and_safe() -> None:
+    for stem in ("x", "a/b", "a/" + "y" * 230, "é" * 115):
+        mine, others = list(alternatives(stem, "one")), list(alternatives(stem, "other"))
+        assert mine[0] == others[0] == stem
+        assert len({*mine, *others}) == 5
+        assert all(map(is_safe, mine))
+        assert all(each.count("/") == stem.count("/") for each in mine)
