@@ -63,3 +63,9 @@ def test_every_link_of_the_readme_leads_somewhere() -> None:
 def test_every_example_is_shown_or_named_in_a_page() -> None:
     pages = "".join(path.read_text() for path in DOCS.rglob("*.rst"))
     assert not [path.name for path in Path(PROJECT / "example_dags").glob("*.py") if path.name not in pages]
+
+
+def test_every_file_that_contributing_names_exists() -> None:
+    named = set(re.findall(r"``([a-z0-9_/]+\.py)``", (DOCS / "contributing.rst").read_text()))
+    assert len(named) > 20
+    assert not [name for name in sorted(named) if not (PACKAGE / name).exists() and not (PROJECT / name).exists()]
