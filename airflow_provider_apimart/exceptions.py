@@ -132,10 +132,6 @@ class ApimartGenerationNotFoundError(ApimartError, AirflowFailException):
     is_resent = True
 
 
-class ApimartIdempotencyKeyReusedError(ApimartError, AirflowFailException):
-    """An idempotency key was sent with two different requests. Nothing was charged for the second one."""
-
-
 class ApimartTransientError(ApimartError):
     """Nothing was charged, and the same call may succeed later."""
 
@@ -187,6 +183,10 @@ class ApimartSupersededError(ApimartError):
     """A newer try of the same task has begun. This one submits nothing more."""
 
     stops_batch = True
+
+
+class ApimartIdempotencyKeyReusedError(ApimartIndeterminateOutcomeError):
+    """The idempotency key was accepted before with another request, which may run and be charged."""
 
 
 class ApimartGenerationFailedError(ApimartError):

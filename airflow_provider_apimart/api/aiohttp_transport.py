@@ -1,13 +1,13 @@
-"""Conversations over ``aiohttp``, for the triggerer: thousands at once in one session."""
+"""Transport over ``aiohttp``, for the triggerer and batches: thousands of flows at once in one session."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import math
-import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Self, TypeVar
 
@@ -15,7 +15,6 @@ import aiohttp
 from yarl import URL
 
 from airflow_provider_apimart.api import contract
-from airflow_provider_apimart.api.environment import authorities_of, proxy_of
 from airflow_provider_apimart.api.error_mapping import lost_reply_error, root_reason
 from airflow_provider_apimart.api.flow import Flow, Pause
 from airflow_provider_apimart.api.http_messages import Content, Reply, Request, RequestKind
@@ -31,39 +30,94 @@ T = TypeVar("T")
 _BLOCK = 64 * 1024
 _NEVER_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
 _REQUESTS_IN_FLIGHT = 64
-# Smaller changes of the pace aren't worth a line in the log.
-_WORTH_TELLING = 0.2
+# As long as the worker's library takes them. aiohttp's own limit is 8,190 bytes.
+_LONGEST_HEADER = 65_536
+# Smaller changes of the rate are not logged.
+_LOGGED_CHANGE = 0.2
+_NAMES = {RequestKind.READ: "reads", RequestKind.SUBMIT: "submits", RequestKind.UPLOAD: "uploads"}
+
+
+@dataclass
+class _Turns:
+    """
+    Turns of the requests of one kind, first come, first served, at the rate that APIMart allows them.
+
+    :param kind: The kind, for the log.
+    """
+
+    kind: RequestKind
+    limiter: RateLimiter = field(default_factory=lambda: RateLimiter(time.monotonic))
+    _queue: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _logged: float = math.inf
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a request may be sent now, out of turn."""
+        return not self._queue.locked() and self.limiter.seconds_to_wait() <= 0
+
+    async def wait(self, slots: asyncio.Semaphore) -> float:
+        """Wait for a turn and a slot, take both, and return the moment for :meth:`note`."""
+        async with self._queue:
+            while True:
+                while (seconds := self.limiter.seconds_to_wait()) > 0:  # noqa: ASYNC110 - a time is waited for, no event
+                    await asyncio.sleep(seconds)
+                await slots.acquire()
+                # While it waited for the slot, another request may have been refused.
+                if self.limiter.seconds_to_wait() <= 0:
+                    return self.limiter.sent()
+                slots.release()
+
+    def note(self, sent_at: float, reply: Reply) -> None:
+        """Note the reply to a request."""
+        if reply.status != HTTPStatus.TOO_MANY_REQUESTS:
+            return
+        asked = retry_after_seconds(reply.header(contract.RETRY_AFTER_HEADER))
+        if self.limiter.refused(sent_at, asked):
+            self._log()
+
+    def _log(self) -> None:
+        rate = self.limiter.per_second or math.inf
+        if abs(rate - self._logged) > _LOGGED_CHANGE * rate:
+            log.info("APIMart's rate limit was reached: at most %.1f %s a second now", rate, _NAMES[self.kind])
+            self._logged = rate
 
 
 class AiohttpTransport:
     """
-    Holds any number of flows at once in one event loop.
+    Runs any number of flows at once in one event loop.
 
-    They share one HTTP session, one limit of requests in flight and one pace: when the service asks one of them to
-    slow down, all do. Whoever asks first is served first.
+    They share one HTTP session and one limit of requests in flight. Submits, reads and uploads have a rate limit each:
+    when APIMart asks one of them to slow down, all of its kind do.
 
     :param settings: The account and how to reach it.
     """
 
     def __init__(self, settings: ClientSettings) -> None:
         self.settings = settings
-        self._proxy = proxy_of(settings)
-        # Made once, since thousands of polls a minute would each make them anew.
+        self._proxy: str | None = None
+        # Made once, since thousands of polls a minute would each make them again.
         self._base_url = str(URL(settings.base_url))
         self._timeouts = {kind: _timeout(seconds) for kind, seconds in settings.seconds.items()}
         self._slots = asyncio.Semaphore(_REQUESTS_IN_FLIGHT)
-        self._queue = asyncio.Lock()
-        self._rate_limiter = RateLimiter(time.monotonic)
-        self._limit_is_news, self._limit_told = False, math.inf
+        self._turns = {kind: _Turns(kind) for kind in RequestKind}
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
-        """Open the session. Certificates are read in a thread: it would stop the event loop for a while."""
-        context = await asyncio.to_thread(_ssl_context, authorities_of(self.settings))
+        """
+        Open the session.
+
+        :raises ApimartConfigurationError: If the proxy or the certificate authorities cannot be used.
+        """
+        self._proxy = self.settings.network.proxy_for(self.settings.base_url)
+        # In a thread: reading certificates would block the event loop for a while.
+        context = await asyncio.to_thread(self.settings.network.ssl_context)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=_REQUESTS_IN_FLIGHT, ssl=context),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=self.settings.authorised_headers(),
+            auto_decompress=False,
+            max_line_size=_LONGEST_HEADER,
+            max_field_size=_LONGEST_HEADER,
         )
 
     async def close(self) -> None:
@@ -80,10 +134,10 @@ class AiohttpTransport:
 
     async def run(self, flow: Flow[T], *, before_post: Callable[[], Awaitable[None]] | None = None) -> T:
         """
-        Hold a flow to its end and return its result.
+        Run a flow to its end and return its result.
 
-        :param before_post: Awaited before every submit. What it raises keeps the POST from being sent, and is thrown
-            into the flow.
+        :param before_post: Awaited before every submit. An error that it raises keeps the POST from being sent, and is
+            thrown into the flow.
         :raises ApimartError: What the flow raises.
         """
         try:
@@ -112,35 +166,24 @@ class AiohttpTransport:
         return await self._exchange(request)
 
     async def _exchange(self, request: Request) -> Reply | ApimartError:
-        """Send a request when it is its turn; what goes wrong is returned, so that nothing is chained to it."""
-        async with self._slots:
-            if self._queue.locked() or self._rate_limiter.seconds_to_wait() > 0:
-                await self._turn()
-            sent_at = self._rate_limiter.sent()
+        """Send a request when it is its turn. An error is returned, so that nothing is chained to it."""
+        turns = self._turns[request.kind]
+        if turns.is_open and not self._slots.locked():
+            await self._slots.acquire()
+            sent_at = turns.limiter.sent()
+        else:
+            sent_at = await turns.wait(self._slots)
+        try:
             answer = await self._send(request)
-        if isinstance(answer, Reply) and answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-            asked = retry_after_seconds(answer.header(contract.RETRY_AFTER_HEADER))
-            self._limit_is_news |= self._rate_limiter.refused(sent_at, asked)
+        finally:
+            self._slots.release()
+        if isinstance(answer, Reply):
+            turns.note(sent_at, answer)
         return answer
-
-    async def _turn(self) -> None:
-        """Wait until the pace allows one more request."""
-        async with self._queue:
-            if self._limit_is_news:
-                self._log_limit()
-            while (seconds := self._rate_limiter.seconds_to_wait()) > 0:  # noqa: ASYNC110 - a time is waited for, no event
-                await asyncio.sleep(seconds)
-
-    def _log_limit(self) -> None:
-        pace = self._rate_limiter.per_second or math.inf
-        if abs(pace - self._limit_told) > _WORTH_TELLING * pace:
-            log.info("APIMart asked to slow down: at most %.1f requests a second from now on", pace)
-            self._limit_told = pace
-        self._limit_is_news = False
 
     async def _send(self, request: Request) -> Reply | ApimartError:
         if self._session is None:
-            raise RuntimeError("the transport isn't open")
+            raise RuntimeError("the transport is not open")
         body = _CountedBody(request.content) if request.content else None
         try:
             async with self._session.request(
@@ -153,14 +196,15 @@ class AiohttpTransport:
                 allow_redirects=False,
             ) as response:
                 content = await _read_capped(response)
+                return self.settings.reply(request, response.status, response.headers, content)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             sent = body.begun if body else not isinstance(error, _NEVER_CONNECTED)
-            return lost_reply_error(request, self.settings.base_url, sent=sent, reason=root_reason(error))
-        return self.settings.reply(response.status, response.headers, content)
+            reason = root_reason(error, self.settings.secrets)
+            return lost_reply_error(request, self.settings.base_url, sent=sent, reason=reason)
 
 
 class _CountedBody:
-    """A body that remembers whether any of it was taken for sending."""
+    """A body that notes whether any of it was read for sending."""
 
     def __init__(self, content: Content) -> None:
         self._content = content
@@ -174,7 +218,7 @@ class _CountedBody:
 
 
 def _headers(request: Request) -> Mapping[str, str]:
-    """Return the headers of this request alone. Those that authorise it are the session's."""
+    """Return the headers of this request only. Those that authorise it are the session's."""
     if request.content is None:
         return request.headers
     described = {"Content-Type": request.content.content_type, "Content-Length": str(request.content.length)}
@@ -183,15 +227,6 @@ def _headers(request: Request) -> Mapping[str, str]:
 
 def _timeout(seconds: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=seconds, sock_connect=min(CONNECT_SECONDS, seconds))
-
-
-def _ssl_context(authorities: bool | str) -> ssl.SSLContext:
-    if isinstance(authorities, str):
-        return ssl.create_default_context(cafile=authorities)
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 async def _read_capped(response: aiohttp.ClientResponse) -> bytes:

@@ -1,4 +1,4 @@
-"""What travels between this provider and APIMart: requests with their content, and replies."""
+"""HTTP requests to APIMart with their content, and the replies."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from enum import Enum, auto
 from typing import BinaryIO, Literal
 
 from airflow_provider_apimart.api import contract, json_values
+from airflow_provider_apimart.api.redaction import Secrets
+
+_NO_SECRETS = Secrets()
 
 
 class RequestKind(Enum):
-    """How long a reply may take; the connection says how many seconds each one is."""
+    """Kind of a request. Each has a timeout of its own, and a rate limit of its own."""
 
     READ = auto()
     SUBMIT = auto()
@@ -23,11 +26,11 @@ class RequestKind(Enum):
 @dataclass(frozen=True)
 class Content:
     """
-    The body of a request.
+    Body of a request.
 
-    :param content_type: Its media type.
-    :param length: Its length in bytes, announced before it is sent.
-    :param open: Opens it for reading from its beginning, once for every time it is sent.
+    :param content_type: Media type.
+    :param length: Length in bytes, sent as ``Content-Length``.
+    :param open: Opens the body for reading from its beginning; called each time it is sent.
     """
 
     content_type: str
@@ -38,10 +41,10 @@ class Content:
 @dataclass(frozen=True)
 class Request:
     """
-    One HTTP request, without the host and without the API key: a transport adds both.
+    One HTTP request without host and API key, which the transport adds.
 
     :param path: Route below the base URL, already quoted.
-    :param headers: Headers of this request alone.
+    :param headers: Headers of this request only.
     """
 
     method: Literal["GET", "POST"]
@@ -54,30 +57,50 @@ class Request:
 @dataclass(frozen=True)
 class Reply:
     """
-    One whole HTTP reply.
+    One complete HTTP reply.
 
     :param headers: Headers under lower-cased names.
     :param base_url: The base URL that was asked, on whose host relative URLs of the body lie.
+    :param path: Path of the request below the base URL.
+    :param secrets: Secrets to redact where the reply is shown.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     base_url: str = ""
+    path: str = ""
+    secrets: Secrets = _NO_SECRETS
 
     @property
     def json(self) -> object:
-        """What the body says as JSON, read at every access, or ``None`` if it isn't JSON."""
-        return json_values.parse(self.body)
+        """
+        The body as JSON, parsed at every access; ``None`` if it is not JSON.
+
+        Its messages are redacted; see :meth:`~airflow_provider_apimart.api.redaction.Secrets.redact_json`.
+        """
+        try:
+            return self.secrets.redact_json(json_values.parse(self.body))
+        except RecursionError:
+            return None
+
+    @property
+    def url(self) -> str:
+        """URL of the request."""
+        return self.base_url + self.path
 
     def header(self, name: str) -> str | None:
-        """Return a header's text, whatever case the name is written in."""
+        """Return the value of a header, whose name may be written in any case."""
         return self.headers.get(name.lower())
+
+    def shown(self, text: str) -> str:
+        """Return a part of the reply as it may be shown: without secrets."""
+        return self.secrets.redact(text)
 
 
 def json_content(value: object) -> Content:
     """
-    Return a JSON body whose bytes are the same for the same value, in every process.
+    Return a JSON body. Equal values give equal bytes, in every process.
 
     :param value: Plain JSON.
     """
@@ -89,8 +112,8 @@ def generation_request(modality: contract.Modality, payload: Mapping[str, object
     """
     Return the request that submits a generation.
 
-    :param payload: The generation as APIMart's page of the model describes it.
-    :param key: The idempotency key that makes a repetition harmless.
+    :param payload: Body of the request, as the model's page at APIMart describes it.
+    :param key: Idempotency key: a repetition with the same key is not charged again.
     """
     headers = {contract.RESPONSE_VERSION_HEADER: contract.RESPONSE_VERSION}
     if key is not None:

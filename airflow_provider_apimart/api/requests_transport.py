@@ -1,4 +1,4 @@
-"""Conversations over ``requests``, for the worker."""
+"""Transport over ``requests``, for the worker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import urllib3
 from requests.auth import AuthBase
 
 from airflow_provider_apimart.api import contract
-from airflow_provider_apimart.api.environment import authorities_of, proxy_of
 from airflow_provider_apimart.api.error_mapping import lost_reply_error, root_reason
 from airflow_provider_apimart.api.flow import Flow, FlowStep, Pause
 from airflow_provider_apimart.api.http_messages import Content, Reply, Request
@@ -38,7 +37,7 @@ class _BearerAuth(AuthBase):
 
 
 class _Session(requests.Session):
-    """A session that takes nothing of the connection along when it follows a redirect to another host."""
+    """A session that sends nothing of the connection to another host when it follows a redirect."""
 
     def __init__(self, settings: ClientSettings) -> None:
         super().__init__()
@@ -60,18 +59,20 @@ def authenticated_session(settings: ClientSettings) -> requests.Session:
     Return a session that authenticates at the connection's host only.
 
     It retries nothing by itself and takes no credentials from the environment.
+
+    :raises ApimartConfigurationError: If the proxy or the certificate authorities cannot be used.
     """
     session = _Session(settings)
     session.trust_env = False
     session.auth = _BearerAuth(settings)
-    session.verify = authorities_of(settings)
-    if proxy := proxy_of(settings):
+    session.verify = settings.network.verified_by()
+    if proxy := settings.network.proxy_for(settings.base_url):
         session.proxies = {"http": proxy, "https": proxy}
     return session
 
 
 class _CountedBody:
-    """A body that remembers whether any of it was taken for sending."""
+    """A body that notes whether any of it was read for sending."""
 
     def __init__(self, content: Content) -> None:
         self._length = content.length
@@ -94,9 +95,10 @@ class _CountedBody:
 
 class RequestsTransport:
     """
-    Holds flows one at a time, blocking.
+    Runs flows one at a time, blocking.
 
     :param settings: The account and how to reach it.
+    :raises ApimartConfigurationError: If the proxy or the certificate authorities cannot be used.
     """
 
     def __init__(self, settings: ClientSettings) -> None:
@@ -105,7 +107,7 @@ class RequestsTransport:
 
     def run(self, flow: Flow[T]) -> T:
         """
-        Hold a flow to its end and return its result.
+        Run a flow to its end and return its result.
 
         :raises ApimartError: What the flow raises.
         """
@@ -151,10 +153,11 @@ class RequestsTransport:
                 stream=True,
             ) as response:
                 content = _read_capped(response.raw, give_up_at)
+                return self._settings.reply(request, response.status_code, response.headers, content)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             sent = body.begun if body else not _never_connected(error)
-            return lost_reply_error(request, self._settings.base_url, sent=sent, reason=root_reason(error))
-        return self._settings.reply(response.status_code, response.headers, content)
+            reason = root_reason(error, self._settings.secrets)
+            return lost_reply_error(request, self._settings.base_url, sent=sent, reason=reason)
 
 
 def _never_connected(error: BaseException | None) -> bool:
@@ -177,12 +180,12 @@ def _headers(request: Request) -> dict[str, str]:
 
 
 def _read_capped(raw: Any, give_up_at: float) -> bytes:
-    """Read a whole body, but no more than the cap and no longer than was allowed for the reply."""
+    """Read a complete body as it was sent, within the limits of size and time."""
     received = bytearray()
-    while block := raw.read1(_BLOCK, decode_content=True):
+    while block := raw.read1(_BLOCK, decode_content=False):
         received += block
         if len(received) > contract.MAX_REPLY_BYTES:
             raise ValueError(f"the reply is longer than {contract.MAX_REPLY_BYTES:,} bytes")
         if time.monotonic() > give_up_at:
-            raise TimeoutError("the reply didn't end in time")
+            raise TimeoutError("the reply did not end in time")
     return bytes(received)

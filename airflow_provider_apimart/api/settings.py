@@ -1,13 +1,17 @@
-"""What a transport needs to know of a connection."""
+"""Settings of a connection, as the transports need them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from urllib.parse import urlsplit
 
 from airflow_provider_apimart.api import contract
-from airflow_provider_apimart.api.http_messages import Reply, RequestKind
+from airflow_provider_apimart.api.content_encoding import ACCEPTED_ENCODINGS, decoded
+from airflow_provider_apimart.api.environment import NetworkSettings, network_settings
+from airflow_provider_apimart.api.http_messages import Reply, Request, RequestKind
+from airflow_provider_apimart.api.redaction import Secrets
 
 CONNECT_SECONDS = 10.0
 DEFAULT_SECONDS: Mapping[RequestKind, float] = {
@@ -20,15 +24,15 @@ DEFAULT_SECONDS: Mapping[RequestKind, float] = {
 @dataclass(frozen=True)
 class ClientSettings:
     """
-    One APIMart account and how to reach it.
+    An APIMart account and how to reach it.
 
+    :param api_key: API key. It is part of no repr and is sent to no other host.
     :param base_url: Normalised base URL.
-    :param api_key: The secret. It is in no repr and goes to no other host.
-    :param seconds: How long each kind of reply may take.
-    :param verify: Whether to check certificates, or the file of the authorities to check them with.
-    :param proxy: Proxy for all API calls, ``None`` to do as the environment says.
-    :param headers: Sent along with every API call.
-    :param user_agent: Names provider, its version and Airflow's.
+    :param seconds: Timeout of each kind of request, in seconds.
+    :param verify: Whether to check certificates, or the path of the certificate authorities to check them with.
+    :param proxy: Proxy of all requests; ``None`` uses the environment's.
+    :param headers: Further headers of every API call.
+    :param user_agent: ``User-Agent`` of all requests.
     """
 
     api_key: str = field(repr=False)
@@ -46,11 +50,32 @@ class ClientSettings:
         return parts.scheme, parts.netloc
 
     def authorised_headers(self) -> dict[str, str]:
-        """Return the headers of every API call, the secret one included."""
-        return {**self.headers, "User-Agent": self.user_agent, "Authorization": f"Bearer {self.api_key}"}
+        """Return the headers of every API call, secrets included."""
+        return {
+            **self.headers,
+            "User-Agent": self.user_agent,
+            "Accept-Encoding": ACCEPTED_ENCODINGS,
+            "Authorization": f"Bearer {self.api_key}",
+        }
 
-    def reply(self, status: int, headers: Mapping[str, str], body: bytes) -> Reply:
-        """Return what came back, in which the API key, should the service repeat it, is blotted out."""
-        key = self.api_key
-        shown = {name.lower(): value.replace(key, "***") for name, value in headers.items()}
-        return Reply(status, shown, body.replace(key.encode(), b"***"), self.base_url)
+    @cached_property
+    def network(self) -> NetworkSettings:
+        """Proxies and certificate authorities, read from the environment at the first access."""
+        return network_settings(self.proxy, self.verify)
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        """What must not be shown: the API key, the values of the headers, the passwords of the proxies."""
+        # Of a value such as "Token abc", the service may repeat the second part alone.
+        values = [part for value in self.headers.values() for part in (value, value.rpartition(" ")[2])]
+        return Secrets.of((self.api_key, *values, *self.network.secrets))
+
+    def reply(self, request: Request, status: int, headers: Mapping[str, str], body: bytes) -> Reply:
+        """
+        Return the reply to a request.
+
+        :param body: The body as it was received, in its content encoding.
+        :raises ValueError: If the body cannot be decoded.
+        """
+        lowered = {name.lower(): value for name, value in headers.items()}
+        return Reply(status, lowered, decoded(body, lowered), self.base_url, request.path, self.secrets)

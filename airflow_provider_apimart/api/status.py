@@ -57,23 +57,23 @@ def read_status(
     :raises ApimartTransientError: When the status couldn't be read this time.
     :raises ApimartError: When the service refused to tell.
     """
-    refusal: ErrorReply | None = None
+    refusals: list[ErrorReply] = []
     for route in routes.in_order(modality):
         reply = yield from ask(_request(route, generation_id))
-        generation = _read(reply, generation_id, modality, model)
-        if generation is not None:
+        found = _read(reply, generation_id, modality, model)
+        if isinstance(found, Generation):
             routes.answered(modality, route)
-            return generation
-        refusal = refusal or find_error_reply(reply)
-    raise _not_found(generation_id, refusal)
+            return found
+        refusals.append(found)
+    raise _not_found(generation_id, refusals)
 
 
 def _request(route: str, generation_id: str) -> Request:
     return Request("GET", f"{route}/{quote(generation_id, safe='')}?language=en")
 
 
-def _read(reply: Reply, generation_id: str, modality: Modality | None, model: str | None) -> Generation | None:
-    """Return the generation, or ``None`` where this route doesn't know it."""
+def _read(reply: Reply, generation_id: str, modality: Modality | None, model: str | None) -> Generation | ErrorReply:
+    """Return the generation, or the reply of a route that does not know it."""
     generation = None
     if reply.status < HTTPStatus.MULTIPLE_CHOICES:
         generation = read_generation(reply.json, generation_id, modality, model, base_url=reply.base_url)
@@ -85,18 +85,26 @@ def _read(reply: Reply, generation_id: str, modality: Modality | None, model: st
             "The status reply can't be read", status=reply.status, generation_id=generation_id
         )
     error = read_error(error_reply)
-    if error_reply.status in _UNKNOWN_HERE and isinstance(error, errors.ApimartInvalidRequestError):
-        return None
+    is_refused = isinstance(error, errors.ApimartInvalidRequestError) or not error_reply.is_verdict
+    if error_reply.status in _UNKNOWN_HERE and is_refused:
+        return error_reply
     error.generation_id = generation_id
     raise error
 
 
-def _not_found(generation_id: str, refusal: ErrorReply | None) -> errors.ApimartGenerationNotFoundError:
+def _not_found(generation_id: str, refusals: Sequence[ErrorReply]) -> errors.ApimartError:
+    for refusal in refusals:
+        if not refusal.is_verdict:
+            # Somebody in between answered, so APIMart was not asked on every route.
+            error = read_error(refusal)
+            error.generation_id = generation_id
+            return error
+    refusal = refusals[0]
     return errors.ApimartGenerationNotFoundError(
         "APIMart doesn't know this generation, or not any more (records are kept for a few days). Check that the "
-        f"connection's API key is of the account that made it: {refusal.message if refusal else 'no reply'}",
-        status=refusal.status if refusal else None,
-        code=refusal.code if refusal else None,
-        request_id=refusal.request_id if refusal else None,
+        f"connection's API key is of the account that made it: {refusal.message}",
+        status=refusal.status,
+        code=refusal.code,
+        request_id=refusal.request_id,
         generation_id=generation_id,
     )

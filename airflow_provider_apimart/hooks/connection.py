@@ -8,13 +8,13 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from airflow import __version__ as airflow_version
 
 from airflow_provider_apimart import __version__
 from airflow_provider_apimart.api import contract
 from airflow_provider_apimart.api.base_url import normalise_base_url
+from airflow_provider_apimart.api.environment import proxy_url
 from airflow_provider_apimart.api.http_messages import RequestKind
 from airflow_provider_apimart.api.settings import DEFAULT_SECONDS, ClientSettings
 from airflow_provider_apimart.exceptions import ApimartConfigurationError
@@ -134,18 +134,17 @@ class _ConnectionReader:
             return value
         if str(value).lower() in ("true", "false"):
             return str(value).lower() == "true"
-        if not isinstance(value, str) or not Path(value).is_file():
-            raise self._refuse("extra.verify", f"{value!r} is neither true nor false nor a file of certificates")
+        if not isinstance(value, str) or not Path(value).exists():
+            raise self._refuse("extra.verify", f"{value!r} is neither true nor false nor the path of certificates")
         return value
 
     def _proxy(self) -> str | None:
         value = self._extra.get("proxy")
         if value in (None, ""):
             return None
-        if not isinstance(value, str) or not _is_proxy(value):
-            # Not repeated, since it may hold credentials.
-            raise self._refuse("extra.proxy", "it is no URL of the form http://host:port or https://host:port")
-        return value
+        if not isinstance(value, str):
+            raise self._refuse("extra.proxy", "it is no URL of the form http://host:port")
+        return proxy_url(value, f"extra.proxy of the connection {self._connection.conn_id!r}")
 
     def _headers(self) -> Mapping[str, str]:
         headers = _named_headers(self._extra.get("headers") or {})
@@ -170,14 +169,6 @@ def _named_headers(value: object) -> dict[str, str] | None:
     if isinstance(value, Mapping) and all(isinstance(item, str) for item in (*value, *value.values())):
         return dict(value)
     return None
-
-
-def _is_proxy(value: str) -> bool:
-    try:
-        parts = urlsplit(value)
-        return parts.scheme.lower() in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
 
 
 def _with_port(host: str, port: int | None) -> str:

@@ -162,7 +162,7 @@ SENTENCES: dict[str, tuple[bytes, bool, str]] = {
     "401": (
         http("401 no", b'{"error":{"message":"invalid API key","code":""}}'),
         False,
-        "doesn't accept the API key; mend the connection's password",
+        "does not accept the API key; check the API key",
     ),
     "402": (http("402 no", b'{"error":{"message":"insufficient balance"}}'), False, "top it up"),
     "403": (http("403 no", b'{"error":{"message":"IP not allowed"}}'), False, "IP not allowed"),

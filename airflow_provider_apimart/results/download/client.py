@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import http.client
 import socket
-import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,12 +18,12 @@ from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 import urllib3
-from requests.utils import get_auth_from_url, get_environ_proxies, select_proxy
+from requests.utils import get_auth_from_url
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util import Timeout, make_headers
 
-from airflow_provider_apimart.api.environment import authorities_of
+from airflow_provider_apimart.api.environment import NetworkSettings, network_settings
 from airflow_provider_apimart.api.error_mapping import root_reason
 from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.exceptions import ApimartDownloadError, ApimartResultRefusedError, ApimartTransientError
@@ -47,14 +46,12 @@ class Network:
     Settings of the network between a worker and the hosts of results.
 
     :param address_policy: The addresses that may be fetched from.
-    :param proxy: Proxy to use, ``None`` for that of the environment.
-    :param authorities: File of certificate authorities to trust, or whether to check certificates.
+    :param settings: Proxies and certificate authorities.
     """
 
     user_agent: str = "airflow-provider-apimart"
     address_policy: AddressPolicy = field(default_factory=AddressPolicy)
-    proxy: str | None = field(default=None, repr=False)
-    authorities: str | bool = True
+    settings: NetworkSettings = field(default_factory=network_settings)
 
 
 def network_of(settings: ClientSettings, *, allow_private_hosts: bool | str | Iterable[str] = False) -> Network:
@@ -63,12 +60,13 @@ def network_of(settings: ClientSettings, *, allow_private_hosts: bool | str | It
 
     :param allow_private_hosts: See :func:`~airflow_provider_apimart.results.download.address_policy.private_hosts`.
     :raises ApimartInvalidRequestError: If that is invalid.
+    :raises ApimartConfigurationError: If the proxy of https hosts cannot be used.
     """
+    settings.network.proxy_for("https://results.invalid")
     return Network(
         user_agent=settings.user_agent,
         address_policy=AddressPolicy(settings.base_url, private_hosts(allow_private_hosts)),
-        proxy=settings.proxy,
-        authorities=authorities_of(settings),
+        settings=settings.network,
     )
 
 
@@ -233,12 +231,12 @@ class ResultClient:
         origin = urlsplit(url)[:2]
         if origin not in self._proxies:
             # Going through the environment costs a good part of what a small file does.
-            self._proxies[origin] = self._network.proxy or select_proxy(url, get_environ_proxies(url))
+            self._proxies[origin] = self._network.settings.proxy_for(url)
         return self._proxies[origin]
 
     def _new_pools(self, scheme: str, proxy: str | None) -> urllib3.PoolManager:
         # Made once: reading the authorities costs a good part of what a small file does.
-        tls: dict[str, Any] = {"ssl_context": _tls(self._network.authorities)} if scheme == "https" else {}
+        tls: dict[str, Any] = {"ssl_context": self._network.settings.ssl_context()} if scheme == "https" else {}
         details: dict[str, Any] = {"head_seconds": self._limits.head_seconds}
         if proxy:
             pools: urllib3.PoolManager = _proxied(proxy, self._options | tls)
@@ -263,14 +261,6 @@ def _pool_classes(kind: type[_TimedConnection], details: Mapping[str, Any]) -> d
         "http": type("ResultPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
         "https": type("SecureResultPool", (HTTPSConnectionPool,), {"ConnectionCls": secure}),
     }
-
-
-def _tls(authorities: str | bool) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=authorities if isinstance(authorities, str) else None)
-    if authorities is False:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def _joined(url: str, location: str) -> str:

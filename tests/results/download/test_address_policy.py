@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.api.environment import NetworkSettings
 from airflow_provider_apimart.results.download.address_policy import AddressPolicy, kind_of_private, private_hosts
 from airflow_provider_apimart.results.download.client import Network
 from airflow_provider_apimart.results.download.limits import Limits
@@ -326,7 +327,9 @@ def test_tls_goes_by_the_name_and_not_by_the_address(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     context.sni_callback = lambda _socket, name, _context: asked_for.append(name)
-    network = Network(address_policy=AddressPolicy(allowed=private_hosts(True)), authorities=str(certificate))
+    network = Network(
+        address_policy=AddressPolicy(allowed=private_hosts(True)), settings=NetworkSettings(authorities=str(certificate))
+    )
     limits = Limits(policy=POLICY)
 
     def secure(connection: socket.socket) -> socket.socket:
