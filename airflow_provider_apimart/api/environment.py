@@ -149,7 +149,7 @@ def proxy_url(written: str, source: str) -> str:
     if scheme.startswith("socks"):
         raise _refused(
             f"{source} names a SOCKS proxy ({scheme}), and only HTTP proxies are supported",
-            "set it to an HTTP proxy such as http://proxy.example.com:3128, set extra.proxy of the connection to one, or list "
+            "set it to an HTTP proxy such as http://proxy.example.com:3128, or extra.proxy of the connection, or list "
             "the hosts in no_proxy",
         )
     if scheme not in _PORTS:
