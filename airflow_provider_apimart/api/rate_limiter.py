@@ -1,10 +1,11 @@
 """
-How many requests a second a connection sends, learnt from being asked to slow down.
+Rate limit of one kind of request, learnt from refusals with 429.
 
-The service publishes no limit, so none is assumed until it refuses a request with 429. What it let through just before
-is the first estimate of its limit, and each further refusal gives a better one. In between, the pace grows the faster
-the farther it is from that estimate, on either side of it: it is soon just below the limit, tries gently whether there
-is a little more, and finds out within a minute when there is much more.
+APIMart publishes no limit. None is assumed until a good part of the requests of a few seconds is refused: a lone
+refusal has many reasons, so it is waited out and changes nothing. What was let through just before is then the first
+estimate of the limit, and each further refusal gives a better one. In between, the rate grows the faster the farther it
+is from that estimate, on either side of it: it is soon just below the limit, tries gently whether there is a little
+more, and finds within a minute a limit that is much higher. A lone refusal below the estimate changes nothing either.
 """
 
 from __future__ import annotations
@@ -14,30 +15,34 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-_PAUSE_WHEN_NONE_IS_NAMED = 1.0
+_DEFAULT_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 _SLOWEST = 0.1
-# A single request that is refused tells nothing of a limit, so a first estimate isn't lower than this.
+# So many refusals, and so large a share of all requests, within so many seconds show a limit.
+_WINDOW = 5.0
+_REFUSALS = 8
+_SHARE = 0.08
+# A first estimate is not lower than this.
 _FIRST_ESTIMATE = 5.0
-# A first refusal comes of a burst and tells little of the limit; later ones come of trying a little more.
+# The first refusals come of a burst and say little about the limit; later ones come of a rate slightly too high.
 _FIRST_CUT = 0.3
 _LATER_CUT = 0.05
-# Seconds in which a later cut is made good. The curve is a cubic one, flat where it meets the estimate.
+# Seconds until the rate is back at the estimate after a later cut. The curve is cubic, and flat where it meets it.
 _RECOVERY = 10.0
 _CURVATURE = _LATER_CUT / _RECOVERY**3
-# A timer that came late is made up for by as much, and no more: nothing is sent in bunches.
+# A delay of the timer is made up for by at most so many seconds: nothing is sent in bursts.
 _LATENESS = 0.05
 
 
 @dataclass
 class _Refusal:
     """
-    One or several requests, on their way together, that were refused.
+    Refusal of one or several requests that were under way together.
 
-    :param at: When the first of them was.
-    :param before: The limit as it was estimated until then.
-    :param let_through: Requests let through since the refusal before.
-    :param seconds: Since the refusal before, pauses included.
+    :param at: Time of the first refusal.
+    :param before: Limit as it was estimated until then.
+    :param let_through: Requests let through since the previous refusal.
+    :param seconds: Seconds since the previous refusal, pauses included.
     :param lately: Requests let through in the last second.
     """
 
@@ -50,13 +55,13 @@ class _Refusal:
 
     @property
     def limit(self) -> float:
-        """Requests a second that the service lets through, by what is known of it."""
+        """Requests a second that APIMart lets through, as far as known."""
         return max(self.let_through / self.seconds, (1 - _FIRST_CUT) * self.lately, self.before / 2)
 
 
 class RateLimiter:
     """
-    A limit of requests a second that all requests of a connection share.
+    Limit of requests a second for all requests of one kind.
 
     :param clock: Seconds that only grow.
     """
@@ -65,12 +70,13 @@ class RateLimiter:
         self._clock = clock
         self._next_at = self._resume_at = 0.0
         self._sent_since_refusal = 0
-        self._sent_lately: deque[float] = deque()
+        self._sent: deque[float] = deque()
+        self._refused: deque[float] = deque()
         self._refusal: _Refusal | None = None
 
     @property
     def per_second(self) -> float | None:
-        """Requests a second by now, ``None`` while no limit is known."""
+        """Requests a second at present, ``None`` while no limit is known."""
         if self._refusal is None:
             return None
         since = max(0.0, self._clock() - self._resume_at)
@@ -82,42 +88,60 @@ class RateLimiter:
         return max(0.0, max(self._resume_at, self._next_at) - self._clock())
 
     def sent(self) -> float:
-        """Note that a request is sent now, and return the moment, to tell if it was refused."""
+        """Note that a request is sent now, and return the time, to be given to :meth:`refused`."""
         now, pace = self._clock(), self.per_second
         if pace is not None:
             self._next_at = max(self._next_at, now - _LATENESS) + 1 / pace
         self._sent_since_refusal += 1
-        self._sent_lately.append(now)
-        while self._sent_lately[0] < now - 1.0:
-            self._sent_lately.popleft()
+        self._sent.append(now)
+        _forget(self._sent, now)
         return now
 
     def refused(self, sent_at: float, retry_after: float | None) -> bool:
         """
-        Note that a request was answered with 429, and return whether the pace was cut for it.
+        Note that a request was answered with 429, and return whether the rate was cut for it.
 
-        It isn't for requests that were under way when it was cut before. Nothing is sent until the service's pause,
-        or a minute of it, is over.
+        It is not for requests that were under way at the last cut, nor for a lone refusal. Nothing is sent until the
+        pause that was asked for, at most a minute, is over.
 
-        :param sent_at: What :meth:`sent` returned.
-        :param retry_after: Seconds that the service asked to pause for, if it named them.
+        :param sent_at: Result of :meth:`sent`.
+        :param retry_after: Seconds that the reply asked to wait, if it named them.
         """
         now = self._clock()
-        is_news = self._refusal is None or sent_at > self._refusal.at
-        if self._refusal is None or is_news:
+        _forget(self._sent, now)
+        _forget(self._refused, now)
+        self._refused.append(now)
+        was_under_way = self._refusal is not None and sent_at <= self._refusal.at
+        is_cut = not was_under_way and self._shows_limit()
+        if is_cut:
             self._refusal = self._new_refusal(now)
             self._sent_since_refusal = 0
-        # Of those sent together, the ones that aren't refused after all show what the limit is.
-        self._refusal.let_through -= 1
-        self._refusal.lately -= 1
-        pause = _PAUSE_WHEN_NONE_IS_NAMED if retry_after is None else min(retry_after, _LONGEST_PAUSE)
+        elif self._refusal is not None and was_under_way:
+            # Of those sent together, the ones that are not refused show the limit.
+            self._refusal.let_through -= 1
+            self._refusal.lately -= 1
+        else:
+            self._sent_since_refusal -= 1
+        pause = _DEFAULT_PAUSE if retry_after is None else min(retry_after, _LONGEST_PAUSE)
         self._resume_at = max(self._resume_at, now + pause)
-        return is_news
+        return is_cut
+
+    def _shows_limit(self) -> bool:
+        """Whether the refusals of the last seconds are too many for chance, or come at a rate that was expected to."""
+        rate = self.per_second
+        if rate is not None and self._refusal is not None and rate >= self._refusal.limit:
+            return True
+        return len(self._refused) >= max(_REFUSALS, _SHARE * len(self._sent))
 
     def _new_refusal(self, now: float) -> _Refusal:
-        lately = sum(at >= now - 1.0 for at in self._sent_lately)
+        lately = sum(at >= now - 1.0 for at in self._sent) - sum(at >= now - 1.0 for at in self._refused)
         if self._refusal is None:
             return _Refusal(now, 2 * _FIRST_ESTIMATE, lately, 1.0, lately, _FIRST_CUT)
         # From refusal to refusal, what was let through is what the limit allowed.
         seconds = max(1.0, now - self._refusal.at)
-        return _Refusal(now, self._refusal.limit, self._sent_since_refusal, seconds, lately)
+        return _Refusal(now, self._refusal.limit, self._sent_since_refusal - 1, seconds, lately)
+
+
+def _forget(times: deque[float], now: float) -> None:
+    while times and times[0] < now - _WINDOW:
+        times.popleft()
