@@ -19,7 +19,7 @@ _DEFAULT_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 _SLOWEST = 0.1
 # So many refusals, and so large a share of all requests, within so many seconds show a limit.
-_WINDOW = 5.0
+_WINDOW = 10.0
 _REFUSALS = 8
 _SHARE = 0.08
 # A first estimate is not lower than this.
@@ -68,7 +68,7 @@ class RateLimiter:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._next_at = self._resume_at = 0.0
+        self._next_at = self._resume_at = self._recovers_from = 0.0
         self._sent_since_refusal = 0
         self._sent: deque[float] = deque()
         self._refused: deque[float] = deque()
@@ -79,7 +79,7 @@ class RateLimiter:
         """Requests a second at present, ``None`` while no limit is known."""
         if self._refusal is None:
             return None
-        since = max(0.0, self._clock() - self._resume_at)
+        since = max(0.0, self._clock() - self._recovers_from)
         beyond = since - math.cbrt(self._refusal.cut / _CURVATURE)
         return max(_SLOWEST, self._refusal.limit * (1 + _CURVATURE * beyond**3))
 
@@ -124,6 +124,8 @@ class RateLimiter:
             self._sent_since_refusal -= 1
         pause = _DEFAULT_PAUSE if retry_after is None else min(retry_after, _LONGEST_PAUSE)
         self._resume_at = max(self._resume_at, now + pause)
+        if is_cut or was_under_way:
+            self._recovers_from = self._resume_at
         return is_cut
 
     def _shows_limit(self) -> bool:

@@ -82,7 +82,9 @@ def submit(
             lambda: _submit_once(modality, payload, idempotency_key, before_post, note_lost), policy
         )
         return replace(submission, after_lost_try=bool(lost))
-    except errors.ApimartUnknownOutcomeError:
+    except errors.ApimartUnknownOutcomeError as error:
+        if len(lost) > 1 and isinstance(error, errors.ApimartIdempotencyKeyReusedError):
+            raise still_unknown(lost[0].message, error) from error
         raise
     except errors.ApimartError as error:
         if not lost:

@@ -7,8 +7,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count, pairwise
+from random import Random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from airflow_provider_apimart.api.rate_limiter import RateLimiter
 from airflow_provider_apimart.sandbox.service.rate_limit import TokenBucket
@@ -133,11 +136,32 @@ def test_nothing_is_limited_before_the_first_refusal(clock: Clock) -> None:
     assert pace.per_second is None
 
 
+def test_a_lone_refusal_is_no_limit(clock: Clock) -> None:
+    pace = RateLimiter(clock)
+    assert not pace.refused([pace.sent() for _ in range(20)][3], 1.0)
+    assert pace.seconds_to_wait() == pytest.approx(1.0)
+    clock.now += 1.0
+    assert pace.per_second is None
+    assert pace.seconds_to_wait() == 0.0
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 2**32), per_second=st.integers(2, 100))
+def test_two_in_a_hundred_refused_at_random_are_no_limit(seed: int, per_second: int) -> None:
+    clock, dice = Clock(0.0), Random(seed)
+    pace, cuts = RateLimiter(clock), 0
+    for _ in range(60 * per_second):
+        clock.now += max(1 / per_second, pace.seconds_to_wait())
+        sent_at = pace.sent()
+        cuts += dice.random() < 0.02 and pace.refused(sent_at, 1.0)
+    assert cuts == 0
+
+
 def test_refusals_of_requests_that_were_under_way_together_are_one(clock: Clock) -> None:
     pace = RateLimiter(clock)
     sent = [pace.sent() for _ in range(64)]
     clock.now += 0.05
-    assert [pace.refused(each, 1.0) for each in sent[30:]] == [True] + [False] * 33
+    assert [pace.refused(each, 1.0) for each in sent[30:]] == [False] * 7 + [True] + [False] * 26
     clock.now += 1.0
     assert pace.per_second == pytest.approx(0.7 * 30)
 
@@ -159,14 +183,31 @@ def test_a_later_refusal_prolongs_a_pause_and_never_shortens_it(clock: Clock) ->
     assert pace.seconds_to_wait() == pytest.approx(10.0)
 
 
+def limited(pace: RateLimiter) -> None:
+    for sent_at in [pace.sent() for _ in range(8)]:
+        pace.refused(sent_at, 0.0)
+
+
 def test_what_is_sent_is_spaced(clock: Clock) -> None:
     pace = RateLimiter(clock)
-    pace.refused(pace.sent(), 0.0)
+    limited(pace)
     sent = []
     for _ in range(5):
         clock.now += pace.seconds_to_wait()
         sent.append(pace.sent())
     assert min(after - before for before, after in pairwise(sent[1:])) > 0.9 / 3.5
+
+
+def test_a_lone_refusal_below_a_known_limit_changes_nothing(clock: Clock) -> None:
+    pace = RateLimiter(clock)
+    limited(pace)
+    clock.now += 3.0
+    for _ in range(200):
+        sent_at = pace.sent()
+    before = pace.per_second
+    clock.now += 0.01
+    assert not pace.refused(sent_at, 0.0)
+    assert pace.per_second == pytest.approx(before, rel=0.1)
 
 
 def test_a_service_that_refuses_everything_is_asked_ever_less_often(clock: Clock) -> None:

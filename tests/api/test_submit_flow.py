@@ -46,7 +46,9 @@ REPEATED: dict[str, Reply | errors.ApimartError] = {
     "html 502": reply(b"<html><h1>502 Bad Gateway</h1></html>", 502),
     "200 without id": reply({"code": 200}),
     "200 with an error": reply({"error": {"message": "x", "code": "upstream_error"}}),
-    "200 with success false": reply({"success": False, "message": "x"}),
+    "200 with a server's error": reply({"error": {"message": "x", "type": "server_error"}}),
+    "400 without json": reply(b"bad", 400),
+    "307 to another path": reply(b"", 307, Location="https://elsewhere"),
     "empty 200": reply(b""),
 }
 
@@ -65,7 +67,11 @@ def test_what_may_pass_is_repeated_with_identical_bytes_and_key(what: str, clock
 
 FINAL: dict[str, tuple[Reply, type[errors.ApimartError]]] = {
     "400": (error_reply(400, "prompt is required", 400), errors.ApimartInvalidRequestError),
-    "400 without json": (reply(b"bad", 400), errors.ApimartInvalidRequestError),
+    "200 with success false": (reply({"success": False, "message": "no channel"}), errors.ApimartInvalidRequestError),
+    "200 with an error": (
+        reply({"error": {"message": "prompt is required", "type": "invalid_request_error", "code": "empty_prompt"}}),
+        errors.ApimartInvalidRequestError,
+    ),
     "401": (error_reply(401, "invalid API key", ""), errors.ApimartAuthenticationError),
     "402": (error_reply(402, "insufficient balance", 402), errors.ApimartBalanceError),
     "403": (error_reply(403, "no permission", 403), errors.ApimartPermissionError),
@@ -89,7 +95,6 @@ FINAL: dict[str, tuple[Reply, type[errors.ApimartError]]] = {
     ),
     "409 key reused": (error_reply(409, "x", "idempotency_key_reused"), errors.ApimartIdempotencyKeyReusedError),
     "409 indeterminate": (INDETERMINATE, errors.ApimartIndeterminateOutcomeError),
-    "307": (reply(b"", 307, Location="https://elsewhere"), errors.ApimartConfigurationError),
     "401 inside 200": (
         reply({"error": {"code": 401, "message": "invalid API key"}}),
         errors.ApimartAuthenticationError,
@@ -109,8 +114,9 @@ def test_what_cannot_pass_ends_it_at_once(what: str, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("status", [203, 206, 207, 299])
-def test_an_error_in_any_success_leaves_the_outcome_unknown(status: int, clock: Clock) -> None:
-    held = submitted(reply({"error": {"message": "x"}}, status), clock=clock, policy=RetryPolicy(tries=1))
+def test_a_server_s_error_in_any_success_leaves_the_outcome_unknown(status: int, clock: Clock) -> None:
+    body = {"error": {"message": "x", "type": "upstream_error"}}
+    held = submitted(reply(body, status), clock=clock, policy=RetryPolicy(tries=1))
     assert isinstance(held.error, errors.ApimartUnknownOutcomeError)
 
 
@@ -126,9 +132,9 @@ def test_errors_carry_what_the_service_said(clock: Clock) -> None:
     "body",
     [b"", b"<p>no</p>", b"\xff\xfe", b"null", b"5", b'{"error":5}', b'{"error":[]}', b'{"error":{"message":["x"]}}'],
 )
-def test_a_refusal_that_says_nothing_still_has_a_message_and_the_header_s_request_id(body: bytes, clock: Clock) -> None:
+def test_a_400_that_is_not_apimart_s_still_has_a_message_and_the_header_s_request_id(body: bytes, clock: Clock) -> None:
     error = submitted(reply(body, 400, X_Oneapi_Request_Id="h-1"), clock=clock).error
-    assert isinstance(error, errors.ApimartInvalidRequestError)
+    assert type(error) is errors.ApimartServerError
     assert error.request_id == "h-1"
     assert len(error.message) > 40
 
@@ -139,7 +145,7 @@ def test_a_long_message_is_cut(clock: Clock) -> None:
     assert len(str(error)) < 1_000
 
 
-REFUSALS = {what: answer for what, (answer, _) in FINAL.items() if what not in ("409 indeterminate", "307")}
+REFUSALS = {what: answer for what, (answer, _) in FINAL.items() if what != "409 indeterminate"}
 
 
 @pytest.mark.parametrize("what", REFUSALS)

@@ -174,9 +174,9 @@ SENTENCES: dict[str, tuple[bytes, bool, str]] = {
     "429": (http("429 no", b"", headers="Retry-After: 100\r\n"), False, "less often"),
     "500": (http("500 no", b""), False, "500"),
     "html": (http("502 no", b"<html>Bad Gateway</html>"), False, "Bad Gateway"),
-    "no balance": (http("200 OK", b"{}"), False, "no balance"),
+    "no balance": (http("200 OK", b"{}"), False, "not APIMart's"),
     "redirect": (http("302 Found", headers="Location: https://elsewhere\r\n"), False, "redirect"),
-    "lost": (b"", False, "No whole reply"),
+    "lost": (b"", False, "No complete reply"),
 }
 
 

@@ -5,7 +5,6 @@ import gzip
 import io
 import logging
 from decimal import Decimal
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
 from airflow_provider_apimart.api.balance import balance
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.flow import retrying
+from airflow_provider_apimart.api.http_messages import RequestKind
 from airflow_provider_apimart.api.rate_limiter import RateLimiter
 from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.submission import submit
@@ -93,7 +93,7 @@ def test_a_bomb_of_zeros_stops_at_the_cap(monkeypatch: pytest.MonkeyPatch, holde
 def test_a_body_that_drips_runs_out_of_time(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, holder: Holder) -> None:
     sandbox.inject(Fault("endless", on="balance", seconds=3.0))
     hook = quick_hook(monkeypatch, sandbox.base_url, extra={"timeout": 0.3})
-    with pytest.raises(errors.ApimartServerError, match="No whole reply"):
+    with pytest.raises(errors.ApimartServerError, match="No complete reply"):
         holder(hook, balance())
 
 
@@ -153,7 +153,7 @@ async def test_a_post_on_a_connection_that_is_cut_is_sent_once(
         try:
             await transport.run(balance())
             posting = submit(Modality.IMAGE, PAYLOAD, "k", ONCE) if call == "submit" else upload(image, ONCE)
-            with pytest.raises(kind, match=r"(?i)no whole reply"):
+            with pytest.raises(kind, match=r"(?i)no complete reply"):
                 await transport.run(posting)
         finally:
             await transport.close()
@@ -161,8 +161,10 @@ async def test_a_post_on_a_connection_that_is_cut_is_sent_once(
     assert server.requests == [(0, "GET"), (0, "POST")]
 
 
-async def test_one_429_holds_all_flows(sandbox: Sandbox, hook: ApimartHook, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is sent until the pause is over, and then one after another."""
+async def test_one_429_holds_all_requests_of_its_kind(
+    sandbox: Sandbox, hook: ApimartHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of its kind is sent until the pause is over."""
     now, sent = [1000.0], []
 
     async def sleep(seconds: float) -> None:
@@ -174,7 +176,7 @@ async def test_one_429_holds_all_flows(sandbox: Sandbox, hook: ApimartHook, monk
             return sent[-1]
 
     transport = await opened(hook)
-    transport._rate_limiter = SentPace(lambda: now[0])
+    transport._turns[RequestKind.READ].limiter = SentPace(lambda: now[0])
     try:
         sandbox.inject(Fault("rate_limited", on="balance", retry_after=30))
         with pytest.raises(errors.ApimartRateLimitError):
@@ -185,13 +187,12 @@ async def test_one_429_holds_all_flows(sandbox: Sandbox, hook: ApimartHook, monk
     finally:
         await transport.close()
     refused, *later = sent
-    assert later[0] >= refused + 30.0
-    assert all(after > before for before, after in pairwise(later))
+    assert min(later) >= refused + 30.0
 
 
 async def test_a_new_pace_is_told_once(sandbox: Sandbox, hook: ApimartHook, caplog: pytest.LogCaptureFixture) -> None:
     """A refusal of one of thousands isn't: they would flood the log."""
-    sandbox.inject(Fault("rate_limited", on="balance", times=5, retry_after=0))
+    sandbox.inject(Fault("rate_limited", on="balance", times=10, retry_after=0))
     transport = await opened(hook)
     with caplog.at_level(logging.INFO):
         try:
@@ -200,7 +201,7 @@ async def test_a_new_pace_is_told_once(sandbox: Sandbox, hook: ApimartHook, capl
             await transport.close()
     told = [record.getMessage() for record in caplog.records if record.name.startswith("airflow_provider_apimart")]
     assert len(told) == 1
-    assert "requests a second" in told[0]
+    assert "reads a second" in told[0]
 
 
 async def test_many_flows_share_one_session_and_a_limit(sandbox: Sandbox, hook: ApimartHook) -> None:
