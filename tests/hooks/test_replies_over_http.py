@@ -38,7 +38,7 @@ BROKEN: dict[str, bytes] = {
         "200 OK", b"%x\r\n%s\r\n" % (len(OK), OK), headers="Transfer-Encoding: chunked\r\n", length=-1
     ),
     "bad chunk": http("200 OK", b"zz\r\n" + OK, headers="Transfer-Encoding: chunked\r\n", length=-1),
-    "no gzip": http("200 OK", OK, headers="Content-Encoding: gzip\r\n"),
+    "damaged gzip": http("200 OK", b"\x1f\x8b" + OK, headers="Content-Encoding: gzip\r\n"),
     "half a JSON": http("200 OK", b'{"id":"tas'),
     "html": http("200 OK", b"<html><body>Welcome to nginx!</body></html>"),
     "binary": http("200 OK", bytes(range(256))),
