@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from airflow_provider_apimart.api.redaction import without_query
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 
 _URL = re.compile(r"https?://[^\s/]+", re.IGNORECASE)
@@ -137,7 +138,7 @@ def _described(value: Any) -> str:
     if text.lower().startswith("data:"):
         return "a data: URL"
     if scheme := _ANY_SCHEME.match(text):
-        return f"a {scheme[1]}:// URL ({text[:100]!r})"
+        return f"a {scheme[1]}:// URL ({without_query(text)[:100]!r})"
     if _BASE64.fullmatch(text):
         return "base64 data"
-    return f"no URL but {text[:100]!r}" if text else "an empty text"
+    return f"no URL but {without_query(text)[:100]!r}" if text else "an empty text"

@@ -31,6 +31,7 @@ from airflow_provider_apimart.api.waiting import (
     read_status_with_retries,
     wait_until_final,
 )
+from airflow_provider_apimart.compat.secrets_masker import amask_secrets, mask_secrets
 from airflow_provider_apimart.durable.identity import key_scope
 from airflow_provider_apimart.hooks.connection import settings_from_connection
 from airflow_provider_apimart.results.download.limits import DOWNLOAD_POLICY
@@ -103,7 +104,9 @@ class ApimartHook(BaseHook):
             connection = self.get_connection(self.apimart_conn_id)
         except AirflowNotFoundException as error:
             raise self._undefined() from error
-        return settings_from_connection(connection)
+        settings = settings_from_connection(connection)
+        mask_secrets(settings.secrets.values)
+        return settings
 
     async def get_async_settings(self) -> ClientSettings:
         """
@@ -115,7 +118,9 @@ class ApimartHook(BaseHook):
             connection = await get_async_connection(self.apimart_conn_id)
         except AirflowNotFoundException as error:
             raise self._undefined() from error
-        return settings_from_connection(connection)
+        settings = settings_from_connection(connection)
+        await amask_secrets(settings.secrets.values)
+        return settings
 
     def _undefined(self) -> errors.ApimartConfigurationError:
         variable = f"AIRFLOW_CONN_{self.apimart_conn_id.upper()}"

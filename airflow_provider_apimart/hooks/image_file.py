@@ -7,6 +7,7 @@ from typing import BinaryIO, cast
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
+from airflow_provider_apimart.api.redaction import without_query
 from airflow_provider_apimart.api.upload import ImageFile
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 
@@ -18,30 +19,32 @@ def image_file(image: str | PurePath | ObjectStoragePath) -> ImageFile:
     :param image: A local path, or a URI such as ``s3://conn_id@bucket/reference.jpg``.
     :raises ApimartInvalidRequestError: If there is no such file, or its kind of storage isn't known.
     """
-    path = _path(image)
+    path, shown = _path(image), without_query(str(image))
     if not path.exists():
         where = "" if path.is_absolute() or "://" in str(path) else f" (looked for in {Path.cwd()})"
-        raise ApimartInvalidRequestError(f"There is no picture at {path}{where}; nothing was uploaded.")
+        raise ApimartInvalidRequestError(f"There is no picture at {shown}{where}; nothing was uploaded.")
     if not path.is_file():
-        raise ApimartInvalidRequestError(f"{path} is no file but a directory; nothing was uploaded.")
+        raise ApimartInvalidRequestError(f"{shown} is no file but a directory; nothing was uploaded.")
     return _image_file(path)
 
 
 def _path(image: str | PurePath | ObjectStoragePath) -> ObjectStoragePath:
     if str(image).lower().startswith(("http://", "https://")):
-        raise ApimartInvalidRequestError(f"{image} is a URL already; give it to image_urls as it is.")
+        raise ApimartInvalidRequestError(
+            f"{without_query(str(image))} is a URL already; give it to image_urls as it is."
+        )
     try:
         path = image if isinstance(image, ObjectStoragePath) else ObjectStoragePath(str(image))
         # Below Airflow 3.1 it is only here that an unknown kind of storage is noticed.
         _ = path.fs
     except (ValueError, ImportError) as error:
-        raise ApimartInvalidRequestError(f"The picture {image} can't be opened: {error}") from error
+        raise ApimartInvalidRequestError(f"The picture {without_query(str(image))} can't be opened: {error}") from error
     return path
 
 
 def _image_file(path: ObjectStoragePath) -> ImageFile:
     return ImageFile(
-        name=str(path),
+        name=without_query(str(path)),
         filename=path.name,
         size=path.stat().st_size,
         open=lambda: cast("BinaryIO", path.open("rb")),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_apimart.api.redaction import without_query
 from airflow_provider_apimart.hooks.lazy_hook import LazyHook
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class ApimartUploadImageOperator(LazyHook, BaseOperator):
         :raises ApimartInvalidRequestError: If there is no such file or APIMart wouldn't take it. Not retried.
         """
         upload = self.hook.upload_image(self.image)
-        self.log.info("Uploaded %s to %s, which lives until %s", self.image, upload.url, upload.expires_at)
+        self.log.info(
+            "Uploaded %s to %s, which lives until %s", without_query(str(self.image)), upload.url, upload.expires_at
+        )
         context["ti"].xcom_push(key="upload", value=upload.to_xcom())
         return upload.url

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from airflow_provider_apimart.api import contract
 from airflow_provider_apimart.api.generation import Output
+from airflow_provider_apimart.api.redaction import without_query
 from airflow_provider_apimart.exceptions import ApimartDownloadError, ApimartError, ApimartResultExpiredError
 
 # A host may answer these for a URL that is over, or that isn't there yet.
@@ -37,8 +38,8 @@ def warning(output: Output, now: datetime) -> str | None:
         return None
     minutes = round((output.expires_at - now) / timedelta(minutes=1))
     if minutes > 0:
-        return f"{output.url} expires at {_hour(output.expires_at)}, in {minutes} minutes"
-    return f"{output.url} expired at {_hour(output.expires_at)}; asking APIMart for a newer one"
+        return f"{without_query(output.url)} expires at {_hour(output.expires_at)}, in {minutes} minutes"
+    return f"{without_query(output.url)} expired at {_hour(output.expires_at)}; asking APIMart for a newer one"
 
 
 def gone_error(output: Output, error: ApimartDownloadError, now: datetime) -> ApimartError:
@@ -50,7 +51,7 @@ def gone_error(output: Output, error: ApimartDownloadError, now: datetime) -> Ap
     else:
         lives = f", although it lives until {_hour(output.expires_at)}" if output.expires_at else ""
         return ApimartDownloadError(f"{error.message}{lives}. A retry fetches it again", status=error.status)
-    return ApimartResultExpiredError(f"{output.url} {reason}: this file is lost", status=error.status)
+    return ApimartResultExpiredError(f"{without_query(output.url)} {reason}: this file is lost", status=error.status)
 
 
 def _hour(moment: datetime | None) -> str:

@@ -25,6 +25,7 @@ from urllib3.util import Timeout, make_headers
 
 from airflow_provider_apimart.api.environment import NetworkSettings, network_settings
 from airflow_provider_apimart.api.error_mapping import root_reason
+from airflow_provider_apimart.api.redaction import without_query
 from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.exceptions import ApimartDownloadError, ApimartResultRefusedError, ApimartTransientError
 from airflow_provider_apimart.results.download.address_policy import AddressPolicy, private_hosts
@@ -204,7 +205,9 @@ class ResultClient:
                 return response
             response.close()
             url = _joined(url, location)
-        raise ApimartDownloadError(f"it redirects more than {self._limits.redirects} times, the last time to {url}")
+        raise ApimartDownloadError(
+            f"it redirects more than {self._limits.redirects} times, the last time to {without_query(url)}"
+        )
 
     def _response(self, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
         self._check_open()

@@ -6,6 +6,7 @@ import logging
 import random
 import time
 
+from airflow_provider_apimart.api.redaction import without_query
 from airflow_provider_apimart.api.retry import Failures
 from airflow_provider_apimart.exceptions import ApimartDownloadError, ApimartError, ApimartTransientError
 from airflow_provider_apimart.results.download.client import InterruptedDownloadError, ResultClient
@@ -85,6 +86,12 @@ class Download:
         seconds = self._limits.policy.pause_after(error, failures, random.random()) if tries_left else None
         if seconds is None:
             raise ApimartDownloadError(error.message, status=error.status) from error
-        log.info("%s: %s. Retrying in %.1f s, from byte %d", self._url, error, seconds, self._incoming_file.size)
+        log.info(
+            "%s: %s. Retrying in %.1f s, from byte %d",
+            without_query(self._url),
+            error,
+            seconds,
+            self._incoming_file.size,
+        )
         self._client.pause(seconds)
         return failures.after_pause(error, seconds)

@@ -328,7 +328,8 @@ def test_tls_goes_by_the_name_and_not_by_the_address(
     context.load_cert_chain(certificate)
     context.sni_callback = lambda _socket, name, _context: asked_for.append(name)
     network = Network(
-        address_policy=AddressPolicy(allowed=private_hosts(True)), settings=NetworkSettings(authorities=str(certificate))
+        address_policy=AddressPolicy(allowed=private_hosts(True)),
+        settings=NetworkSettings(authorities=str(certificate)),
     )
     limits = Limits(policy=POLICY)
 
