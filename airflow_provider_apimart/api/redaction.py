@@ -90,17 +90,16 @@ def _spellings(secret: str) -> str:
 
 def _letter(letter: str) -> str:
     code = ord(letter)
-    spellings = {
-        re.escape(letter),
+    escaped = {
         rf"\\+u{code:04x}",
         "".join(f"%{byte:02x}" for byte in letter.encode("utf-8", "replace")),
         f"&#0*{code};",
         f"&#x0*{code:x};",
-        re.escape(html.escape(letter)),
     }
     if not letter.isalnum():
-        spellings.add(rf"\\+{re.escape(letter)}")
-    return f"(?:{'|'.join(sorted(spellings))})"
+        escaped |= {re.escape(html.escape(letter)), rf"\\+{re.escape(letter)}"}
+    # The letter itself is tried last: a backslash is also the beginning of its own escape.
+    return f"(?:{'|'.join(sorted(escaped - {re.escape(letter)}))}|{re.escape(letter)})"
 
 
 def without_query(url: str) -> str:

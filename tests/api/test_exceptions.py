@@ -93,7 +93,12 @@ def test_every_class_states_what_the_provider_does_about_it(kind: type[errors.Ap
     assert kind.is_resent is (kind in RESENT)
     assert kind.stops_batch is (kind in STOPS_BATCH)
     assert kind.resend_may_charge is (
-        kind in {errors.ApimartUnknownOutcomeError, errors.ApimartIndeterminateOutcomeError}
+        kind
+        in {
+            errors.ApimartUnknownOutcomeError,
+            errors.ApimartIndeterminateOutcomeError,
+            errors.ApimartIdempotencyKeyReusedError,
+        }
     )
     failed = issubclass(kind, errors.ApimartGenerationFailedError)
     assert kind.outcome == ("failed" if failed else "refused" if kind in REFUSED else None)
