@@ -5,7 +5,7 @@ BIN := .venv/bin
 CONSTRAINTS := constraints/airflow-3.3.txt
 SOURCES := airflow_provider_apimart example_dags tests benchmarks demo docs
 
-.PHONY: help demo test test-matrix browser chaos check coverage docs faults sweep bench wheel clean
+.PHONY: help demo quick test test-matrix browser chaos check coverage docs faults sweep bench wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -27,6 +27,9 @@ demo: .venv/runtime ## make a picture from a reference in a real Airflow, at no 
 
 test: .venv/development ## run all tests but those that need a browser
 	@$(BIN)/python -m pytest -n 2 --dist worksteal --ignore tests/browser
+
+quick: .venv/development ## run the tests that start no Airflow and aren't long, while you edit
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal --ignore tests/browser -m "not starts_airflow and not long"
 
 .venv/browser: .venv/development
 	@echo "Installing what drives a browser into .venv (once) ..."

@@ -28,27 +28,34 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that start an Airflow, by the fixture behind all that do; ``make quick`` leaves them out."""
+    for item in items:
+        if "airflow_template" in getattr(item, "fixturenames", ()):
+            item.add_marker("starts_airflow")
+
+
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Template:
+def airflow_template(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Template:
     """Return what this run's Airflows share, also those of other workers of pytest-xdist."""
     base = tmp_path_factory.getbasetemp()
     return Template((base if worker_id == "master" else base.parent) / "template")
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory, template: Template) -> Iterator[AirflowLab]:
+def lab(tmp_path_factory: pytest.TempPathFactory, airflow_template: Template) -> Iterator[AirflowLab]:
     """Provide a real Airflow, shared by all tests: each makes DAG runs of its own."""
     driving = "way to drive its task runner and triggers in one process"
     if lacks(driving):
         pytest.skip(reason(driving))
-    with AirflowLab(tmp_path_factory.mktemp("lab"), template) as airflow:
+    with AirflowLab(tmp_path_factory.mktemp("lab"), airflow_template) as airflow:
         yield airflow
 
 
 @pytest.fixture(scope="session")
-def commands(tmp_path_factory: pytest.TempPathFactory, template: Template) -> Iterator[AirflowCommands]:
+def commands(tmp_path_factory: pytest.TempPathFactory, airflow_template: Template) -> Iterator[AirflowCommands]:
     """Provide Airflow's own commands, each in a process and an Airflow of its own."""
-    with airflow_commands(template, tmp_path_factory.mktemp("commands") / "commands.log") as provided:
+    with airflow_commands(airflow_template, tmp_path_factory.mktemp("commands") / "commands.log") as provided:
         yield provided
 
 

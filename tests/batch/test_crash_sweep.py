@@ -5,6 +5,8 @@ import pytest
 from tests.batch.crash_sweep import Scenario, crash, scenarios
 from tests.lab import AirflowLab
 
+pytestmark = pytest.mark.long
+
 # The short form of `make sweep`.
 BARE = [
     Scenario(deferrable=False, items=120, mean_seconds=0.7, seed=1),

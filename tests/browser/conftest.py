@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_apimart.sandbox import Sandbox, SandboxSettings
-from tests.lab.airflow_lab import PROJECT
 from tests.lab.airflow_server import AirflowServer
+from tests.lab.fork_server import PROJECT
 
 if TYPE_CHECKING:
     from pathlib import Path

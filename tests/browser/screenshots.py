@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from tests.lab.airflow_lab import PROJECT
+from tests.lab.fork_server import PROJECT
 
 if TYPE_CHECKING:
     from playwright.sync_api import FloatRect, Locator

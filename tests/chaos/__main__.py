@@ -33,7 +33,7 @@ from tests.chaos.postgres import postgres
 from tests.chaos.processes import Processes
 from tests.chaos.redis import redis
 from tests.chaos.run import Run
-from tests.lab.airflow_lab import PROJECT
+from tests.lab.fork_server import PROJECT
 
 LOGS = PROJECT / ".chaos"
 FAULTS = (

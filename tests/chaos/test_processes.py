@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.lab.airflow_lab import PROJECT
+from tests.lab.fork_server import PROJECT
 
 # Processes that end their parent's orphans must not be run by the process of the tests, which has other children.
 KILLED = """

@@ -37,6 +37,8 @@ from airflow_provider_apimart.sandbox import Fault, Sandbox, SandboxSettings
 from tests.durable.stores import StateStore
 from tests.lab.references import write_references
 
+pytestmark = pytest.mark.long
+
 QUICK = RetryPolicy(tries=3, unknown_tries=2, first=0.0, longest=0.0)
 FAULTS = (
     "lost_answer",

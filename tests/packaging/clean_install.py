@@ -14,10 +14,14 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from tests.packaging.environment import PROJECT, VERSIONS, make
 
+# At once: each waits now for the registry, now for a processor.
+_ENVIRONMENTS = 2
 LISTINGS = ("list", "hooks", "links", "triggers")
 # Hooks of others that can't be imported: one of Amazon's needs DuckDB's provider, and on Airflow 2.11 HTTP's needs
 # pydantic.
@@ -28,13 +32,20 @@ METADATA = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "LICENSE"}
 def main(wheel: Path, versions: Iterable[str]) -> None:
     """Check one wheel."""
     check_contents(wheel)
-    for version in versions:
-        with tempfile.TemporaryDirectory() as folder:
-            commands = make(Path(folder) / "environment", version, str(wheel.resolve()))
-            for command in LISTINGS:
-                listed = check_command(commands, Path(folder), command)
-                print(f"{version}: airflow providers {command}: {listed}", flush=True)
+    with ThreadPoolExecutor(_ENVIRONMENTS) as pool:
+        for lines in pool.map(partial(check_version, wheel), versions):
+            print(*lines, sep="\n", flush=True)
     print(f"{wheel.name}: installs into an empty environment, and each Airflow lists it without a warning")
+
+
+def check_version(wheel: Path, version: str) -> list[str]:
+    """Install a wheel for one version of Airflow, and return what that shows of the provider, a line a command."""
+    with tempfile.TemporaryDirectory() as folder:
+        commands = make(Path(folder) / "environment", version, str(wheel.resolve()))
+        return [
+            f"{version}: airflow providers {command}: {check_command(commands, Path(folder), command)}"
+            for command in LISTINGS
+        ]
 
 
 def check_contents(wheel: Path) -> None:

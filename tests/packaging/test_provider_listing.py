@@ -10,6 +10,7 @@ import pytest
 from tests.packaging.clean_install import LISTINGS, check_command
 
 
+@pytest.mark.starts_airflow
 @pytest.mark.parametrize("command", LISTINGS)
 def test_airflow_lists_the_provider_without_a_warning(tmp_path: Path, command: str) -> None:
     assert "apimart" in check_command(Path(sys.executable).parent, tmp_path, command).lower()

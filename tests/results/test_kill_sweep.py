@@ -5,7 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tests.lab.airflow_lab import PROJECT
+import pytest
+
+from tests.lab.fork_server import PROJECT
+
+pytestmark = pytest.mark.long
 
 
 def test_a_killed_process_leaves_nothing_half_and_its_retry_fetches_nothing_twice() -> None:

@@ -14,6 +14,8 @@ import pytest
 from airflow_provider_apimart.results.storage.hashing_writer import HashingWriter
 from airflow_provider_apimart.results.storage.large_file import LargeFile
 
+pytestmark = pytest.mark.long
+
 MEBIBYTE = 1024 * 1024
 # A file system in memory, which has no way past the cache on most systems.
 IN_MEMORY = Path("/dev/shm")

@@ -25,6 +25,8 @@ from airflow_provider_apimart.results.storage.receipts import key_of
 from tests.results.hostile import Asked, head, hostile, picture, sha256, whole
 from tests.results.support import POLICY, save
 
+pytestmark = pytest.mark.long
+
 SMALL, LARGE = picture(5000), picture(12_000_000)
 KEYS = {"aws_access_key_id": "sandbox-key", "aws_secret_access_key": "sandbox-secret", "region_name": "us-east-1"}
 DESTINATION = "s3://aws_test@pictures/2026 11 22/"

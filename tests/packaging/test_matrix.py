@@ -1,0 +1,17 @@
+"""The list of what the matrix runs on each version of Airflow."""
+
+from __future__ import annotations
+
+from tests.matrix import TOUCHES_AIRFLOW
+from tests.packaging.environment import PROJECT
+
+
+def test_the_matrix_names_what_exists() -> None:
+    assert not [path for path in TOUCHES_AIRFLOW if not (PROJECT / path).exists()]
+
+
+def test_the_matrix_names_every_room_that_is_not_free_of_airflow() -> None:
+    free = {"api", "architecture", "browser", "chaos", "docs", "lab", "sandbox"}
+    named = {path.split("/")[1] for path in TOUCHES_AIRFLOW}
+    rooms = {path.parent.name for path in (PROJECT / "tests").glob("*/__init__.py")}
+    assert rooms - free == named
