@@ -1,4 +1,4 @@
-"""What Airflow reads of this provider. It is imported by every Airflow process, so it imports nothing itself."""
+"""Description of this provider for Airflow. Every Airflow process imports it, so it imports nothing itself."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ UI_FIELD_BEHAVIOUR: dict[str, Any] = {
 CONNECTION_FIELDS: dict[str, Any] = {
     "timeout": {
         "label": "Timeout",
-        "description": "Seconds that a reply may take. Empty: 15 for reads, 45 for submits.",
+        "description": "Timeout of a reply in seconds. Empty: 15 for reads, 45 for submits.",
         "schema": {"type": ["number", "null"], "minimum": 0},
     },
     "upload_timeout": {
         "label": "Upload timeout",
-        "description": "Seconds that an upload may take. Empty: 120.",
+        "description": "Timeout of an upload in seconds. Empty: 120.",
         "schema": {"type": ["number", "null"], "minimum": 0},
     },
     "verify": {
@@ -43,7 +43,7 @@ CONNECTION_FIELDS: dict[str, Any] = {
     "headers": {
         "label": "Headers",
         "description": "Sent along with every call to the API: one a line, such as X-Team: media.",
-        # An object is edited in Airflow's editor of JSON, which rewrites it under the hands of whoever types it.
+        # Airflow's JSON editor for objects rewrites the text while it is typed.
         "schema": {"type": ["array", "null"], "items": {"type": "string"}},
     },
 }

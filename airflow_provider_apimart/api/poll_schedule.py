@@ -1,9 +1,9 @@
 """
-When to look at a running generation again, decided without I/O.
+Polling interval of a running generation.
 
-Siblings finish alike: once a few generations of a model were seen, the next look comes when a tenth of those that
-took longer than this one by now would be finished. Without them, the interval grows with the time waited. Either way
-the lag stays a few percent of the run and the requests stay few.
+Generations of one model have similar run times. Once a few run times are known, the next status read comes when a tenth
+of the generations that took longer than this one so far would be finished. Otherwise the interval grows with the time
+waited. Either way the delay stays at a few percent of the run time, with few requests.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from dataclasses import dataclass
 from airflow_provider_apimart.api.contract import Modality
 
 _SHORTEST_INTERVAL = 1.0
-# So that nothing is found late by more than a minute, however odd its run.
+# No completion is noticed more than a minute late.
 _LONGEST_INTERVAL = 60.0
 
-# What is known of siblings.
+# With known run times of the same model.
 _FEWEST_SIBLINGS = 3
 _CHANCE_THAT_IT_IS_DONE = 0.1
 _SMALLEST_SHARE_OF_WAIT = 0.04
 
-# What is done while nothing is known of them. No video took less than 40 seconds, no picture less than 5.
-_FIRST_LOOK_AT_A_VIDEO = 30.0
-_FIRST_LOOK = 4.0
+# Without known run times. No video took less than 40 seconds, no image less than 5.
+_FIRST_READ_OF_A_VIDEO = 30.0
+_FIRST_READ = 4.0
 _SHARE_OF_WAIT = 0.1
 _SHARE_OF_ESTIMATE = 0.02
 
-# A progress may stall or jump, so what it promises bends the interval by this factor at most.
+# Progress may stall or jump, so it changes the interval by this factor at most.
 _TRUST_IN_PROGRESS = 2.0
 
-# How much of a first pause is left to chance, and of every later one to either side.
+# Random share of the first pause, and of every later one in either direction.
 _SPREAD_OF_FIRST_PAUSE = 0.3
 _SPREAD = 0.1
 
@@ -40,13 +40,13 @@ _SPREAD = 0.1
 @dataclass(frozen=True)
 class PollContext:
     """
-    What is known of a running generation when its next look is decided.
+    Facts about a running generation that decide the time of its next status read.
 
-    :param waited: Seconds since it was submitted.
-    :param modality: What it makes, if known.
-    :param estimated_seconds: How long the service thinks it takes in all, if it said. A coarse figure.
-    :param progress: Percent done at the last look, if the service said.
-    :param siblings: How long generations of the same model took lately, the shortest first.
+    :param waited: Seconds since the submit.
+    :param modality: Modality of the generation, if known.
+    :param estimated_seconds: APIMart's estimate of the run time, if it has one. A coarse figure.
+    :param progress: Percent done at the last read, if reported.
+    :param siblings: Recent run times of the same model in seconds, the shortest first.
     """
 
     waited: float
@@ -57,7 +57,7 @@ class PollContext:
 
     @property
     def interval(self) -> float:
-        """Seconds to the next look that keep both the lag and the requests low."""
+        """Seconds to the next status read."""
         seconds = self._bent_by_progress(self._until_siblings_finish() or self._unlearnt_interval())
         return min(max(seconds, _SHORTEST_INTERVAL, _SMALLEST_SHARE_OF_WAIT * self.waited), _LONGEST_INTERVAL)
 
@@ -65,13 +65,13 @@ class PollContext:
         longer = self.siblings[bisect_right(self.siblings, self.waited) :]
         if len(self.siblings) < _FEWEST_SIBLINGS or not longer:
             return None
-        # With few siblings this lies before the first of them, which is as careful as it should be.
+        # With few run times this lies before the shortest of them.
         place, part = divmod(_CHANCE_THAT_IT_IS_DONE * (len(longer) + 1), 1)
         before = longer[int(place) - 1] if place else self.waited
         return before + part * (longer[int(place)] - before) - self.waited
 
     def _unlearnt_interval(self) -> float:
-        first = _FIRST_LOOK_AT_A_VIDEO if self.modality is Modality.VIDEO else _FIRST_LOOK
+        first = _FIRST_READ_OF_A_VIDEO if self.modality is Modality.VIDEO else _FIRST_READ
         shortest = max(_SHORTEST_INTERVAL, _SHARE_OF_ESTIMATE * (self.estimated_seconds or 0.0))
         return max(first - self.waited, shortest, _SHARE_OF_WAIT * self.waited)
 
@@ -85,21 +85,21 @@ class PollContext:
 @dataclass(frozen=True)
 class PollSchedule:
     """
-    When to look again. Waits that began in the same instant are spread, so that they don't look in the same instant.
+    Pauses between status reads, with a random part that spreads waits which began at the same time.
 
-    :param interval: Seconds between two looks as the user set them; ``None`` adapts to what is known.
+    :param interval: Seconds between two status reads as set by the user; ``None`` adapts to the run time.
     """
 
     interval: float | None = None
 
     def pause(self, poll_context: Callable[[], PollContext], draw: float, *, first: bool = False) -> float:
         """
-        Return the seconds to the next look.
+        Return the seconds to the next status read.
 
-        :param poll_context: Tells what is known of the generation; it isn't asked where the user has decided.
+        :param poll_context: Returns the facts about the generation; not called if the user set the interval.
         :param draw: A random number from 0 to 1.
-        :param first: Whether it is a wait's first pause. Chance only shortens that one; later ones are kept exactly
-            where the user set them.
+        :param first: Whether it is the first pause of a wait. The random part only shortens that one. Later pauses are
+            exact if the user set the interval.
         """
         if self.interval is not None:
             return self.interval * (1 - draw) if first else self.interval

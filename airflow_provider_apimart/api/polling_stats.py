@@ -1,4 +1,4 @@
-"""Statistics of polling that all waits of a connection share: the status route that answers, and run times by model."""
+"""Statistics that all waits of a connection share: the status route that answers, and run times by model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MODELS = 256
 
 
 class _Latest:
-    """The latest run times of one model, in order of time and in order of length."""
+    """The latest run times of one model, by time and by length."""
 
     def __init__(self) -> None:
         self._in_time: deque[float] = deque()
@@ -28,14 +28,14 @@ class _Latest:
 
 
 class RunTimes:
-    """The latest run times of each model: siblings finish alike. Old ones, and models long unused, are forgotten."""
+    """The latest run times of each model. Old run times and models that were long unused are dropped."""
 
     def __init__(self) -> None:
         self._by_model: OrderedDict[str, _Latest] = OrderedDict()
 
     def note(self, model: str | None, seconds: float) -> None:
         """
-        Remember that a generation took so long. Without a model there is nothing to remember it by.
+        Add the run time of a generation; without a model it is ignored.
 
         :param seconds: From submit to completion.
         """

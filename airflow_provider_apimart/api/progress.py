@@ -1,4 +1,4 @@
-"""Telling the log of a wait in a few lines."""
+"""Progress of a generation in the log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from airflow_provider_apimart.api.generation import Generation
 
 
 class InfoLog(Protocol):
-    """What is used of a logger, be it the standard library's or structlog's."""
+    """The part of a logger that is used, of the standard library's as of structlog's."""
 
     def info(self, event: str, *args: object) -> object:
         """Log a line."""
@@ -16,9 +16,9 @@ class InfoLog(Protocol):
 
 class ProgressLog:
     """
-    Writes a line whenever the status or the progress of a generation has changed since the last look.
+    Logs a generation's status and progress whenever they have changed.
 
-    :param log: Where to write.
+    :param log: The logger.
     """
 
     def __init__(self, log: InfoLog) -> None:
@@ -26,7 +26,7 @@ class ProgressLog:
         self._written: tuple[str, float | None] | None = None
 
     def __call__(self, generation: Generation) -> None:
-        """Note what a look saw."""
+        """Log the result of a status read, if it is new."""
         seen = (generation.status_word, generation.progress)
         if seen == self._written:
             return

@@ -1,4 +1,4 @@
-"""Reading the status of a generation, in today's dialect and in the older one."""
+"""Status of a generation, read in the current and in the older dialect of the API."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _UNKNOWN_HERE = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD
 
 class StatusRoutes:
     """
-    The routes on which an installation may tell a generation's status, the one that worked last first.
+    The routes that may have a generation's status; the one that answered last is asked first.
 
-    Today's route is ``/v1/tasks/{id}``, for music ``/v1/music/tasks/{id}``. Installations that follow the older upload
-    page answer 404 there and tell the status below the route of the submit.
+    The current route is ``/v1/tasks/{id}``, for music ``/v1/music/tasks/{id}``. Installations of the older dialect
+    answer 404 there, and have the status below the route of the submit.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class StatusRoutes:
         self._answered[modality] = route
 
     def in_order(self, modality: Modality | None) -> Sequence[str]:
-        """Return the routes worth asking, the likeliest first."""
+        """Return the routes to ask, the most likely one first."""
         return _routes(modality, self._answered.get(modality))
 
 
@@ -51,11 +51,11 @@ def read_status(
     """
     Read a generation's status once.
 
-    :param modality: What the generation makes, if known: it spares a request where the older dialect is spoken.
-    :param model: The model, if known, should the reply not tell.
-    :raises ApimartGenerationNotFoundError: When no route knows the generation.
-    :raises ApimartTransientError: When the status couldn't be read this time.
-    :raises ApimartError: When the service refused to tell.
+    :param modality: Modality of the generation, if known: it saves requests in the older dialect.
+    :param model: Model of the generation, if known, for replies without it.
+    :raises ApimartGenerationNotFoundError: If no route knows the generation.
+    :raises ApimartTransientError: If the status could not be read this time.
+    :raises ApimartError: If APIMart refused the request.
     """
     refusals: list[ErrorReply] = []
     for route in routes.in_order(modality):
@@ -82,7 +82,7 @@ def _read(reply: Reply, generation_id: str, modality: Modality | None, model: st
     error_reply = find_error_reply(reply)
     if error_reply is None:
         raise errors.ApimartServerError(
-            "The status reply can't be read", status=reply.status, generation_id=generation_id
+            "The status reply cannot be read", status=reply.status, generation_id=generation_id
         )
     error = read_error(error_reply)
     is_refused = isinstance(error, errors.ApimartInvalidRequestError) or not error_reply.is_verdict
@@ -101,8 +101,9 @@ def _not_found(generation_id: str, refusals: Sequence[ErrorReply]) -> errors.Api
             return error
     refusal = refusals[0]
     return errors.ApimartGenerationNotFoundError(
-        "APIMart doesn't know this generation, or not any more (records are kept for a few days). Check that the "
-        f"connection's API key is of the account that made it: {refusal.message}",
+        f"{refusal.message}. APIMart does not know this generation",
+        advice="Check the id, and that the connection's API key belongs to the account that submitted it. Records are "
+        "kept for a few days",
         status=refusal.status,
         code=refusal.code,
         request_id=refusal.request_id,

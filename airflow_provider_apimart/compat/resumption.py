@@ -1,4 +1,4 @@
-"""Whether a deferred task may go on with the event that it is resumed with."""
+"""Events of another try: whether a resumed task may use the event that Airflow passes to it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: The key under which a trigger's event says which try has waited.
+#: Key of the number of the try that waited, in a trigger's event.
 TRY_NUMBER = "try_number"
 
 
 def must_restart(event: object, context: Context) -> bool:
     """
-    Return whether the event ended the wait of another try in vain, and say so in the log.
+    Return whether the event belongs to another try that failed, and log it.
 
-    Airflow 3.0 and 3.1.0 resume a retry with the event that made the try before fail (apache/airflow#56704), and below
-    3.1 a scheduler that resets an orphaned task does the like. With the same event it would fail each time. What ended
-    well is paid for, and is delivered whichever try has waited for it.
+    Airflow 3.0 and 3.1.0 resume a retry with the event that made the previous try fail (apache/airflow#56704), and so
+    does a scheduler below 3.1 that resets an orphaned task. With that event every retry would fail. A completed
+    generation is paid for, and is delivered whichever try waited for it.
     """
     from airflow_provider_apimart.api.waiting import Verdict
 
@@ -29,5 +29,5 @@ def must_restart(event: object, context: Context) -> bool:
     waited = said.get(TRY_NUMBER)
     if waited in (None, context["ti"].try_number) or said.get("verdict") == Verdict.COMPLETED:
         return False
-    log.info("Airflow resumes this try with the event of try %s; it begins anew", waited)
+    log.info("Airflow resumed this try with the event of try %s; the try starts over", waited)
     return True

@@ -1,1 +1,1 @@
-"""What became of the money, told to the rest of Airflow: asset events and OpenLineage."""
+"""Lineage: asset events and OpenLineage. Read ``facts`` first, then ``emitter``, which operators inherit."""

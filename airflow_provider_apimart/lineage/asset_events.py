@@ -1,4 +1,4 @@
-"""Asset events: what a task made reaches the DAGs that are scheduled on its outlets."""
+"""Asset events: the generations and files of a task, for the DAGs that are scheduled on its outlets."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ log = logging.getLogger(__name__)
 
 def describe_outlets(context: Context, facts: TaskFacts) -> None:
     """
-    Give the event of every asset among the task's outlets what the task has made.
+    Add the task's generations and files to the event of every asset among its outlets.
 
-    An asset alias stands for what is known only now: the directory into which the task has saved. Nothing happens
-    without outlets.
+    An asset alias resolves to the directory into which the task has saved.
     """
     from airflow.providers.common.compat.sdk import AssetAlias
 
@@ -37,7 +36,7 @@ def _describe_asset(context: Context, outlet: Any, facts: TaskFacts) -> None:
     try:
         event = context["outlet_events"][outlet]
     except TypeError:
-        # An outlet that is no asset; Airflow's word for it differs between the versions, its error doesn't.
+        # The outlet is not an asset: its class differs between versions of Airflow, this error does not.
         return
     event.extra.update(facts.to_json())
 
@@ -46,7 +45,7 @@ def _describe_alias(context: Context, alias: AssetAlias, facts: TaskFacts) -> No
     from airflow.providers.common.compat.sdk import Asset
 
     if facts.destination is None:
-        log.info("The asset alias %s gets no event: this task has saved nothing that it could stand for", alias.name)
+        log.info("The asset alias %s gets no event: this task has saved no files", alias.name)
         return
     asset = Asset(uri=StorageUri.of(facts.destination).public)
     context["outlet_events"][alias].add(asset, extra=_alias_extra(facts))

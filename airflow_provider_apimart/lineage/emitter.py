@@ -1,4 +1,4 @@
-"""What operators inherit to tell the rest of Airflow what they have made."""
+"""Mixin of operators that report their generations and files as asset events and lineage."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class EmitsLineage:
-    """An operator whose outlets' asset events and OpenLineage events tell what it has made."""
+    """Mixin of operators whose asset events and OpenLineage events describe their generations and files."""
 
     lineage_facts: TaskFacts | None = None
 
@@ -30,11 +30,11 @@ class EmitsLineage:
         ledger: str | None = None,
     ) -> None:
         """
-        Tell what this task has made. No error in telling fails a task that has paid: it is logged.
+        Report this task's generations and files. An error is logged: it must not fail a task that has paid.
 
-        :param made: The generations with their files; they are gone through once, so there may be any number.
-        :param destination: URI of the directory that holds the saved files.
-        :param ledger: URI of the file that tells of every generation.
+        :param made: The generations with their files, of any number; they are iterated once.
+        :param destination: URI of the directory with the saved files.
+        :param ledger: URI of the file with every generation.
         """
         from airflow_provider_apimart.lineage.asset_events import describe_outlets
         from airflow_provider_apimart.lineage.facts import task_facts
@@ -43,12 +43,12 @@ class EmitsLineage:
             self.lineage_facts = task_facts(made, destination=destination, ledger=ledger)
             describe_outlets(context, self.lineage_facts)
         except Exception:
-            # Any error: outlets are the user's objects, and what was paid for must reach XCom.
-            log.exception("The asset events of this task can't tell what it has made. The task goes on")
+            # Any error: outlets are the user's objects, and a paid generation must reach XCom.
+            log.exception("The asset events of this task could not be written. The task continues")
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[OutputDataset, RunFacet] | None:
         """
-        Return what OpenLineage is told of this task. Airflow's OpenLineage provider calls it, where it is installed.
+        Return the lineage of this task. Airflow's OpenLineage provider calls it, where it is installed.
 
         :param task_instance: The task instance that has succeeded.
         """

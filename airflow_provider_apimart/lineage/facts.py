@@ -1,4 +1,4 @@
-"""What a task has made, as asset events and lineage tell it: bounded, plain, and without Airflow."""
+"""Generations and files of a task, as asset events and lineage describe them: bounded, and without Airflow."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Any
 from airflow_provider_apimart.api.generation import Generation
 from airflow_provider_apimart.api.json_values import plain
 
-#: How many files, and how many generations, are told of one by one: events lie in Airflow's database for good.
+#: Files and generations that are listed one by one at most: events stay in Airflow's database.
 MOST_TOLD = 100
 
 
 @dataclass(frozen=True)
 class FileFacts:
     """
-    One file that a generation made.
+    One file of a generation.
 
-    :param uri: Where it is: in the user's storage, or at APIMart for a day.
-    :param sha256: Hexadecimal digits of its SHA-256, where the file was read.
-    :param size: Bytes, where the file was read.
-    :param expires_at: When a temporary URL dies; ``None`` for a file that was saved.
+    :param uri: URI in the user's storage, or the temporary URL at APIMart.
+    :param sha256: SHA-256 in hexadecimal digits, if the file was read.
+    :param size: Bytes, if the file was read.
+    :param expires_at: Expiry of a temporary URL; ``None`` for a saved file.
     """
 
     uri: str
@@ -37,7 +37,7 @@ class FileFacts:
 
 
 def saved_file(told: Mapping[str, Any]) -> FileFacts:
-    """Return the facts of a file that was saved, as XCom and ledgers tell of it."""
+    """Return the facts of a saved file from its form in XCom and ledgers."""
     return FileFacts(told["uri"], told["sha256"], told["bytes"])
 
 
@@ -68,7 +68,7 @@ class GenerationFacts:
 
 
 def unsaved(generation: Generation) -> GenerationFacts:
-    """Return the facts of a generation whose files lie at their temporary URLs only."""
+    """Return the facts of a generation whose files are at their temporary URLs only."""
     with_url = (output for output in generation.outputs if output.url)
     return GenerationFacts(generation, tuple(FileFacts(each.url, expires_at=each.expires_at) for each in with_url))
 
@@ -76,14 +76,14 @@ def unsaved(generation: Generation) -> GenerationFacts:
 @dataclass(frozen=True)
 class TaskFacts:
     """
-    All that a task has made.
+    All generations and files of a task.
 
-    :param told: The first of the generations, with at most :data:`MOST_TOLD` files among them.
-    :param generation_count: How many generations there are, told or not.
-    :param file_count: How many files there are, told or not.
-    :param cost: US dollars for all of them, as far as APIMart said; ``None`` where it said nothing.
-    :param destination: The directory that holds the saved files, as a URI.
-    :param ledger: URI of the file that tells of every generation.
+    :param told: The first generations, with at most :data:`MOST_TOLD` files among them.
+    :param generation_count: Number of all generations.
+    :param file_count: Number of all files.
+    :param cost: US dollars for all of them, as far as APIMart reported; ``None`` if it reported none.
+    :param destination: URI of the directory with the saved files.
+    :param ledger: URI of the file with every generation.
     """
 
     told: tuple[GenerationFacts, ...]
@@ -109,9 +109,9 @@ def task_facts(
     made: Iterable[GenerationFacts], *, destination: str | None = None, ledger: str | None = None
 ) -> TaskFacts:
     """
-    Return the facts of a task that made some generations, however many.
+    Return the facts of a task with any number of generations.
 
-    :param made: All of them, in the order of telling. They are gone through once and not kept.
+    :param made: All generations in their order. They are iterated once and not kept.
     """
     told: list[GenerationFacts] = []
     generation_count = file_count = 0

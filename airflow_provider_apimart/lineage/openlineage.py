@@ -1,4 +1,4 @@
-"""OpenLineage: saved files as datasets, and a run facet with what was paid for."""
+"""OpenLineage: saved files as datasets, and a run facet with generations and cost."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ FACET_KEY = "apimart_generations"
 
 def operator_lineage(facts: TaskFacts) -> OperatorLineage[OutputDataset, RunFacet] | None:
     """
-    Return what OpenLineage is told of a task, or nothing where Airflow's provider for it isn't installed.
+    Return the lineage of a task, ``None`` where Airflow's OpenLineage provider is not installed.
 
-    The files that the task has saved are its outputs. Temporary URLs aren't: they name nothing a day later.
+    The task's saved files are its outputs. Temporary URLs are not, since they expire.
     """
     try:
         from airflow.providers.openlineage.extractors import OperatorLineage

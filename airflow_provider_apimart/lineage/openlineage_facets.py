@@ -1,4 +1,4 @@
-"""The run facet of this provider. It can only be imported where OpenLineage's client is installed."""
+"""Run facet of this provider. It can be imported only where OpenLineage's client is installed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from attrs import define
 
-# Not through the compat package: without the client its names are functions, which nothing can inherit from.
+# Not through the compat package: without the client its names are functions, not classes.
 from openlineage.client.generated.base import RunFacet
 
 from airflow_provider_apimart.lineage.facts import TaskFacts
@@ -15,13 +15,13 @@ from airflow_provider_apimart.lineage.facts import TaskFacts
 @define
 class ApimartGenerationsRunFacet(RunFacet):
     """
-    What a run has made at APIMart and what it cost.
+    Generations of a run and their cost.
 
-    :param generationCount: How many generations there are, told or not.
-    :param fileCount: How many files there are, told or not.
-    :param cost: US dollars for all of them, as far as APIMart said.
-    :param ledger: URI of the file that tells of every generation.
-    :param generations: The first of them: id, model, digest of the prompt, cost, and the files.
+    :param generationCount: Number of all generations.
+    :param fileCount: Number of all files.
+    :param cost: US dollars for all of them, as far as APIMart reported.
+    :param ledger: URI of the file with every generation.
+    :param generations: The first generations: id, model, digest of the prompt, cost, and files.
     """
 
     generationCount: int  # noqa: N815 - OpenLineage's facets are written so

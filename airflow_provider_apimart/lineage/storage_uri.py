@@ -1,4 +1,4 @@
-"""The parts of a URI of Airflow's object storage, by which the world outside of Airflow knows a file."""
+"""URI of a file in Airflow's object storage, as known outside of Airflow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class StorageUri:
     """
-    A place in some storage.
+    A location in a storage.
 
     :param scheme: Such as ``s3``; ``file`` for a path of this machine.
     :param bucket: The bucket or container; empty for a file.
@@ -22,9 +22,9 @@ class StorageUri:
     @classmethod
     def of(cls, uri: str) -> StorageUri:
         """
-        Return the place that a URI or an absolute path names.
+        Return the location that a URI or an absolute path names.
 
-        :param uri: As tasks write it. The id of the Airflow connection in it names nothing outside of Airflow.
+        :param uri: As tasks write it. The Airflow connection id in it is dropped.
         """
         scheme, is_uri, rest = uri.partition("://")
         if not is_uri:

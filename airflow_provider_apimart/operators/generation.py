@@ -1,4 +1,4 @@
-"""Making pictures and clips: one task instance is one paid generation."""
+"""Operators that generate images, videos and music: one task instance is one paid generation."""
 
 from __future__ import annotations
 
@@ -26,41 +26,41 @@ _DEFAULT_TIMEOUT = timedelta(hours=1)
 
 class ApimartGenerationOperator(WaitsForGeneration, BaseOperator):
     """
-    Submit one generation and, by default, wait for it. Base of the operators for pictures and clips.
+    Submit one generation and, by default, wait for it. Base class of the generation operators.
 
-    **One task instance is one paid generation.** A retry takes the running generation up again, returns a finished
-    one, and submits anew only after the generation failed at APIMart, which refunds it. Clearing a task that has
-    succeeded makes a new one. See :doc:`/durable-execution` for what that does and does not promise, in particular
-    below Airflow 3.3.
+    **One task instance is one paid generation.** A retry resumes waiting for a running generation and returns a
+    finished one. It submits a new one only if the generation failed at APIMart, which refunds it. Clearing a task that
+    has succeeded submits a new one. :doc:`/durable-execution` has the conditions, in particular below Airflow 3.3.
 
-    The generation's id is in XCom under ``generation_id`` and in the log before the wait begins. The events of assets
-    among the task's ``outlets`` tell of the generation: see :doc:`/assets`.
+    The generation's id is in the log, and in XCom under ``generation_id``, before the wait begins. The events of assets
+    among the task's ``outlets`` describe the generation: see :doc:`/assets`.
 
     :param model: APIMart's id of the model. (templated)
-    :param prompt: What to make, or the path of a ``.txt`` or ``.md`` file beside the DAG that says it. (templated)
-    :param image_urls: Public URLs of reference pictures, such as the output of
-        :class:`~airflow_provider_apimart.operators.upload.ApimartUploadImageOperator`, or files with
+    :param prompt: Text of the prompt, or path of a ``.txt`` or ``.md`` file relative to the DAG. (templated)
+    :param image_urls: Public URLs of reference images, such as the output of
+        :class:`~airflow_provider_apimart.operators.upload.ApimartUploadImageOperator`; also files, with
         ``upload_references``. (templated)
-    :param size: As the model takes it: an aspect ratio such as ``16:9``, or pixels such as ``1024x1024``. (templated)
-    :param resolution: As the model takes it, such as ``1K`` or ``1080p``. (templated)
-    :param seed: For models that take one. (templated)
-    :param negative_prompt: What not to make, for models that take one. (templated)
-    :param parameters: Whatever else the model takes, passed through as it is. Each model's names are on its page at
-        APIMart. (templated)
-    :param upload_references: Whether fields for URLs of pictures, also those in ``parameters``, may name files: local
-        paths on the worker, or any URIs or paths of Airflow's object storage. Each distinct content is uploaded once,
-        before the submit, and again only when its 72 hours are nearly over. The files count by their content: a retry
-        needs them, and one that has changed is another input. Below Airflow 3.3 a retry after a submit has to stop;
-        see :doc:`/durable-execution`.
-    :param wait_for_completion: Whether to wait. Without, the submitted generation is returned at once, for
-        :class:`~airflow_provider_apimart.sensors.generation.ApimartGenerationSensor` to wait for.
-    :param deferrable: Whether to wait in the triggerer, which takes no worker slot.
-    :param poll_interval: Seconds between two looks at the status; ``None`` adapts to the time waited.
-    :param timeout: Seconds or a timedelta that one try waits at most, ``None`` for as long as it takes. A passed
-        deadline leaves the generation alone, and a retry takes it up again.
-    :param on_unknown_outcome: What to do when no one can say whether a submit was charged, because its answer was
-        lost: ``"retry_same_key"`` repeats the identical request with the same idempotency key, which APIMart charges
-        once within 24 hours; ``"fail"`` sends nothing more and leaves the decision to a person.
+    :param size: Aspect ratio such as ``16:9``, or pixels such as ``1024x1024``, as the model takes it. (templated)
+    :param resolution: Resolution as the model takes it, such as ``1K`` or ``1080p``. (templated)
+    :param seed: Seed, for models that take one. (templated)
+    :param negative_prompt: What to avoid, for models that take it. (templated)
+    :param parameters: Any other parameters of the model, sent unchanged. The model's page at APIMart lists them.
+        (templated)
+    :param upload_references: Whether fields for URLs of images, also those in ``parameters``, may name files: local
+        paths on the worker, or URIs or paths of Airflow's object storage. Each distinct content is uploaded once,
+        before the submit, and again only shortly before its 72 hours end. Files are compared by content: a retry needs
+        them, and a changed file is a changed input. Below Airflow 3.3 a retry after a submit has to stop; see
+        :doc:`/durable-execution`.
+    :param wait_for_completion: Whether to wait. If not, the submitted generation is returned at once, for an
+        :class:`~airflow_provider_apimart.sensors.generation.ApimartGenerationSensor`.
+    :param deferrable: Whether to wait in the triggerer, without a worker slot.
+    :param poll_interval: Seconds between two status reads; ``None`` adapts to the run time.
+    :param timeout: Seconds or a timedelta that one try waits at most, ``None`` for no limit. If the timeout expires,
+        the generation keeps running, and a retry resumes waiting at no cost. ``execution_timeout`` holds too, also
+        while the task is deferred.
+    :param on_unknown_outcome: Handling of a submit whose reply was lost, so that it may or may not have been charged:
+        ``"retry_same_key"`` repeats the identical request with the same idempotency key, which APIMart charges once
+        within 24 hours; ``"fail"`` sends nothing more and leaves the decision to a person.
     :param apimart_conn_id: The :ref:`connection <howto/connection:apimart>` to use. (templated)
     """
 
@@ -131,34 +131,34 @@ class ApimartGenerationOperator(WaitsForGeneration, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
-        Obtain the generation of this task instance and return it in its XCom form.
+        Return the generation of this task instance in its XCom form.
 
-        :raises ApimartInvalidRequestError: Before anything is sent, if the request can't be right. Not retried.
-        :raises ApimartIndeterminateOutcomeError: If only a person can decide whether to pay again. Not retried.
-        :raises ApimartUnknownOutcomeError: If a submit's outcome is unknown. A retry repeats it with the same key.
-        :raises ApimartGenerationFailedError: If the generation failed. A retry makes a new one.
-        :raises ApimartWaitTimeoutError: If the wait ran out. A retry takes the generation up again.
+        :raises ApimartInvalidRequestError: Before anything is sent, if the request is invalid. Not retried.
+        :raises ApimartIndeterminateOutcomeError: If a person has to decide whether to pay again. Not retried.
+        :raises ApimartUnknownOutcomeError: If the outcome of a submit is unknown. A retry repeats it with the same key.
+        :raises ApimartGenerationFailedError: If the generation failed. A retry submits a new one.
+        :raises ApimartWaitTimeoutError: If the timeout expired. A retry resumes waiting.
         """
         return self._begin(context)
 
     def on_kill(self) -> None:
-        """Say what stays when the task is killed: APIMart can't cancel a generation."""
+        """Log that the generation keeps running: APIMart cannot cancel it."""
         if self._generation_id:
             self.log.warning(
-                "Generation %s goes on and bills, although its task was killed; a retry takes it up again",
+                "Generation %s keeps running and is charged, although its task was killed. A retry resumes waiting",
                 self._generation_id,
             )
         else:
             self.log.warning(
-                "The task was killed before it knew of a generation; if its submit was under way, a retry finds out by "
+                "The task was killed before it had a generation. If its submit was being sent, a retry repeats it with "
                 "the same idempotency key"
             )
 
     def payload(self) -> dict[str, Any]:
         """
-        Return the body of the request, in which files stand as the user named them.
+        Return the body of the request, with files as the user named them.
 
-        :raises ApimartInvalidRequestError: If it can't be right.
+        :raises ApimartInvalidRequestError: If it is invalid.
         """
         from airflow_provider_apimart.api.payload import build_payload
         from airflow_provider_apimart.api.references import is_path
@@ -257,13 +257,14 @@ class ApimartGenerationOperator(WaitsForGeneration, BaseOperator):
 
 class ApimartImageGenerationOperator(ApimartGenerationOperator):
     """
-    Make pictures: one task instance is one paid generation.
+    Generate images: one task instance is one paid generation.
 
     All arguments of :class:`ApimartGenerationOperator`, and:
 
-    :param n: How many pictures. A text that holds a number becomes one. (templated)
-    :param quality: For models that take one. (templated)
-    :param mask_url: Public URL of a mask, or a file with ``upload_references``, for models that edit. (templated)
+    :param n: Number of images. (templated)
+    :param quality: Quality, for models that take one. (templated)
+    :param mask_url: Public URL of a mask, or a file with ``upload_references``, for models that edit images.
+        (templated)
     """
 
     modality = "image"
@@ -286,13 +287,13 @@ class ApimartImageGenerationOperator(ApimartGenerationOperator):
 
 class ApimartVideoGenerationOperator(ApimartGenerationOperator):
     """
-    Make a clip: one task instance is one paid generation.
+    Generate a video: one task instance is one paid generation.
 
     All arguments of :class:`ApimartGenerationOperator`, and:
 
-    :param duration: Seconds. A text that holds a number becomes one. (templated)
-    :param aspect_ratio: As the model takes it, such as ``16:9``. (templated)
-    :param image_with_roles: Reference pictures with what they are for, as the model takes them, such as
+    :param duration: Length in seconds. (templated)
+    :param aspect_ratio: Aspect ratio as the model takes it, such as ``16:9``. (templated)
+    :param image_with_roles: Reference images with their roles, as the model takes them, such as
         ``[{"url": ..., "role": "first_frame"}]``. (templated)
     """
 
@@ -326,8 +327,7 @@ class ApimartMusicGenerationOperator(ApimartGenerationOperator):
     :param title: Title of the tracks. (templated)
     :param style: Style of the music, as the model takes it. (templated)
     :param instrumental: Whether to leave out vocals, for models that take it.
-    :param duration: Seconds. A text that holds a number becomes one. Some models call it ``length``, which goes
-        into ``parameters``. (templated)
+    :param duration: Length in seconds. Some models call it ``length``, which goes into ``parameters``. (templated)
     :param audio_format: Format of the tracks, as the model takes it, such as ``mp3``. (templated)
     """
 

@@ -1,4 +1,4 @@
-"""Uploading a reference picture."""
+"""Operator that uploads a reference image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 class ApimartUploadImageOperator(LazyHook, BaseOperator):
     """
-    Upload a reference picture to APIMart and return its public URL, which lives for 72 hours.
+    Upload a reference image to APIMart and return its public URL, which is valid for 72 hours.
 
     An upload costs nothing. A retry uploads again and returns another URL.
 
@@ -26,7 +26,7 @@ class ApimartUploadImageOperator(LazyHook, BaseOperator):
     .. seealso:: :class:`~airflow_provider_apimart.operators.generation.ApimartImageGenerationOperator`, whose
         ``image_urls`` takes the output of this operator.
 
-    :param image: A local path on the worker, or any URI of Airflow's object storage, such as
+    :param image: A local path on the worker, or a URI of Airflow's object storage, such as
         ``s3://aws_default@bucket/reference.jpg``. JPEG, PNG, WebP or GIF by its content, at most 20 MB. (templated)
     :param apimart_conn_id: The :ref:`connection <howto/connection:apimart>` to use. (templated)
     """
@@ -47,13 +47,13 @@ class ApimartUploadImageOperator(LazyHook, BaseOperator):
 
     def execute(self, context: Context) -> str:
         """
-        Upload the picture and return its URL.
+        Upload the image and return its URL.
 
-        :raises ApimartInvalidRequestError: If there is no such file or APIMart wouldn't take it. Not retried.
+        :raises ApimartInvalidRequestError: If the file does not exist or APIMart does not accept it. Not retried.
         """
         upload = self.hook.upload_image(self.image)
         self.log.info(
-            "Uploaded %s to %s, which lives until %s", without_query(str(self.image)), upload.url, upload.expires_at
+            "Uploaded %s to %s, which is valid until %s", without_query(str(self.image)), upload.url, upload.expires_at
         )
         context["ti"].xcom_push(key="upload", value=upload.to_xcom())
         return upload.url

@@ -1,4 +1,4 @@
-"""Waiting until the account can pay."""
+"""Sensor that waits for a sufficient balance."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 class ApimartBalanceSensor(LazyHook, BaseSensorOperator):
     """
-    Wait until the API key can pay for so much, and return what is left on it.
+    Wait until the balance of the API key covers an amount, and return the balance.
 
-    With ``timeout=0`` it looks once: a DAG stops before it has paid for anything, and with ``soft_fail=True`` what
-    comes after is skipped. Otherwise it waits for someone to top the balance up, best with ``mode="reschedule"``, which
-    takes no worker slot between two looks. A key without a limit can always pay. Looking costs nothing.
+    With ``timeout=0`` it reads the balance once: the DAG stops before anything is paid, and with ``soft_fail=True`` the
+    downstream tasks are skipped. Otherwise it waits until the balance is topped up, best with ``mode="reschedule"``,
+    which needs no worker slot between two reads. A key without a limit always suffices. Reading costs nothing.
 
-    It reserves nothing: what other DAGs spend meanwhile is gone. To bound what a DAG may spend, see ``max_cost`` of
+    It reserves nothing: other DAGs may spend the balance meanwhile. To limit the cost of a DAG, see ``max_cost`` of
     :class:`~airflow_provider_apimart.operators.batch.ApimartBatchGenerationOperator`.
 
-    With ``soft_fail`` or ``never_fail``, whatever keeps the sensor from succeeding skips it.
+    With ``soft_fail`` or ``never_fail``, any error skips the sensor.
 
-    :param required: US dollars. (templated)
-    :param apimart_conn_id: The :ref:`connection <howto/connection:apimart>` whose API key is to pay. (templated)
+    :param required: Amount in US dollars. (templated)
+    :param apimart_conn_id: The :ref:`connection <howto/connection:apimart>` whose API key pays. (templated)
     """
 
     template_fields: Sequence[str] = ("required", "apimart_conn_id")
@@ -58,9 +58,9 @@ class ApimartBalanceSensor(LazyHook, BaseSensorOperator):
         """
         Wait, and return the balance: ``remaining`` and ``used`` in US dollars, and whether it is ``unlimited``.
 
-        :raises ApimartInvalidRequestError: If ``required`` is no amount. Not retried.
-        :raises ApimartError: If the balance couldn't be read. What trying again can't mend isn't retried.
-        :raises AirflowSensorTimeout: If the sensor's ``timeout`` ran out. Not retried.
+        :raises ApimartInvalidRequestError: If ``required`` is not an amount. Not retried.
+        :raises ApimartError: If the balance could not be read.
+        :raises AirflowSensorTimeout: If the sensor's ``timeout`` expired. Not retried.
         """
         with skip_on_soft_fail(self):
             try:
@@ -72,24 +72,24 @@ class ApimartBalanceSensor(LazyHook, BaseSensorOperator):
                 ) from error
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Look once, and return the balance if it is enough."""
+        """Read the balance once, and return it if it is sufficient."""
         required = dollars(self.required, "required")
-        balance = self._look()
+        balance = self._read()
         if balance is None:
             return PokeReturnValue(is_done=False)
         left = "no limit" if balance.remaining is None else f"${balance.remaining}"
         self.log.info("The API key has %s left; $%s are required", left, required)
         return PokeReturnValue(is_done=balance.covers(required), xcom_value=returnable(balance.to_xcom()))
 
-    def _look(self) -> Balance | None:
-        """Return the balance, or nothing if APIMart only says that it is used up or asks to slow down."""
+    def _read(self) -> Balance | None:
+        """Return the balance, ``None`` if APIMart only says that it is used up or that the rate limit was reached."""
         from airflow_provider_apimart.api.balance import balance
         from airflow_provider_apimart.api.flow import retrying
 
-        # When the service only asks to slow down, the next poke comes soon enough.
+        # After a 429, the next poke reads the balance.
         policy = replace(self.hook.status_policy, rate_limited_seconds=0.0)
         try:
             return self.hook.run(retrying(balance, policy))
         except (ApimartBalanceError, ApimartRateLimitError) as error:
-            self.log.info("No balance was told: %s", error)
+            self.log.info("The balance is not known: %s", error)
             return None

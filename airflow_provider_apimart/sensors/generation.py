@@ -1,4 +1,4 @@
-"""Waiting for a generation that another task has submitted."""
+"""Sensor that waits for a generation submitted by another task."""
 
 from __future__ import annotations
 
@@ -33,24 +33,25 @@ if TYPE_CHECKING:
     from airflow_provider_apimart.api.generation import Generation
     from airflow_provider_apimart.api.waiting import Wait, WaitDecision
 
-# A rescheduled poke costs the scheduler a round, so an adaptive sensor asks for one less often.
+# A rescheduled poke is a process of its own, so an adaptive sensor asks for one less often.
 _SHORTEST_RESCHEDULE = 10.0
 
 
 class ApimartGenerationSensor(WaitsForGeneration, BaseSensorOperator):
     """
-    Wait until a generation is finished and return it, in every mode the same.
+    Wait until a generation is completed and return it. All modes return the same.
 
-    It fails at once, with the service's own reason, on a generation that failed, was refused or isn't known; a retry
-    of the sensor couldn't change that, so there is none. A status read that fails is tolerated a few times in a row,
-    an authentication error is not. The sensor only reads: whatever becomes of it, the generation goes on.
+    If the generation failed or was refused, the sensor fails at once with APIMart's reason, without a retry, since a
+    retry would find the same. A failed status read is repeated a few times. A generation that is not found is looked
+    for again for two minutes after its submit; given a bare id, after the first read. The sensor only reads: the
+    generation keeps running whatever the sensor's state.
 
-    With ``soft_fail`` or ``never_fail``, whatever keeps the sensor from returning the generation skips it.
+    With ``soft_fail`` or ``never_fail``, any error skips the sensor.
 
-    :param generation: The id of a generation, or what a generation operator returned. (templated)
-    :param deferrable: Whether to wait in the triggerer, which takes no worker slot. The status is read once on the
-        worker before.
-    :param poke_interval: Seconds or a timedelta between two looks; ``None`` adapts to the time waited.
+    :param generation: Id of a generation, or the output of a generation operator. (templated)
+    :param deferrable: Whether to wait in the triggerer, without a worker slot. The status is read once on the worker
+        before.
+    :param poke_interval: Seconds or a timedelta between two status reads; ``None`` adapts to the run time.
     :param apimart_conn_id: The :ref:`connection <howto/connection:apimart>` to use. (templated)
     """
 
@@ -81,15 +82,16 @@ class ApimartGenerationSensor(WaitsForGeneration, BaseSensorOperator):
         Wait for the generation and return it in its XCom form.
 
         :raises ApimartWatchedGenerationFailedError: If it failed. Not retried.
-        :raises ApimartGenerationNotFoundError: If APIMart doesn't know it. Not retried.
-        :raises ApimartStatusUnreadableError: If its status couldn't be read several times in a row.
-        :raises AirflowSensorTimeout: If the sensor's ``timeout`` ran out. Not retried.
+        :raises ApimartGenerationNotFoundError: If APIMart does not know it. Not retried.
+        :raises ApimartStatusUnreadableError: If its status could not be read several times in a row.
+        :raises ApimartWaitTimeoutError: If ``execution_timeout`` expired while the sensor was deferred.
+        :raises AirflowSensorTimeout: If the sensor's ``timeout`` expired. Not retried.
         """
         with skip_on_soft_fail(self):
             return self._begin(context)
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Look once, and return the generation if it is finished."""
+        """Read the status once, and return the generation if it is completed."""
         generation = self._look()
         if generation is None:
             return PokeReturnValue(is_done=False)
@@ -190,7 +192,7 @@ class ApimartGenerationSensor(WaitsForGeneration, BaseSensorOperator):
     ) -> float:
         if not self.adaptive:
             return float(super()._get_next_poke_interval(started_at, run_duration, poke_count))
-        # Each poke of a rescheduled sensor is a process of its own, which only Airflow's duration remembers.
+        # Each poke of a rescheduled sensor is a new process: only Airflow knows when the sensor started.
         wait = replace(self._wait, started_at=min(self._wait.started_at, time.time() - run_duration()))
         seconds = wait.pause(self._seen, self.hook.polling_stats, time.time(), random.random())
         return max(seconds, _SHORTEST_RESCHEDULE) if self.mode == "reschedule" else seconds

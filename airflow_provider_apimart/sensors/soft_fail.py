@@ -1,4 +1,4 @@
-"""What ``soft_fail`` and ``never_fail`` mean for sensors of APIMart, in every mode and on every version the same."""
+"""``soft_fail`` and ``never_fail`` of the sensors, with the same effect in every mode and on every version."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 @contextmanager
 def skip_on_soft_fail(sensor: BaseSensorOperator) -> Iterator[None]:
     """
-    Skip the sensor, whatever went wrong inside, if it asks for that.
+    Skip the sensor on any error inside, if ``soft_fail`` or ``never_fail`` is set.
 
-    Airflow's own handling differs between the modes and versions for errors that aren't final.
+    Airflow's own handling of errors that are retried differs between modes and versions.
     """
     try:
         yield
     except (ApimartError, AirflowSensorTimeout) as error:
         if sensor.soft_fail or sensor.never_fail:
-            raise AirflowSkipException(f"Skipped, as soft_fail or never_fail asks: {error}") from error
+            raise AirflowSkipException(f"Skipped (soft_fail or never_fail): {error}") from error
         raise

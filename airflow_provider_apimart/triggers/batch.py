@@ -1,4 +1,4 @@
-"""Waiting for many generations in one trigger."""
+"""Trigger that waits for many generations of a batch."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from airflow_provider_apimart.exceptions import (
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.triggers.shared_transport import with_todays_key
 
-# Results don't wait longer than this for others before they are saved: their URLs live for a day.
+# Seconds that a result waits for others at most before it is saved: its URL is valid for a day.
 _LONGEST_DELAY = 1800.0
 
 
 class ApimartBatchTrigger(BaseTrigger):
     """
-    Wait until enough of a batch's generations are worth a look by the worker.
+    Wait until enough of a batch's generations have ended for the worker to continue.
 
-    It only reads, so it may run any number of times. Its event says which generations have ended, one way or
-    another; what became of them the worker reads itself.
+    It only reads, so it may run any number of times. Its event names the generations whose wait has ended; the worker
+    reads their status itself.
 
     :param generations: For each generation its id, the Unix time of its submit, its modality and its model.
-    :param enough: How many must have ended. Fewer are enough half an hour after the first one.
-    :param started_at: Unix time at which the task's try began to wait; it travels through the event.
-    :param apimart_conn_id: The connection; the API key is no argument and is read when the trigger runs.
-    :param deadline: Unix time after which the wait ends. It is absolute, so a restart doesn't prolong it.
-    :param poll_interval: Seconds between two looks at one generation; ``None`` adapts.
-    :param try_number: The try of the task that waits; it travels through the event.
+    :param enough: How many must have ended. Half an hour after the first one, fewer are enough.
+    :param started_at: Unix time at which the task's try began to wait, which the event repeats.
+    :param apimart_conn_id: The connection. Its API key is read when the trigger runs, and is never an argument.
+    :param deadline: Unix time after which the wait ends. It is absolute, so a restart does not extend it.
+    :param poll_interval: Seconds between two status reads of one generation; ``None`` adapts to the run time.
+    :param try_number: Number of the task's try, which the event repeats.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class ApimartBatchTrigger(BaseTrigger):
         self.try_number = try_number
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class path and the arguments with which the trigger is made again."""
+        """Return the class path and the arguments of the trigger."""
         return (
             "airflow_provider_apimart.triggers.batch.ApimartBatchTrigger",
             {
@@ -77,23 +77,26 @@ class ApimartBatchTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and yield the one event that says which generations are worth a look."""
+        """Wait, and yield one event with the generations that have ended."""
         event: dict[str, Any]
         try:
             ended = await with_todays_key(self.apimart_conn_id, self._ended)
             event = {"finished": ended, "error": None}
         except (ApimartConfigurationError, ApimartAuthenticationError) as error:
-            # The worker may be able to reach APIMart where the triggerer isn't: it must not defer again and again.
+            # The worker may reach APIMart where the triggerer does not; the task must not defer again and again.
             event = {"finished": [], "error": error.to_json()}
         except Exception as error:
-            # Whatever else: without an event the task would fail without a word of its generations.
+            # Without an event, the task would fail without a word about its generations.
             self.log.exception("The wait for %d generations was broken off", len(self.generations))
             event = {"finished": [], "error": _broken_off(error).to_json()}
         yield TriggerEvent(event | {"started_at": self.started_at, TRY_NUMBER: self.try_number})
 
     async def on_kill(self) -> None:
-        """Say what stays when a person clears or marks the deferred task (Airflow 3.3 and later)."""
-        self.log.warning("%d generations go on and bill: APIMart can't cancel them", len(self.generations))
+        """Log that the generations keep running when a person clears or marks the task (Airflow 3.3 and later)."""
+        self.log.warning(
+            "The batch's generations in progress (%d) keep running and are charged: APIMart cannot cancel them",
+            len(self.generations),
+        )
 
     async def _ended(self, transport: AiohttpTransport, polling_stats: PollingStats) -> list[str]:
         """Return the ids of the generations that have ended, or whose wait has."""
@@ -135,7 +138,7 @@ class ApimartBatchTrigger(BaseTrigger):
             self.log.debug("The wait for generation %s has ended: %s", wait.generation_id, error)
         except Exception:
             self.log.exception("The wait for generation %s was broken off", wait.generation_id)
-        # Whatever ended the wait, the worker looks too, and decides what it means.
+        # The worker reads the status too, and decides what follows from it.
         return wait.generation_id
 
     def _waits(self) -> Iterable[Wait]:
@@ -154,8 +157,8 @@ class ApimartBatchTrigger(BaseTrigger):
 
 def _broken_off(error: Exception) -> ApimartStatusUnreadableError:
     return ApimartStatusUnreadableError(
-        f"The wait for the batch's generations was broken off by {type(error).__name__}. They go on and bill; a retry "
-        "takes them up again"
+        f"The wait for the batch's generations was broken off by {type(error).__name__}",
+        advice="They keep running and are charged. A retry of the task resumes waiting for them at no cost",
     )
 
 
@@ -167,7 +170,7 @@ def trigger_for(
     apimart_conn_id: str,
     try_number: int,
 ) -> ApimartBatchTrigger:
-    """Return the trigger that waits as a worker would; its arguments are plain values."""
+    """Return the trigger for the waits of a batch."""
     return ApimartBatchTrigger(
         generations=[[wait.generation_id, wait.started_at, wait.modality, wait.model] for wait in waits],
         enough=enough,

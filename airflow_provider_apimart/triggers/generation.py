@@ -1,4 +1,4 @@
-"""Waiting for a generation in the triggerer."""
+"""Trigger that waits for one generation."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _WAIT_FIELDS = tuple(field.name for field in fields(Wait))
 
 class ApimartGenerationTrigger(BaseTrigger):
     """
-    Wait until a generation is finished, has failed, or the deadline has passed.
+    Wait until a generation is completed, has failed, or the deadline has passed.
 
     It only reads, so it may run any number of times. Its event is
     :func:`~airflow_provider_apimart.api.wait_event.to_event` with the number of the try.
 
     :param generation_id: APIMart's id.
-    :param started_at: Unix time of the submit, from which the interval between two looks grows.
-    :param apimart_conn_id: The connection; the API key is no argument and is read when the trigger runs.
-    :param deadline: Unix time after which the wait ends. It is absolute, so a restart doesn't prolong it.
-    :param poll_interval: Seconds between two looks; ``None`` adapts to the time waited.
-    :param modality: What the generation makes, if known.
-    :param model: The model, if known.
-    :param try_number: The try of the task that waits; it travels through the event.
+    :param started_at: Unix time of the submit.
+    :param apimart_conn_id: The connection. Its API key is read when the trigger runs, and is never an argument.
+    :param deadline: Unix time after which the wait ends. It is absolute, so a restart does not extend it.
+    :param poll_interval: Seconds between two status reads; ``None`` adapts to the run time.
+    :param modality: Modality of the generation, if known.
+    :param model: Model of the generation, if known.
+    :param try_number: Number of the task's try, which the event repeats.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class ApimartGenerationTrigger(BaseTrigger):
         self.try_number = try_number
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class path and the arguments with which the trigger is made again."""
+        """Return the class path and the arguments of the trigger."""
         return (
             "airflow_provider_apimart.triggers.generation.ApimartGenerationTrigger",
             {
@@ -71,23 +71,25 @@ class ApimartGenerationTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and yield the one event that says how the wait ended."""
+        """Wait, and yield one event with the decision that ended the wait."""
         try:
-            decision = await with_todays_key(self.apimart_conn_id, self._looked_at)
+            decision = await with_todays_key(self.apimart_conn_id, self._wait_until_final)
         except ApimartError as error:
             decision = WaitDecision(Verdict.ERROR, error=error)
         except Exception as error:
-            # Whatever else: without an event the task would fail without knowing its generation.
+            # Without an event, the task would fail without the generation's id.
             self.log.exception("The wait for generation %s was broken off", self.generation_id)
             decision = WaitDecision(Verdict.ERROR, error=_broken_off(self.generation_id, error))
         yield TriggerEvent(to_event(decision) | {TRY_NUMBER: self.try_number})
 
     async def on_kill(self) -> None:
-        """Say what stays when a person clears or marks the deferred task (Airflow 3.3 and later)."""
-        self.log.warning("Generation %s goes on and bills: APIMart can't cancel it", self.generation_id)
+        """Log that the generation keeps running when a person clears or marks the task (Airflow 3.3 and later)."""
+        self.log.warning("Generation %s keeps running and is charged: APIMart cannot cancel it", self.generation_id)
 
-    def _looked_at(self, transport: AiohttpTransport, polling_stats: PollingStats) -> Coroutine[Any, Any, WaitDecision]:
-        # One logger for all: made for each of thousands, they would be a good part of what is held in memory.
+    def _wait_until_final(
+        self, transport: AiohttpTransport, polling_stats: PollingStats
+    ) -> Coroutine[Any, Any, WaitDecision]:
+        # One logger for all triggers: one for each of thousands would take much of the memory.
         progress = ProgressLog(self.logger())
         return transport.run(
             wait_until_final(self._wait(), polling_stats, policy=ApimartHook.status_policy, on_status=progress)
@@ -98,13 +100,13 @@ class ApimartGenerationTrigger(BaseTrigger):
 
 
 def trigger_for(wait: Wait, apimart_conn_id: str, try_number: int) -> ApimartGenerationTrigger:
-    """Return the trigger that waits as a worker would; its arguments are plain values."""
+    """Return the trigger for a wait."""
     return ApimartGenerationTrigger(**wait.to_json(), apimart_conn_id=apimart_conn_id, try_number=try_number)
 
 
 def _broken_off(generation_id: str, error: Exception) -> ApimartStatusUnreadableError:
     return ApimartStatusUnreadableError(
-        f"The wait was broken off by {type(error).__name__}. The generation goes on and bills; a retry takes it up "
-        "again",
+        f"The wait was broken off by {type(error).__name__}",
+        advice="The generation keeps running and is charged. A retry of the task resumes waiting for it at no cost",
         generation_id=generation_id,
     )

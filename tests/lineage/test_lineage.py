@@ -94,7 +94,7 @@ def test_an_error_in_telling_fails_no_task(caplog: pytest.LogCaptureFixture) -> 
     operator = Operator()
     operator.emit_lineage(context(), broken())
     operator.emit_lineage(context("an outlet"), [made(1)])
-    assert caplog.text.count("The task goes on") == 2
+    assert caplog.text.count("The task continues") == 2
     assert "the ledger can't be read" in caplog.text
 
 

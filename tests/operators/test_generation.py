@@ -94,12 +94,12 @@ def test_killing_a_task_says_what_goes_on(capsys: pytest.CaptureFixture[str]) ->
     operator = ApimartImageGenerationOperator(task_id="generate", model="m", prompt="p")
     operator._generation_id = "task_123"
     operator.on_kill()
-    assert "Generation task_123 goes on and bills" in capsys.readouterr().out
+    assert "Generation task_123 keeps running and is charged" in capsys.readouterr().out
 
 
 async def test_killing_a_deferred_task_says_what_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
     await ApimartGenerationTrigger("task_123", started_at=0).on_kill()
-    assert "Generation task_123 goes on and bills" in capsys.readouterr().out
+    assert "Generation task_123 keeps running and is charged" in capsys.readouterr().out
 
 
 def test_an_older_trigger_resumes_after_an_upgrade() -> None:
