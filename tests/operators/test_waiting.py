@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,7 +25,9 @@ PAYLOAD = {"model": "gemini-3-pro-image-preview", "prompt": "a cat"}
 
 
 @pytest.fixture(autouse=True)
-def connection(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def connection(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # Each test has records of its own: its sandbox knows no generation of another.
+    monkeypatch.setenv("AIRFLOW__APIMART__LEDGER_PATH", tmp_path.as_uri())
     monkeypatch.setenv("AIRFLOW_CONN_APIMART_DEFAULT", sandbox.connection_json())
     policy = RetryPolicy(tries=2, first=0.05, longest=0.05, new_seconds=120.0)
     monkeypatch.setattr(ApimartHook, "status_policy", policy)
