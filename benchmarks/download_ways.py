@@ -33,7 +33,7 @@ def saver(folder: Path, urls: Sequence[str]) -> Callable[[], None]:
 
     parts = urlsplit(urls[0])
     network = Network(address_policy=AddressPolicy(f"{parts.scheme}://{parts.netloc}"))
-    results = ResultSaver(folder, network=network, threads=_AT_ONCE)
+    results = ResultSaver(str(folder), network=network, threads=_AT_ONCE)
 
     def run() -> None:
         with ThreadPoolExecutor(_AT_ONCE) as pool, results:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from airflow_provider_apimart.api.contract import Modality
-from airflow_provider_apimart.api.flow import Pause, Step
+from airflow_provider_apimart.api.flow import FlowStep, Pause
 from airflow_provider_apimart.api.http_messages import Reply
 from airflow_provider_apimart.api.polling_stats import PollingStats
 from airflow_provider_apimart.api.waiting import Wait, wait_until_final
@@ -182,12 +182,12 @@ class Night:
         wait = Wait("task", started_at=self.now, modality=self.model.modality, model=self.model.name)
         polling_stats = self.polling_stats if self.scenario.learns else PollingStats()
         flow = wait_until_final(wait, polling_stats, clock=lambda: self.now)
-        step: Step = next(flow)
+        step: FlowStep = next(flow)
         while True:
             if isinstance(step, Pause):
                 yield self.now + step.seconds
             try:
-                step = flow.send(None if isinstance(step, Pause) else run.look(self.now))
+                step = flow.send(None if isinstance(step, Pause) else run.read_status(self.now))
             except StopIteration:
                 return
 

@@ -99,14 +99,25 @@ class Environment:
         done.touch()
 
     def _installed(self) -> set[str]:
-        command = [self.folder / "bin" / "python", "-m", "pip", "freeze", "--exclude-editable"]
+        command = [str(self.folder / "bin" / "python"), "-m", "pip", "freeze", "--exclude-editable"]
         return _pins(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
     def test(self, tests: Iterable[str]) -> Outcome:
         """Run tests in it."""
         report = self.folder / "report.xml"
         report.unlink(missing_ok=True)
-        command = [self.folder / "bin" / "python", "-m", "pytest", "-q", "-r", "f", "-n", "2", "--dist", "worksteal"]
+        command = [
+            str(self.folder / "bin" / "python"),
+            "-m",
+            "pytest",
+            "-q",
+            "-r",
+            "f",
+            "-n",
+            "2",
+            "--dist",
+            "worksteal",
+        ]
         command += ["--ignore", "tests/browser"]
         began = time.monotonic()
         subprocess.run([*command, f"--junitxml={report}", *tests], cwd=PROJECT, check=False)

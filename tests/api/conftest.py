@@ -21,7 +21,9 @@ settings.load_profile("steady")
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Put every retry loop on a clock that only pauses move."""
     virtual = Clock()
-    monkeypatch.setitem(flow.retrying.__kwdefaults__, "clock", virtual)
+    defaults = flow.retrying.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "clock", virtual)
     return virtual
 
 

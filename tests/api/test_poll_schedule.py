@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -25,11 +26,11 @@ outlooks = st.builds(
 )
 
 
-def pause(waited: float, draw: float = MIDDLE, *, first: bool = False, **known: object) -> float:
-    return PollSchedule().pause(lambda: PollContext(waited, **known), draw, first=first)  # type: ignore[arg-type]  # as named
+def pause(waited: float, draw: float = MIDDLE, *, first: bool = False, **known: Any) -> float:
+    return PollSchedule().pause(lambda: PollContext(waited, **known), draw, first=first)
 
 
-def looks(run: float, **known: object) -> list[float]:
+def looks(run: float, **known: Any) -> list[float]:
     """Return the ages at which a generation is looked at that takes so long."""
     ages = [0.0]
     while ages[-1] < run:

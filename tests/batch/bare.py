@@ -102,7 +102,7 @@ async def _event(trigger: Any) -> Any:
     return [event.payload async for event in trigger.run()].pop()
 
 
-def task_context() -> dict[str, Any]:
+def task_context() -> Any:
     """Return as much of a task's context as the operator reads; what it pushes is in ``ti.pushed``."""
     pushed: dict[str, Any] = {}
     ti = SimpleNamespace(

@@ -66,6 +66,7 @@ class Scenario:
         if not self.limited:
             return None
         total = sum(MODELS[each["model"]].price for each in self.requests())
+        assert isinstance(total, Decimal)
         return (total * random.Random(self.seed).randint(20, 80) / 100).quantize(Decimal("0.0001"))
 
 

@@ -15,7 +15,11 @@ REQUESTS = [{"prompt": "a cat"}, {"prompt": "a dog"}]
 
 
 def operator(tmp_path: Path, **arguments: Any) -> ApimartBatchGenerationOperator:
-    given = {"model": "gemini-2.5-flash-image-preview", "requests": REQUESTS, "destination": tmp_path.as_uri()}
+    given: dict[str, Any] = {
+        "model": "gemini-2.5-flash-image-preview",
+        "requests": REQUESTS,
+        "destination": tmp_path.as_uri(),
+    }
     made = ApimartBatchGenerationOperator(task_id="generate", **given)
     for name, value in arguments.items():
         setattr(made, name, value)

@@ -38,7 +38,8 @@ def run(
         poll_interval=0.05,
         **arguments,
     )
-    manifest = made.execute({**task_context(), **(context or {})})
+    given: Any = {**task_context(), **(context or {})}
+    manifest = made.execute(given)
     ledger = Path(manifest["ledger"].removeprefix("file://")).read_text()
     return [json.loads(line) for line in ledger.splitlines()], manifest
 

@@ -222,7 +222,7 @@ def test_random_faults_charge_nothing_twice(sandbox: Sandbox, tmp_path: Path) ->
 
 def test_an_outcome_that_must_not_be_guessed_waits_for_a_person(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.inject(Fault("lost_answer", times=1))
-    fails = {"on_unknown_outcome": OnUnknownOutcome.FAIL, "max_in_flight": 1}
+    fails: dict[str, Any] = {"on_unknown_outcome": OnUnknownOutcome.FAIL, "max_in_flight": 1}
     for _ in range(2):
         make(sandbox, tmp_path, cats(3), **fails)
         assert statuses(entries(tmp_path)) == ["unknown", "completed", "completed"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from airflow_provider_apimart.api.generation import Generation, GenerationStatus, generation_from_xcom
@@ -9,7 +11,7 @@ from airflow_provider_apimart.compat.xcom import returnable
 from airflow_provider_apimart.transfers.selection import selected_generations
 from tests.airflow_versions import running
 
-OUTPUTS = {"url": None, "cost": 0, "urls": [], "result": {"text": None}}
+OUTPUTS: dict[str, Any] = {"url": None, "cost": 0, "urls": [], "result": {"text": None}}
 KEPT = {"cost": 0, "urls": [], "result": {"text": None}}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import datetime, timedelta
+from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, ObjectStoragePath, Param
 
@@ -25,7 +26,7 @@ for deferrable in (False, True):
             },
             default_args={"retries": 3, "retry_delay": timedelta(0)},
         ) as dag:
-            arguments = {
+            arguments: dict[str, Any] = {
                 "task_id": "generate",
                 "model": "gemini-2.5-flash-image-preview",
                 "deferrable": deferrable,

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_apimart import exceptions, metrics
 from tests.lab.fork_server import PROJECT
@@ -38,7 +39,7 @@ def text_of(node: ast.AST) -> str | None:
 @pytest.mark.parametrize("name", ERRORS)
 def test_every_error_is_explained(name: str) -> None:
     explained = dict(re.findall(r"\n(Apimart\w+)\n\^+\n(.*?)(?=\n\S+\n[\^-]{4}|\Z)", TROUBLES, re.DOTALL))
-    final = issubclass(getattr(exceptions, name), exceptions.AirflowFailException)
+    final = issubclass(getattr(exceptions, name), AirflowFailException)
     assert ("*Not retried.*" in explained[name]) == final
 
 

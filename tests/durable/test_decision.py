@@ -23,7 +23,7 @@ from tests.durable.test_facts import sending
 SENT = 1_000_000.0
 DAY = IDEMPOTENCY_KEY_LIFETIME.total_seconds()
 FAIL = OnUnknownOutcome.FAIL
-AT_ONCE = {"generation_id": None, "status": "completed", "outputs": []}
+AT_ONCE: dict[str, Any] = {"generation_id": None, "status": "completed", "outputs": []}
 
 
 def fact(kind: FactKind, **details: Any) -> Fact:

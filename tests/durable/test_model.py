@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -215,7 +216,7 @@ class PaidGenerations(RuleBasedStateMachine):
             self.note_a_crash()
         except errors.ApimartIndeterminateOutcomeError:
             self.ended = "stopped"
-        except errors.AirflowFailException:
+        except AirflowFailException:
             self.ended = "refused"
         except errors.ApimartError:
             self.ended = "failed"

@@ -86,7 +86,7 @@ def test_headers_as_the_form_saves_them(lines: list[str], headers: dict[str, str
 
 
 def test_empty_extras_are_as_good_as_none() -> None:
-    empty = {"timeout": "", "upload_timeout": None, "verify": "", "proxy": "", "headers": {}}
+    empty: dict[str, Any] = {"timeout": "", "upload_timeout": None, "verify": "", "proxy": "", "headers": {}}
     assert settings(empty) == settings() == settings("") == settings("{}")
 
 

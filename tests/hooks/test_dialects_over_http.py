@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -206,7 +207,7 @@ def test_recorded_and_documented_errors(
     with wire(http(f"{status} Said", json.dumps(body).encode())) as server:
         hook = quick_hook(monkeypatch, server.url)
         hook.upload_policy = replace(QUICK, rate_limited_seconds=-1.0)
-        calls = {
+        calls: dict[str, Callable[[], object]] = {
             "upload": lambda: hook.upload_image(picture),
             "submit": lambda: hook.submit_generation("image", PAYLOAD, idempotency_key="k"),
             "task": lambda: hook.wait_for_generation("task_x"),

@@ -117,9 +117,17 @@ def _hurry(policy: Mapping[str, Any]) -> None:
 
 def _take_the_store_away() -> None:
     """Let tasks find no state store, as on Airflow below 3.3."""
-    from airflow_provider_apimart.durable import store
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-    store.task_state_store = lambda context: None
+    original = RuntimeTaskInstance.get_template_context
+
+    def without_store(task_instance: RuntimeTaskInstance) -> Any:
+        context: Any = original(task_instance)
+        context.pop("task_state_store", None)
+        return context
+
+    # mypy takes a replaced method for a mistake; here the process is a fork that does nothing else afterwards.
+    RuntimeTaskInstance.get_template_context = without_store  # type: ignore[method-assign]
 
 
 def _round(dag_id: str, run_id: str) -> bool:
@@ -160,6 +168,7 @@ def _work(dag_id: str, ti_id: Any) -> None:
     """Run one try of a task, or its resumption, with Airflow's task runner."""
     with create_session() as session:
         ti = session.get(TaskInstance, ti_id)
+        assert ti is not None
         ti.set_state(TaskInstanceState.QUEUED, session=session)
         runnable = _runnable(ti)
     result = supervisor.run_task_in_process(ti=runnable, task=_dag_bag().dags[dag_id].get_task(runnable.task_id))
@@ -194,7 +203,9 @@ def _trigger(ti_id: Any) -> None:
     """Run the trigger of a deferred task from what the database holds of it, and submit its event."""
     with create_session() as session:
         ti = session.get(TaskInstance, ti_id)
+        assert ti is not None
         row = session.get(Trigger, ti.trigger_id)
+        assert row is not None
         trigger = resolve_name(row.classpath)(**row.kwargs)
         runnable = _runnable(ti)
         trigger_id = row.id

@@ -19,6 +19,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -69,7 +70,7 @@ def _serve(listener: socket.socket, modules: Mapping[str, Any]) -> None:
             pass
         else:
             with client:
-                clients.add(_fork(lambda client=client: _attend(client, modules)))
+                clients.add(_fork(partial(_attend, client, modules)))
         clients = {pid for pid in clients if os.waitpid(pid, os.WNOHANG) == (0, 0)}
         last = time.monotonic() if clients else last
 

@@ -82,8 +82,8 @@ class Operator(EmitsLineage):
     """Whatever makes generations."""
 
 
-def context(*outlets: Any) -> Any:
-    return {"task": SimpleNamespace(outlets=list(outlets))}
+def context(*outlets: Any, **more: Any) -> Any:
+    return {"task": SimpleNamespace(outlets=list(outlets)), **more}
 
 
 def test_an_error_in_telling_fails_no_task(caplog: pytest.LogCaptureFixture) -> None:
@@ -103,7 +103,7 @@ def test_outlets_that_are_no_assets_are_left_alone(caplog: pytest.LogCaptureFixt
         def __getitem__(self, key: object) -> None:
             raise TypeError("Key should be either an asset or an asset alias")
 
-    Operator().emit_lineage({**context("a file"), "outlet_events": Events()}, [made(1)])
+    Operator().emit_lineage(context("a file", outlet_events=Events()), [made(1)])
     assert caplog.text == ""
 
 
@@ -122,7 +122,7 @@ def test_an_alias_is_told_in_flat_values_where_airflow_wants_to_hash_them(
             assert key is alias
             return accessor
 
-    told = {**context(alias), "outlet_events": Events()}
+    told = context(alias, outlet_events=Events())
     Operator().emit_lineage(told, [made(1)], destination="s3://conn@bucket/day/")
     (extra,) = events
     assert frozenset(extra.items())
@@ -136,8 +136,9 @@ def test_openlineage_is_told_of_what_was_saved() -> None:
         ("s3://bucket", "day/task_1_0.png"),
         ("s3://bucket", "day/task_1_1.png"),
     ]
-    assert [output.outputFacets["outputStatistics"].size for output in lineage.outputs] == [7, 7]
-    facet = lineage.run_facets[FACET_KEY]
+    outputs: list[Any] = lineage.outputs
+    assert [output.outputFacets["outputStatistics"].size for output in outputs] == [7, 7]
+    facet: Any = lineage.run_facets[FACET_KEY]
     assert (facet.generationCount, facet.fileCount, facet.cost, facet.ledger) == (1, 2, 0.01, LEDGER)
     assert facet.generations[0]["generation_id"] == "task_1"
 
@@ -148,7 +149,8 @@ def test_temporary_urls_are_no_datasets() -> None:
     lineage = operator_lineage(task_facts([unsaved(generation)]))
     assert lineage is not None
     assert lineage.outputs == []
-    assert lineage.run_facets[FACET_KEY].generations[0]["files"][0]["uri"] == output.url
+    facet: Any = lineage.run_facets[FACET_KEY]
+    assert facet.generations[0]["files"][0]["uri"] == output.url
 
 
 def test_without_airflows_openlineage_provider_there_is_nothing_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -175,7 +175,7 @@ def test_every_file_is_saved(tmp_path: Path, arguments: dict[str, Any], endings:
 
 
 def test_a_batch_mixes_modalities(sandbox: Sandbox, tmp_path: Path) -> None:
-    requests = [
+    requests: list[dict[str, Any]] = [
         {"id": "picture", "modality": "image", "model": "gemini-2.5-flash-image-preview", "prompt": "a cello"},
         {"id": "waltz", "prompt": "a waltz"},
         {"id": "rain", "model": "flowmusic", "sound_prompt": "rain on a tin roof", "parameters": {"length": 1}},

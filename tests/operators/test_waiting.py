@@ -164,7 +164,8 @@ def test_only_keys_that_are_named_are_xcoms_of_their_own() -> None:
 def test_a_key_that_a_task_of_the_dag_names_is_pushed() -> None:
     with DAG("named", schedule=None, start_date=datetime(2026, 1, 1)):
         task, run = image(), context()
-        ApimartGenerationSensor(task_id="reads", generation={"cost": task.output["cost"]})  # type: ignore[dict-item]
+        outputs: Any = task.output
+        ApimartGenerationSensor(task_id="reads", generation={"cost": outputs["cost"]})
     returned = task.execute(run)
     assert run["ti"].pushed["cost"] == returned["cost"]
 
@@ -256,7 +257,7 @@ def test_execution_timeout_holds_while_deferred(kind: str, sandbox: Sandbox) -> 
 
 
 def test_the_sensors_own_timeout_is_airflows(sandbox: Sandbox) -> None:
-    task = Deferrals.sensor(timeout=1, execution_timeout=timedelta(hours=1))
+    task: Any = Deferrals.sensor(timeout=1, execution_timeout=timedelta(hours=1))
     with pytest.raises(TaskDeferred) as deferral:
         task.execute(context())
     with pytest.raises(AirflowSensorTimeout, match="Timeout: still"):

@@ -6,7 +6,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,9 +46,9 @@ def run(airflow: Airflow, dag_id: str, sandbox: Sandbox, statsd: socket.socket) 
     return done.stdout + done.stderr
 
 
-def counted(statsd: socket.socket) -> Counter[str]:
+def counted(statsd: socket.socket) -> defaultdict[str, float]:
     """Return what arrived of the provider's metrics, timings as their number."""
-    totals: Counter[str] = Counter()
+    totals: defaultdict[str, float] = defaultdict(float)
     try:
         while True:
             for line in statsd.recv(65536).decode().splitlines():

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -79,13 +80,13 @@ class Hostile:
         return b"".join(each.raw for each in self.asked).decode("latin-1")
 
 
-def head(status: str = "200 OK", **headers: object) -> bytes:
+def head(status: str = "200 OK", **headers: Any) -> bytes:
     """Write the head of a reply; ``content_length=5`` becomes ``Content-Length: 5``."""
     lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join([f"HTTP/1.1 {status}", *lines, "Connection: close", "", ""]).encode()
 
 
-def whole(content: bytes, **headers: object) -> Answer:
+def whole(content: bytes, **headers: Any) -> Answer:
     """Answer everything with one file."""
     return lambda asked: [head(content_length=len(content), **headers), content]
 

@@ -30,7 +30,7 @@ def saver_to(
     :param private: Its ``allow_private_hosts``.
     """
     network = Network(address_policy=AddressPolicy(origin, private_hosts(private)))
-    with ResultSaver(folder, network=network, limits=Limits(**{"policy": POLICY, **limits})) as saver:
+    with ResultSaver(str(folder), network=network, limits=Limits(**{"policy": POLICY, **limits})) as saver:
         yield saver
 
 

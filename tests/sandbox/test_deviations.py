@@ -67,9 +67,10 @@ def test_a_young_task_is_unknown(client: Client, sandbox: Sandbox, kind: str, st
 
 @pytest.mark.parametrize("name", ["promt", "aspect_ration", "resolutoin", "sizzle"])
 def test_strict_refuses_unknown_parameters(client: Client, sandbox: Sandbox, name: str) -> None:
-    assert client.submit(**{name: "big"}).status_code == 200
+    misspelt: dict[str, Any] = {name: "big"}
+    assert client.submit(**misspelt).status_code == 200
     sandbox.configure(strict=True)
-    reply = client.submit(**{name: "big"})
+    reply = client.submit(**misspelt)
 
     assert reply.status_code == 400
     assert reply.json()["error"] == {

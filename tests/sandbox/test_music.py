@@ -8,6 +8,7 @@ from typing import Any
 
 import av
 import pytest
+from av.container import InputContainer
 from PIL import Image
 
 from airflow_provider_apimart.sandbox import Sandbox, SandboxSettings
@@ -49,8 +50,13 @@ def test_both_tracks_are_real_audio(client: Client, body: dict[str, Any], format
         contents.append(fetch(track["audio_url"]).content)
         with av.open(io.BytesIO(contents[-1])) as audio, av.open(io.BytesIO(fetch(track["wav_url"]).content)) as wav:
             assert (audio.format.name, wav.format.name) == (format_name, "wav")
+            assert isinstance(audio, InputContainer)
+            assert isinstance(wav, InputContainer)
+            assert audio.duration is not None
             assert audio.duration / av.time_base == pytest.approx(seconds, abs=0.1)
-            assert sum(frame.samples for frame in wav.decode(audio=0)) == pytest.approx(seconds * 22_050, abs=10)
+            assert sum(frame.samples for frame in wav.decode(wav.streams.audio[0])) == pytest.approx(
+                seconds * 22_050, abs=10
+            )
         assert Image.open(io.BytesIO(fetch(track["image_url"]).content)).size == (512, 512)
         assert Image.open(io.BytesIO(fetch(track["image_large_url"]).content)).size == (1024, 1024)
     assert contents[0] != contents[1]

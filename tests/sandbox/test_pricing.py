@@ -44,7 +44,7 @@ def quoted(listed: Body, body: Body, references: int) -> Decimal | None:
 
 def unit_price(listed: Body, body: Body) -> Decimal:
     """Return the price of one output or second."""
-    tier = body.get("resolution") or listed.get("default_resolution")
+    tier = str(body.get("resolution") or listed.get("default_resolution"))
     if tables := listed.get("size_quality_paid_prices"):
         asked = body.get("size", "auto")
         keys = (
@@ -58,8 +58,8 @@ def unit_price(listed: Body, body: Body) -> Decimal:
             part for part in ("pro" * (body.get("mode") == "pro"), "sound" * bool(body.get("sound"))) if part
         )
         return Decimal(modes.get(key, listed["paid_price"]))
-    by_tier = {name.lower(): price for name, price in listed.get("resolution_paid_prices", {}).items()}
-    return Decimal(by_tier.get(str(tier).lower(), listed["paid_price"]))
+    by_tier: Body = {name.lower(): price for name, price in listed.get("resolution_paid_prices", {}).items()}
+    return Decimal(by_tier[tier.lower()] if tier.lower() in by_tier else listed["paid_price"])
 
 
 @strategies.composite
@@ -68,7 +68,7 @@ def requests_of(draw: strategies.DrawFn) -> tuple[Body, int]:
     model = MODELS[draw(DESCRIBED)]
     choices: dict[str, strategies.SearchStrategy[Any]] = {
         "n": strategies.integers(1, model.max_n),
-        "resolution": strategies.sampled_from(sorted(model.resolutions) or [None]),
+        "resolution": strategies.sampled_from(sorted(model.resolutions) or (None,)),
         "size": strategies.sampled_from(model.sizes or (None,)),
         "duration": strategies.sampled_from(model.durations or (None,)),
         **{name: strategies.sampled_from(schema.get("enum", [True, False])) for name, schema in model.extras.items()},
@@ -162,7 +162,8 @@ def test_a_price_may_rise_and_be_anything(client: Client, sandbox: Sandbox) -> N
     sandbox.configure(price_factor=Decimal(2))
     client.task_id()
     assert (sandbox.dollars, prices(sandbox, "kling-v2-6")["paid_price"]) == (Decimal("0.1"), Decimal("0.14"))
-    for odd in ("0.05", -1, 0, None, [], "free"):
+    unreadable: tuple[Any, ...] = ("0.05", -1, 0, None, [], "free")
+    for odd in unreadable:
         sandbox.configure(pricing_changes={"kling-v2-6": {"paid_price": odd}})
         assert prices(sandbox, "kling-v2-6")["paid_price"] == odd
 

@@ -35,9 +35,9 @@ def connection(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def balance(required: Any, conn_id: str = "apimart_default", **arguments: Any) -> dict[str, Any]:
-    settings = {"timeout": 0} | arguments
+    settings: dict[str, Any] = {"timeout": 0} | arguments
     sensor = ApimartBalanceSensor(task_id="afford", required=required, apimart_conn_id=conn_id, **settings)
-    return sensor.execute({})  # type: ignore[typeddict-item]  # poking needs nothing of it
+    return sensor.execute({})
 
 
 @pytest.mark.parametrize("required", [0, 0.05, "99.99", 100])
@@ -88,7 +88,7 @@ def test_trouble_skips_where_that_is_asked_for(
 ) -> None:
     sandbox.inject(Fault(kind, on="balance", times=times))
     with pytest.raises(AirflowSkipException):
-        balance(1, **{leniency: True})
+        balance(1, **dict[str, Any]({leniency: True}))
 
 
 def test_a_blip_is_survived(sandbox: Sandbox) -> None:

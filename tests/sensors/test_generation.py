@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -128,6 +129,8 @@ def test_what_names_no_generation_is_refused(sandbox: Sandbox, generation_id: st
 
 def test_the_interval_adapts_unless_it_is_set() -> None:
     adaptive, fixed = sensor("task_1"), sensor("task_1", poke_interval=7)
-    waited = {seconds: adaptive._get_next_poke_interval(0.0, lambda s=seconds: s, 1) for seconds in (0, 100, 10_000)}
+    waited = {
+        seconds: adaptive._get_next_poke_interval(0.0, partial(float, seconds), 1) for seconds in (0, 100, 10_000)
+    }
     assert waited[0] < waited[100] < waited[10_000] <= 60
     assert fixed._get_next_poke_interval(0.0, lambda: 10_000, 1) == 7

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -62,7 +63,7 @@ async def verdict(trigger: ApimartGenerationTrigger) -> str:
     return said
 
 
-def trigger(generation_id: str, **arguments: float) -> ApimartGenerationTrigger:
+def trigger(generation_id: str, **arguments: Any) -> ApimartGenerationTrigger:
     return ApimartGenerationTrigger(generation_id, time.time(), CONN_ID, poll_interval=0.1, **arguments)
 
 

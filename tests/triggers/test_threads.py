@@ -22,7 +22,7 @@ def interruptible() -> Iterator[None]:
     """Let threads take turns in the midst of extension code too, as finalizers do that run Python."""
 
     def work(*_: object) -> None:
-        for _ in range(20):
+        for _turn in range(20):
             pass
 
     threshold, interval = gc.get_threshold(), sys.getswitchinterval()

@@ -89,7 +89,7 @@ def test_an_address_is_judged_alike_in_every_disguise(address: IPv4Address) -> N
 
 def kind_of_refusal(policy: AddressPolicy, host: str, port: int, address: str) -> str | None:
     refusal = policy.refusal(host, port, address)
-    return refusal and refusal.kind
+    return refusal.kind if refusal else None
 
 
 def test_only_the_own_host_at_its_own_port_is_excepted() -> None:
@@ -336,7 +336,10 @@ def test_tls_goes_by_the_name_and_not_by_the_address(
     def secure(connection: socket.socket) -> socket.socket:
         return context.wrap_socket(connection, server_side=True)
 
-    with hostile(whole(PICTURE), wrap=secure) as server, ResultSaver(tmp_path, network=network, limits=limits) as saver:
+    with (
+        hostile(whole(PICTURE), wrap=secure) as server,
+        ResultSaver(str(tmp_path), network=network, limits=limits) as saver,
+    ):
         assert save(saver, f"https://results.test:{server.port}/x", "x").bytes == 5000
         assert asked_for == ["results.test"]
         with pytest.raises(errors.ApimartDownloadError, match=r"certificate|CERTIFICATE"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,12 +28,13 @@ def rest(asked: Asked, offset: int, **headers: object) -> list[bytes]:
     return [head("206 Partial Content", **{**told, **headers}), PICTURE[offset:]]
 
 
-def cut_once(at: int, part: Part = rest, *, content: bytes = PICTURE, **headers: object) -> Answer:
+def cut_once(at: int, part: Part = rest, *, content: bytes = PICTURE, **headers: Any) -> Answer:
     """Cut the first answer; answer the second with a part if one is asked for, and otherwise with the whole file."""
+    announced: dict[str, Any] = {"etag": ETAG, "content_length": SIZE, **headers}
 
     def answer(asked: Asked) -> list[bytes]:
         if asked.number == 0:
-            return [head(**{"etag": ETAG, "content_length": SIZE, **headers}), PICTURE[:at]]
+            return [head(**announced), PICTURE[:at]]
         if asked.offset is not None:
             return part(asked, asked.offset)
         return [head(content_length=SIZE), content]

@@ -190,7 +190,7 @@ def _land_and_die(folder: Path, moment: str) -> None:
         if moment == "before the receipt":
             _die()
         if moment == "before the move":
-            destination._move_new = lambda *_: _die()  # type: ignore[attr-defined]  # of the local one
+            vars(destination)["_move_new"] = lambda *_: _die()
         destination.commit(staged, "x", ".png", file, "owner")
         _die()
 
@@ -240,7 +240,7 @@ def test_savers_that_begin_disturb_none_that_save(tmp_path: Path) -> None:
 def test_a_destination_that_is_no_directory_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(errors.ApimartDestinationError, match="costs nothing"):
-        ResultSaver(tmp_path / "file")
+        ResultSaver(str(tmp_path / "file"))
 
 
 def test_a_name_that_is_taken_by_a_directory_leads_to_another(tmp_path: Path) -> None:
