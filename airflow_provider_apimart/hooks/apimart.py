@@ -239,7 +239,9 @@ class ApimartHook(BaseHook):
             return generation
         from airflow_provider_apimart.hooks.inline_outputs import upload_inline_outputs
 
-        return upload_inline_outputs(self, generation)
+        return upload_inline_outputs(
+            generation, self.get_generation, lambda file: self.run(upload(file, self.upload_policy))
+        )
 
     def get_unsaved_generations(self, ledger: str) -> list[dict[str, Any]]:
         """
