@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.api.generation import generation_from_xcom
 from airflow_provider_apimart.batch.saving import SaveFailures
+from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.operators.batch import ApimartBatchGenerationOperator
 from airflow_provider_apimart.sandbox import Sandbox
 from tests.batch.bare import task_context
@@ -237,3 +239,20 @@ def test_outputs_that_appear_a_moment_later_are_saved(monkeypatch: pytest.Monkey
     with gate(monkeypatch, later(moment_later)):
         lines, _ = run(tmp_path, ITEMS[:1])
     assert_all_there(tmp_path, lines, 1)
+
+
+def test_an_inline_result_gets_a_url_by_an_upload(monkeypatch: pytest.MonkeyPatch) -> None:
+    with gate(monkeypatch, later(RESULTS["data URL"])) as server:
+        hook = ApimartHook()
+        seen = hook.get_generation("task_0")
+        # As behind a trigger's event, which carries no content.
+        for generation in (seen, generation_from_xcom(seen.to_xcom())):
+            assert hook.with_urls(generation).urls == [f"{server.url}/f/0.png"]
+
+
+def test_an_inline_result_that_cannot_be_uploaded_is_an_error_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    video = "data:video/mp4;base64," + base64.b64encode(b"\x00\x00\x00\x18ftypisom" + bytes(900)).decode()
+    with gate(monkeypatch, later(lambda number: {"videos": [{"url": video}]})):
+        hook = ApimartHook()
+        with pytest.raises(errors.ApimartInlineResultError, match="inside APIMart's reply"):
+            hook.with_urls(hook.get_generation("task_0"))
