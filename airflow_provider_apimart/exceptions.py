@@ -90,9 +90,27 @@ class ApimartConfigurationError(ApimartError, AirflowFailException):
 
 
 class ApimartInvalidRequestError(ApimartError, AirflowFailException):
-    """The request is invalid, or APIMart refused it. Nothing was charged; check the input."""
+    """
+    The request is invalid, or APIMart refused it. Nothing was charged; check the input.
+
+    :param reason: Why, as a clause without the words around it, for messages that list several. Default: the message.
+    """
 
     outcome = "refused"
+
+    def __init__(self, message: str, *, reason: str | None = None, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.reason = reason or message
+        #: The reason as a predicate whose subject is the request, such as "has no model", if it is one.
+        self.predicate: str | None = None
+
+
+class ApimartArgumentError(ApimartInvalidRequestError, ValueError):
+    """
+    An argument of an operator is invalid. Nothing was sent.
+
+    It is a :class:`ValueError` where the DAG is parsed, and not retried where the argument is a template.
+    """
 
 
 class ApimartAuthenticationError(ApimartError, AirflowFailException):

@@ -1,22 +1,27 @@
-"""The base URL of an APIMart installation, in the many ways that people write it."""
+"""Base URL of an APIMart installation, normalised from what users write."""
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from urllib.parse import SplitResult, urlsplit
 
-# With the port that each means where none is written.
+# Each with its default port.
 _SCHEMES = {"https": 443, "http": 80}
+_ENDPOINT = re.compile(
+    r"/v1/(images|videos|music|audio|tasks|uploads|balance|user|models|model-schema|model-docs|chat)(/|$)",
+    re.IGNORECASE,
+)
 
 
 def normalise_base_url(written: str) -> str:
     """
     Return scheme, host, port and path prefix of a base URL, without a trailing ``/`` or ``/v1``.
 
-    A port that the scheme means anyway is left out: one account is written in one way.
+    The scheme's default port is left out, so that one account has one base URL.
 
-    :param written: What the user wrote; a missing scheme means ``https``.
-    :raises ValueError: If it can't be a base URL, with the reason and without repeating any secret in it.
+    :param written: The user's text; a missing scheme means ``https``.
+    :raises ValueError: If it is no base URL, with the reason and without any secret in it.
     """
     written = written.strip()
     parts = _split(written if "://" in written else f"https://{written}")
@@ -26,20 +31,20 @@ def normalise_base_url(written: str) -> str:
 
 
 def _split(url: str) -> SplitResult:
-    # The library's own messages repeat the text, which may hold credentials: nothing of them is chained.
+    # The library's messages repeat the text, which may hold credentials: they are not chained.
     with suppress(ValueError):
         return urlsplit(url)
-    raise ValueError("it can't be read as a URL: its host is malformed")
+    raise ValueError("it is not a URL: its host is malformed")
 
 
 def _port(parts: SplitResult) -> int | None:
     with suppress(ValueError):
         return parts.port
-    raise ValueError("its port is no number from 0 to 65535")
+    raise ValueError("its port is not a number from 0 to 65535")
 
 
 def _authority(parts: SplitResult) -> str:
-    """Return host and port in the one form that every HTTP library leaves as it is."""
+    """Return host and port in the form that no HTTP library changes."""
     port = _port(parts)
     is_default = port in (None, _SCHEMES[parts.scheme.lower()])
     return _host(parts.hostname or "") + ("" if is_default else f":{port}")
@@ -47,17 +52,19 @@ def _authority(parts: SplitResult) -> str:
 
 def _host(name: str) -> str:
     if not name.isascii():
-        # Libraries disagree on how to write such a name in ASCII, and the API key must not go to the wrong one.
-        raise ValueError("its host isn't written in ASCII; write it in its xn-- form")
+        # Libraries encode such names differently, and the API key must not go to the wrong host.
+        raise ValueError("its host is not ASCII; write it in its xn-- form")
     return f"[{name}]" if ":" in name else name
 
 
 def _refuse(parts: SplitResult) -> None:
     if parts.scheme.lower() not in _SCHEMES:
-        raise ValueError(f"its scheme is {parts.scheme!r}; only https and http are spoken")
+        raise ValueError(f"its scheme is {parts.scheme!r}, but only https and http are supported")
     if "@" in parts.netloc:
-        raise ValueError("it holds credentials; the API key belongs into the connection's password")
+        raise ValueError("it holds credentials; the API key belongs in the connection's password")
     if not parts.hostname or any(letter.isspace() for letter in parts.netloc):
-        raise ValueError("it names no host")
+        raise ValueError("it has no host")
     if parts.query or parts.fragment:
         raise ValueError("it has a query or fragment; a base URL ends with its path")
+    if endpoint := _ENDPOINT.search(parts.path):
+        raise ValueError(f"it is the URL of an endpoint; write the base URL, without {endpoint[0].rstrip('/')!r}")

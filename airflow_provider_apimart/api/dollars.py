@@ -1,25 +1,21 @@
-"""Amounts of US dollars as users write them: numbers, or the texts that templates render to."""
+"""Amounts of US dollars: how users write them, and how messages show them."""
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
-from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
+from airflow_provider_apimart.api.arguments import dollars
+
+__all__ = ["dollars", "written_dollars"]
+
+_CENT = Decimal("0.01")
 
 
-def dollars(amount: float | str | Decimal, argument: str) -> Decimal:
+def written_dollars(amount: Decimal) -> str:
     """
-    Return an amount exactly as it was written.
+    Return an amount in the one form that messages use, such as ``$1,095.10`` or ``$0.015``.
 
-    :param argument: What the user calls it.
-    :raises ApimartInvalidRequestError: If it is no amount, or a negative one.
+    It has two decimal places, or as many as the amount needs.
     """
-    try:
-        found = Decimal(str(amount))
-    except InvalidOperation:
-        found = Decimal("NaN")
-    if isinstance(amount, bool) or not found.is_finite() or found < 0:
-        raise ApimartInvalidRequestError(
-            f"{argument} must be an amount in US dollars, not {amount!r}; nothing was sent"
-        )
-    return found
+    places = max(2, -int(amount.normalize().as_tuple().exponent)) if amount.is_finite() else 2
+    return f"{'-' if amount < 0 else ''}${abs(amount):,.{places}f}"

@@ -1,38 +1,58 @@
-"""The body of a generation request: built from what a DAG says, and refused where it can't be right."""
+"""Body of a generation request: built from an operator's arguments, or refused before anything is sent."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from airflow_provider_apimart.api.contract import Modality
-from airflow_provider_apimart.api.references import check_references, is_path, names_references, refused, rewritten
+from airflow_provider_apimart.api.plain_values import is_gap, unwrapped
+from airflow_provider_apimart.api.references import (
+    PROSE,
+    check_references,
+    is_path,
+    names_references,
+    refused,
+    rewritten,
+)
+from airflow_provider_apimart.api.rendered import rendered_value
 
-# What the contract wants as JSON numbers. Templates render to strings, and the service refuses a quoted number.
+# Fields that the contract defines as JSON numbers. Templates render to text, and APIMart refuses a quoted number.
 NUMERIC_FIELDS = frozenset({"n", "duration", "seed"})
 
-_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
+_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?", re.ASCII)
+_LISTS = re.compile(r"(^|_)urls$|^image_with_roles$")
+_MAKES_NOTHING = frozenset({"model", "size", "resolution", "quality", "aspect_ratio"}) | NUMERIC_FIELDS
 
 
 def build_payload(
-    arguments: Mapping[str, Any], parameters: Mapping[str, Any] | None, *, with_files: bool = False
+    arguments: Mapping[str, Any], parameters: Mapping[str, Any] | str | None, *, with_files: bool = False
 ) -> dict[str, Any]:
     """
-    Return the body of a generation request.
+    Return the body of a generation request as plain JSON.
 
-    :param arguments: The operator's own arguments under the service's names; ``None`` leaves one out.
-    :param parameters: Whatever else the model takes, passed through.
-    :param with_files: Whether references may name files, which stay as they are: whoever sends the request uploads
-        them first, see :mod:`airflow_provider_apimart.hooks.reference_files`.
-    :raises ApimartInvalidRequestError: If it can't be right, before anything is sent, naming the field.
+    Missing values (``None``, NaN, ``pandas.NA``) leave a field out, whole numbers that came as floats or text become
+    integers, and values of numpy, pandas and :mod:`decimal` become JSON. Lists and objects that a template rendered
+    to text are read back. A prompt that native rendering turned into a number or an object becomes text again.
+
+    :param arguments: The operator's arguments under APIMart's names.
+    :param parameters: Further fields that the model takes. A ``None`` among them is sent as ``null``.
+    :param with_files: Whether references may name files. They stay in the body as they are; the sender uploads them
+        first, see :mod:`airflow_provider_apimart.hooks.reference_files`.
+    :raises ApimartInvalidRequestError: If the request is invalid, with the field's name. Nothing was sent.
     """
-    given = {name: value for name, value in arguments.items() if value is not None}
-    passed_through = _checked_parameters(parameters)
+    given = {name: value for name, value in arguments.items() if not is_gap(value)}
+    if isinstance(given.get("image_urls"), str) or is_path(given.get("image_urls")):
+        given["image_urls"] = rendered_list(given["image_urls"]) or [given["image_urls"]]
+    passed_through = given_parameters(parameters)
     if twice := sorted(given.keys() & passed_through.keys()):
-        raise refused(f"{', '.join(twice)} given both as an argument and in parameters; say it once")
-    payload = _plain(given | passed_through)
+        raise refused(f"{', '.join(twice)} given both as an argument and in parameters")
+    payload = _plain({name: _converted(name, value) for name, value in (given | passed_through).items()})
     payload = {name: _as_number(name, value) for name, value in payload.items()}
     _check_model(payload)
     _check_prompt(payload)
@@ -40,24 +60,64 @@ def build_payload(
     return payload
 
 
+def given_parameters(parameters: object) -> dict[str, Any]:
+    """
+    Return further fields of a request as a dictionary, also from the text that a template rendered.
+
+    :raises ApimartInvalidRequestError: If they are no mapping from names to values.
+    """
+    if is_gap(parameters):
+        return {}
+    found = rendered_value(parameters) if isinstance(parameters, str) else parameters
+    if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
+        raise refused(f"parameters must be a mapping from names to values, not {type(parameters).__name__}")
+    return dict(found)
+
+
+def rendered_list(value: object) -> list[Any] | None:
+    """Return the list that a template rendered to text, a single object as its only item, else ``None``."""
+    found = rendered_value(value) if isinstance(value, str) else None
+    if found is None:
+        return None
+    return [found] if isinstance(found, Mapping) else list(found)
+
+
 def prompt_sha256(prompt: object) -> str | None:
-    """Return the hexadecimal digits of a prompt's SHA-256: what it is known by where it must not be told."""
+    """Return the hexadecimal SHA-256 of a prompt, which identifies it where the prompt itself must not appear."""
     return hashlib.sha256(prompt.encode("utf-8", "replace")).hexdigest() if isinstance(prompt, str) else None
 
 
-def _checked_parameters(parameters: Mapping[str, Any] | None) -> dict[str, Any]:
-    if parameters is None:
-        return {}
-    if not isinstance(parameters, Mapping) or not all(isinstance(name, str) for name in parameters):
-        raise refused(f"parameters must be a mapping from names to values, not {type(parameters).__name__}")
-    return dict(parameters)
+def _converted(name: str, value: Any) -> Any:
+    if name in PROSE:
+        return _as_text(name, value)
+    if _LISTS.search(name) and names_references(name) and (found := rendered_list(value)) is not None:
+        return found
+    return value
+
+
+def _as_text(name: str, value: Any) -> Any:
+    """Return a prompt that is text again if native rendering or a file of items made it a number or an object."""
+    if isinstance(value, str) or is_gap(value):
+        return value
+    if isinstance(value, Mapping):
+        return json.dumps(_plain(value), ensure_ascii=False)
+    if isinstance(value, int | float | Decimal | date) and not isinstance(value, bool):
+        return str(value)
+    plain = unwrapped(value)
+    if isinstance(plain, int | float | str) and not isinstance(plain, bool):
+        return str(plain)
+    raise refused(f"{name} must be a text, not {type(value).__name__}")
 
 
 def _plain(given: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return {name: rewritten(name, name, value, _json) for name, value in given.items()}
+        return {
+            name: rewritten(name, name, value, _json)
+            for name, value in given.items()
+            if value is None or not is_gap(value)
+        }
     except RecursionError:
-        raise refused("it is nested without end") from None
+        raise refused("it is nested too deeply") from None
 
 
 def _json(place: str, field: str, value: Any) -> Any:
@@ -68,35 +128,33 @@ def _json(place: str, field: str, value: Any) -> Any:
             return value
     if names_references(field) and is_path(value):
         return value
-    raise refused(f"{place} holds {type(value).__name__}, which isn't JSON")
+    described = repr(value) if isinstance(value, float) else type(value).__name__
+    raise refused(f"{place} holds {described}, which is not JSON")
 
 
 def _as_number(name: str, value: Any) -> Any:
-    if name not in NUMERIC_FIELDS or not isinstance(value, str):
+    if name not in NUMERIC_FIELDS or value is None:
         return value
-    written = value.strip()
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    written = value.strip() if isinstance(value, str) else ""
     if not _NUMBER.fullmatch(written):
-        raise refused(f"{name} must be a number, not {value!r}")
-    return float(written) if "." in written else int(written)
+        raise refused(f"{name} must be a number, not {value!r:.100}")
+    return unwrapped(float(written)) if "." in written else int(written)
 
 
 def _check_model(payload: Mapping[str, Any]) -> None:
     model = payload.get("model")
     if not isinstance(model, str) or not model.strip():
-        raise refused("it names no model")
+        raise refused("has no model", of_request=True)
 
 
 def _check_prompt(payload: Mapping[str, Any]) -> None:
     prompt = payload.get("prompt")
-    if prompt is None and payload.keys() <= {"model"} | NUMERIC_FIELDS | {
-        "size",
-        "resolution",
-        "quality",
-        "aspect_ratio",
-    }:
-        raise refused("it has neither a prompt nor anything else to make a result from")
+    if prompt is None and payload.keys() <= _MAKES_NOTHING:
+        raise refused("has neither a prompt nor any other input", of_request=True)
     if prompt is not None and (not isinstance(prompt, str) or not prompt.strip()):
-        raise refused("its prompt is empty; leave the argument out for a model that needs none")
+        raise refused("has an empty prompt; leave the argument out for a model that needs none", of_request=True)
 
 
 def requested_outputs(modality: Modality, payload: Mapping[str, Any]) -> int | None:

@@ -1,4 +1,4 @@
-"""What a request refers to: the fields that name pictures, clips and sounds, and the files among what they name."""
+"""References of a request: the fields that name images, videos and audio, and the files among their values."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from airflow_provider_apimart.api.plain_values import is_gap, unwrapped
 from airflow_provider_apimart.api.redaction import without_query
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 
@@ -16,47 +17,53 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/=_\s-]{200,}")
 _EMBEDDED = re.compile(r"\s*(data:[^,]*,|file://)", re.IGNORECASE)
 
 _REFERENCES = re.compile(r"(^|_)urls?$|^image_with_roles$")
-# A URL that APIMart calls when it is done, not one that it fetches.
+# APIMart calls this URL when the generation ends; it does not fetch it.
 _NO_REFERENCES = frozenset({"webhook_url"})
-# A prompt may speak of anything, also of data: and file:// URLs.
-_PROSE = frozenset({"prompt", "negative_prompt"})
-_CLIPS_AND_SOUNDS = re.compile(r"(^|_)(video|audio)s?_urls?$")
+# Fields of free text, which may mention data: and file:// URLs.
+PROSE = frozenset({"prompt", "negative_prompt"})
+_VIDEO_AND_AUDIO = re.compile(r"(^|_)(video|audio)s?_urls?$")
 
 Leaf = Callable[[str, str, Any], Any]
 
 
 def rewritten(place: str, field: str, value: Any, leaf: Leaf) -> Any:
     """
-    Return a value as plain objects and lists, whatever lazy mapping or sequence it came as.
+    Return a value as plain dictionaries and lists, whatever mapping, sequence or array it came as.
 
-    :param place: Where in the request it stands.
-    :param field: The name of the field that it belongs to; an item of a list belongs to the list's.
-    :param leaf: Called with place, field and value of whatever is no object and no list, and returns its replacement.
+    Missing values (NaN, ``pandas.NA``) in a mapping are left out; a ``None`` stays.
+
+    :param place: Its place in the request, such as ``image_urls[0].url``.
+    :param field: The name of its field; an item of a list has the list's.
+    :param leaf: Called with place, field and each value that is neither, and returns the replacement.
     """
-    match value:
+    match value := unwrapped(value):
         case Mapping():
-            return {str(name): rewritten(f"{place}.{name}", str(name), item, leaf) for name, item in value.items()}
+            return {
+                str(name): rewritten(f"{place}.{name}", str(name), item, leaf)
+                for name, item in value.items()
+                if item is None or not is_gap(item)
+            }
         case Sequence() if not isinstance(value, str | bytes | bytearray):
             return [rewritten(f"{place}[{index}]", field, item, leaf) for index, item in enumerate(value)]
     return leaf(place, field, value)
 
 
 def names_references(field: str) -> bool:
-    """Whether a field holds what APIMart fetches."""
+    """Return whether a field holds URLs that APIMart fetches."""
     return field not in _NO_REFERENCES and _REFERENCES.search(field) is not None
 
 
 def is_path(value: object) -> bool:
-    """Whether a value is a path object: of :mod:`pathlib`, or of an object storage, which need be no ``PathLike``."""
+    """Return whether a value is a path of :mod:`pathlib` or of an object storage, which may be no ``PathLike``."""
     return isinstance(value, os.PathLike) or hasattr(value, "as_posix")
 
 
 def with_files_renamed(payload: Mapping[str, Any], name: Callable[[str, Any], str]) -> dict[str, Any]:
     """
-    Return a request with every reference replaced that is no URL.
+    Return a request with every reference that is no URL replaced.
 
     :param payload: The body, as :func:`~airflow_provider_apimart.api.payload.build_payload` returns it.
-    :param name: Called with place and value of each, and returns what to write instead.
+    :param name: Called with place and value of each, and returns the replacement.
     """
 
     def leaf(place: str, field: str, value: Any) -> Any:
@@ -68,10 +75,10 @@ def with_files_renamed(payload: Mapping[str, Any], name: Callable[[str, Any], st
 
 def check_references(payload: Mapping[str, Any], *, with_files: bool) -> None:
     """
-    Refuse a request that refers to what can't be sent.
+    Check that every reference of a request can be sent.
 
     :param with_files: Whether references may name files.
-    :raises ApimartInvalidRequestError: Naming the place, what it holds and what to do.
+    :raises ApimartInvalidRequestError: If one cannot, with its place, its value and what to do.
     """
     check = _check_url_or_file if with_files else _check_url
 
@@ -85,9 +92,16 @@ def check_references(payload: Mapping[str, Any], *, with_files: bool) -> None:
         rewritten(field, field, value, leaf)
 
 
-def refused(why: str) -> ApimartInvalidRequestError:
-    """Return the error of a request that can't be right."""
-    return ApimartInvalidRequestError(f"The generation can't be right: {why}. Nothing was sent and nothing charged.")
+def refused(reason: str, *, of_request: bool = False) -> ApimartInvalidRequestError:
+    """
+    Return the error of an invalid request.
+
+    :param of_request: Whether the reason is a predicate whose subject is the request, such as "has no model".
+    """
+    clause = f"it {reason}" if of_request else reason
+    error = ApimartInvalidRequestError(f"Invalid request: {clause}. Nothing was sent", reason=clause)
+    error.predicate = reason if of_request else None
+    return error
 
 
 def _is_url(value: object) -> bool:
@@ -96,7 +110,7 @@ def _is_url(value: object) -> bool:
 
 def _is_given(place: str, value: Any) -> bool:
     if value is None and place.endswith("]"):
-        raise refused(f"{place} is None; did the task that should give the URL push nothing?")
+        raise refused(f"{place} is None; the task that should return the URL returned nothing")
     return value is not None
 
 
@@ -104,27 +118,27 @@ def _check_url(place: str, field: str, value: Any) -> None:
     if not isinstance(value, str) and not is_path(value):
         raise refused(f"{place} must be a URL, not {type(value).__name__}")
     raise refused(
-        f"{place} holds {_described(value)}, but APIMart takes public http(s) URLs only; set upload_references=True on "
-        "the operator, or upload the file first with ApimartUploadImageOperator and use its output"
+        f"{place} holds {_described(value)}, but APIMart accepts public http(s) URLs only; set upload_references=True "
+        "on the operator, or upload the file first with ApimartUploadImageOperator and use its output"
     )
 
 
 def _check_url_or_file(place: str, field: str, value: Any) -> None:
     if not isinstance(value, str) and not is_path(value):
         raise refused(f"{place} must be a URL or a path, not {type(value).__name__}")
-    if _CLIPS_AND_SOUNDS.search(field):
+    if _VIDEO_AND_AUDIO.search(field):
         raise refused(
-            f"{place} holds {_described(value)}, but only pictures can be uploaded to APIMart; clips and sounds must "
-            "lie at public http(s) URLs"
+            f"{place} holds {_described(value)}, but only images can be uploaded to APIMart; videos and audio must "
+            "be public http(s) URLs"
         )
     if isinstance(value, str) and _holds_data(value.strip()):
         raise refused(f"{place} holds {_described(value)}, which is neither an http(s) URL nor the path of a file")
 
 
 def _check_other_field(place: str, field: str, value: Any) -> None:
-    if field not in _PROSE and isinstance(value, str) and _EMBEDDED.match(value):
+    if field not in PROSE and isinstance(value, str) and _EMBEDDED.match(value):
         raise refused(
-            f"{place} holds {_described(value)}, but APIMart takes public http(s) URLs only; upload the file first "
+            f"{place} holds {_described(value)}, but APIMart accepts public http(s) URLs only; upload the file first "
             "with ApimartUploadImageOperator and use its output"
         )
 
@@ -141,4 +155,4 @@ def _described(value: Any) -> str:
         return f"a {scheme[1]}:// URL ({without_query(text)[:100]!r})"
     if _BASE64.fullmatch(text):
         return "base64 data"
-    return f"no URL but {without_query(text)[:100]!r}" if text else "an empty text"
+    return f"{without_query(text)[:100]!r}, which is no URL" if text else "an empty text"

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Self
 
 from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.api.arguments import optional_seconds
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.flow import Flow, Pause, retrying
 from airflow_provider_apimart.api.generation import Generation, GenerationStatus
@@ -80,8 +81,8 @@ class Wait:
         generation_id: str | None,
         *,
         submitted: datetime | float | None = None,
-        timeout: float | timedelta | None = None,
-        poll_interval: float | None = None,
+        timeout: float | str | timedelta | None = None,
+        poll_interval: float | str | timedelta | None = None,
         modality: Modality | str | None = None,
         model: str | None = None,
         now: float | None = None,
@@ -95,12 +96,12 @@ class Wait:
         """
         now = time.time() if now is None else now
         started_at = submitted.timestamp() if isinstance(submitted, datetime) else submitted
-        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        seconds = optional_seconds(timeout, "timeout")
         return cls(
             str(generation_id),
             started_at=now if started_at is None else started_at,
             deadline=None if seconds is None else now + seconds,
-            poll_interval=poll_interval,
+            poll_interval=optional_seconds(poll_interval, "poll_interval", exclusive=True),
             modality=Modality(modality) if modality else None,
             model=model,
         )

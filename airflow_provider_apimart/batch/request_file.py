@@ -1,29 +1,59 @@
-"""The items of a batch from a JSON Lines file."""
+"""Items of a batch from a JSON Lines file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+from typing import Any
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_apimart.api.error_mapping import root_reason
-from airflow_provider_apimart.batch.items import parse_lines
+from airflow_provider_apimart.batch.items import UnreadableLine, parse_lines
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 
 
-def read_request_file(uri: str | ObjectStoragePath) -> Iterator[object]:
+def read_request_file(path: str | PathLike[str] | ObjectStoragePath) -> Iterable[object]:
     """
-    Return what the lines of a file hold.
+    Return the items in a file of JSON Lines, or of one JSON array.
 
-    :param uri: An absolute path on this machine, or any URI of Airflow's object storage.
-    :raises ApimartInvalidRequestError: If it can't be read. Nothing was sent.
+    :param path: A path on this machine, or any URI of Airflow's object storage.
+    :raises ApimartInvalidRequestError: If it cannot be read or holds something else. Nothing was sent.
     """
+    text = _text(path)
+    if isinstance(found := _json_array(text), list):
+        return found
+    items = list(parse_lines(text))
+    unreadable = [each for each in items if isinstance(each, UnreadableLine)]
+    if unreadable and len(unreadable) == len(items):
+        raise _invalid(path, f"is not JSON Lines: line {unreadable[0].number} is {unreadable[0].start!r}")
+    return items
+
+
+def _text(path: str | PathLike[str] | ObjectStoragePath) -> str:
+    is_local = isinstance(path, Path) or (isinstance(path, str) and "://" not in path)
+    absolute = Path(str(path)).absolute() if is_local else path
     try:
-        text = ObjectStoragePath(uri).read_text(encoding="utf-8-sig")
+        return ObjectStoragePath(str(absolute)).read_text(encoding="utf-8-sig")
     except Exception as error:
-        # Any error: the storage libraries raise what they like.
-        raise ApimartInvalidRequestError(
-            f"The batch's requests can't be read from {uri} ({root_reason(error)}); nothing was sent. Give a list, or "
-            "the absolute path or URI of a JSON Lines file in UTF-8"
-        ) from error
-    return parse_lines(text)
+        # Storage libraries raise errors of any class.
+        reason = f"cannot be read ({root_reason(error)})"
+        if is_local and not Path(str(path)).is_absolute():
+            reason = f"is relative, and there is no such file in {Path.cwd()}"
+        raise _invalid(path, reason) from error
+
+
+def _json_array(text: str) -> Any:
+    try:
+        return json.loads(text) if text.lstrip().startswith("[") else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _invalid(path: object, reason: str) -> ApimartInvalidRequestError:
+    return ApimartInvalidRequestError(
+        f"Invalid requests: {path} {reason}. Nothing was sent. Give a list, or the absolute path or URI of a JSON "
+        "Lines file in UTF-8"
+    )

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.api.arguments import count_or_share, share_of
 from airflow_provider_apimart.api.json_values import plain
 from airflow_provider_apimart.api.payload import prompt_sha256
 from airflow_provider_apimart.batch.ledger import ItemStatus, LedgerEntry
@@ -93,14 +94,14 @@ class MaxFailures:
     """
     How many items may be missing for the task to succeed.
 
-    :param allowed: A count, or as a fraction a share of the items.
+    :param allowed: A count, or as a decimal a share of the items.
     """
 
-    allowed: int | float = 0
+    allowed: float | Decimal = 0
 
     def of(self, items: int) -> int:
         """Return the count for a batch of some size."""
-        return int(self.allowed * items) if isinstance(self.allowed, float) else self.allowed
+        return share_of(count_or_share(self.allowed, "max_failures"), items)
 
 
 def made(entries: Iterable[LedgerEntry]) -> Iterator[GenerationFacts]:

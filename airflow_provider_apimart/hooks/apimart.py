@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from functools import cached_property, partial
 from http import HTTPStatus
 from itertools import chain, repeat
@@ -125,6 +126,12 @@ class ApimartHook(BaseHook):
     def _undefined(self) -> errors.ApimartConfigurationError:
         variable = f"AIRFLOW_CONN_{self.apimart_conn_id.upper()}"
         example = json.dumps({"conn_type": self.conn_type, "password": "sk-..."})
+        if os.environ.get(variable):
+            return errors.ApimartConfigurationError(
+                f"Connection {self.apimart_conn_id!r}: Airflow cannot read the environment variable {variable}. "
+                f"Write it as JSON: {variable}='{example}', with a base URL as \"host\". In a URI, the host has no "
+                "scheme, and special characters are percent-encoded"
+            )
         return errors.ApimartConfigurationError(
             f"The connection {self.apimart_conn_id!r} isn't defined. Add one of type {self.conn_type!r} with the API "
             f"key as its password, in the web interface or as the environment variable {variable}='{example}'"

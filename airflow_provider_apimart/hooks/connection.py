@@ -1,4 +1,4 @@
-"""What an Airflow connection of type ``apimart`` says, checked once and for both transports."""
+"""Settings from an Airflow connection of type ``apimart``."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from airflow import __version__ as airflow_version
 
 from airflow_provider_apimart import __version__
 from airflow_provider_apimart.api import contract
+from airflow_provider_apimart.api.arguments import seconds
 from airflow_provider_apimart.api.base_url import normalise_base_url
 from airflow_provider_apimart.api.environment import proxy_url
 from airflow_provider_apimart.api.http_messages import RequestKind
 from airflow_provider_apimart.api.settings import DEFAULT_SECONDS, ClientSettings
-from airflow_provider_apimart.exceptions import ApimartConfigurationError
+from airflow_provider_apimart.exceptions import ApimartArgumentError, ApimartConfigurationError
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
@@ -35,6 +36,9 @@ _RESERVED_HEADERS = (
     "transfer-encoding",
     "host",
 )
+# As copied from documentation or from a header.
+_BEARER = re.compile(r"(authorization\s*:\s*)?bearer\s+", re.IGNORECASE)
+_PATH = re.compile(r"v1(/.*)?", re.IGNORECASE)
 # RFC 9110: a token, and visible Latin-1 with inner spaces.
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e\xa1-\xff]([\t\x20-\x7e\xa1-\xff]*[\x21-\x7e\xa1-\xff])?|")
@@ -42,16 +46,16 @@ _HEADER_VALUE = re.compile(r"[\x21-\x7e\xa1-\xff]([\t\x20-\x7e\xa1-\xff]*[\x21-\
 
 def settings_from_connection(connection: Connection) -> ClientSettings:
     """
-    Return what a connection says.
+    Return the settings of a connection.
 
-    :raises ApimartConfigurationError: With the connection's id and the field that can't be used. The API key is never
-        part of the message.
+    :raises ApimartConfigurationError: With the connection's id and the invalid field. The API key is never part of
+        the message.
     """
     return _ConnectionReader(connection).settings()
 
 
 class _ConnectionReader:
-    """Reads one connection; every refusal names the connection and the field."""
+    """Reads one connection; every error names the connection and the field."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -69,41 +73,47 @@ class _ConnectionReader:
         )
 
     def _refuse(self, field: str, why: str) -> ApimartConfigurationError:
-        return ApimartConfigurationError(f"Connection {self._connection.conn_id!r}: {field} can't be used: {why}.")
+        return ApimartConfigurationError(f"Connection {self._connection.conn_id!r}: invalid {field}: {why}")
 
     def _read_extra(self) -> Mapping[str, Any]:
         # Not the connection's own reader: it asks the supervisor, which blocks the event loop of a triggerer.
         try:
             extra = json.loads(self._connection.extra or "{}")
         except ValueError:
-            raise self._refuse("extra", "it is no JSON") from None
+            raise self._refuse("extra", "it is not JSON") from None
         if not isinstance(extra, dict):
-            raise self._refuse("extra", "it is no JSON object")
+            raise self._refuse("extra", "it is not a JSON object")
         return extra
 
     def _api_key(self) -> str:
-        key = (self._connection.password or "").strip()
+        key = _BEARER.sub("", (self._connection.password or "").strip()).strip()
         if not key:
-            raise self._refuse("the password", "it is empty, and it must hold the APIMart API key")
+            raise self._refuse("password", "it is empty; it must be the APIMart API key")
         if not key.strip("*"):
             # As Airflow 3.0 hands it to the test of a stored connection.
-            raise self._refuse("the password", f"{key} is what Airflow shows in place of an API key")
-        if not (key.isascii() and key.isprintable()) or " " in key:
-            raise self._refuse("the password", "an API key has visible ASCII characters only")
+            raise self._refuse("password", f"{key} is what Airflow shows in place of an API key")
+        if any(map(str.isspace, key)):
+            raise self._refuse("password", "it holds a space or a line break; an API key has none")
+        if not (key.isascii() and key.isprintable()):
+            raise self._refuse("password", "it holds a character that is not visible ASCII; an API key has none")
         return key
 
     def _base_url(self) -> str:
         host = (self._connection.host or "").strip()
         if not host:
             return contract.DEFAULT_BASE_URL
-        if "://" not in host and self._connection.schema:
-            host = f"{self._connection.schema}://{host}"
+        schema = (self._connection.schema or "").strip()
         reason = ""
+        if _PATH.fullmatch(schema):
+            # The URI apimart://:key@host/v1 stores its path as the schema.
+            host, schema = f"{host.rstrip('/')}/{schema}", ""
+        if "://" not in host and schema:
+            host = f"{schema}://{host}"
         try:
             return normalise_base_url(_with_port(host, self._connection.port))
         except ValueError as error:
             reason = str(error)
-        raise self._refuse("the host", reason)
+        raise self._refuse("host", reason)
 
     def _seconds(self) -> Mapping[RequestKind, float]:
         reply = self._number("timeout")
@@ -119,12 +129,9 @@ class _ConnectionReader:
         if value in (None, ""):
             return None
         try:
-            seconds = float(value)
-        except (TypeError, ValueError):
-            seconds = 0.0
-        if isinstance(value, bool) or not 0 < seconds < float("inf"):
-            raise self._refuse(f"extra.{field}", f"{value!r} is no positive number of seconds")
-        return seconds
+            return seconds(value, field, exclusive=True)
+        except ApimartArgumentError:
+            raise self._refuse(f"extra.{field}", f"{value!r:.100} is not a positive number of seconds") from None
 
     def _verify(self) -> bool | str:
         value = self._extra.get("verify")
@@ -155,14 +162,14 @@ class _ConnectionReader:
             )
         for name, text in headers.items():
             if name.lower() in _RESERVED_HEADERS:
-                raise self._refuse("extra.headers", f"{name!r} is set by the provider itself")
+                raise self._refuse("extra.headers", f"{name!r} is set by the provider")
             if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(text)):
-                raise self._refuse("extra.headers", f"{name!r} or its text holds characters that no header can")
+                raise self._refuse("extra.headers", f"{name!r} or its text holds characters that headers cannot hold")
         return headers
 
 
 def _named_headers(value: object) -> dict[str, str] | None:
-    """Return headers by name, from an object or from a list of lines, or ``None`` if it is neither."""
+    """Return headers by name from an object or a list of lines, or ``None`` if the value is neither."""
     if isinstance(value, list):
         lines = [str(line).strip().partition(":") for line in value if str(line).strip()]
         return {name: text.strip() for name, _, text in lines} if all(colon for _, colon, _ in lines) else None

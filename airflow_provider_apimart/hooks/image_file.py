@@ -1,4 +1,4 @@
-"""A reference picture on this machine or in any object storage that Airflow knows."""
+"""Reference images on this machine or in any object storage that Airflow knows."""
 
 from __future__ import annotations
 
@@ -14,31 +14,33 @@ from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 
 def image_file(image: str | PurePath | ObjectStoragePath) -> ImageFile:
     """
-    Return the picture at a path.
+    Return the image at a path.
 
     :param image: A local path, or a URI such as ``s3://conn_id@bucket/reference.jpg``.
-    :raises ApimartInvalidRequestError: If there is no such file, or its kind of storage isn't known.
+    :raises ApimartInvalidRequestError: If there is no such file, or its kind of storage is unknown.
     """
     path, shown = _path(image), without_query(str(image))
     if not path.exists():
         where = "" if path.is_absolute() or "://" in str(path) else f" (looked for in {Path.cwd()})"
-        raise ApimartInvalidRequestError(f"There is no picture at {shown}{where}; nothing was uploaded.")
+        raise ApimartInvalidRequestError(
+            f"There is no image at {shown}{where}. Nothing was uploaded", reason=f"there is no image at {shown}{where}"
+        )
     if not path.is_file():
-        raise ApimartInvalidRequestError(f"{shown} is no file but a directory; nothing was uploaded.")
+        raise ApimartInvalidRequestError(
+            f"{shown} is a directory. Nothing was uploaded", reason=f"{shown} is a directory"
+        )
     return _image_file(path)
 
 
 def _path(image: str | PurePath | ObjectStoragePath) -> ObjectStoragePath:
     if str(image).lower().startswith(("http://", "https://")):
-        raise ApimartInvalidRequestError(
-            f"{without_query(str(image))} is a URL already; give it to image_urls as it is."
-        )
+        raise ApimartInvalidRequestError(f"{without_query(str(image))} is a URL already; use it in image_urls as it is")
     try:
         path = image if isinstance(image, ObjectStoragePath) else ObjectStoragePath(str(image))
-        # Below Airflow 3.1 it is only here that an unknown kind of storage is noticed.
+        # Below Airflow 3.1, an unknown kind of storage is detected only here.
         _ = path.fs
     except (ValueError, ImportError) as error:
-        raise ApimartInvalidRequestError(f"The picture {without_query(str(image))} can't be opened: {error}") from error
+        raise ApimartInvalidRequestError(f"The image {without_query(str(image))} cannot be opened: {error}") from error
     return path
 
 

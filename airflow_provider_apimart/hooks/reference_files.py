@@ -1,4 +1,4 @@
-"""The files that requests refer to: found, judged and hashed before anything is uploaded or paid for."""
+"""Files that requests refer to, checked and hashed before anything is uploaded or submitted."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _BLOCK = 256 * 1024
 
 
 class ReferenceFiles:
-    """The files of any number of requests, each read once however many name it."""
+    """Files of any number of requests; each is read once, however many requests name it."""
 
     def __init__(self) -> None:
         self._files: dict[str, ReferenceFile] = {}
 
     def request(self, account: str, modality: Modality, payload: Mapping[str, Any]) -> PaidRequest:
         """
-        Return a request with its files under names that tell their content. It reads the files, and blocks.
+        Return a request in which files stand under names made from their content. It reads the files, and blocks.
 
         :param account: The connection's id.
         :param payload: What :func:`~airflow_provider_apimart.api.payload.build_payload` returned ``with_files``.
-        :raises ApimartInvalidRequestError: If there is no such file or APIMart wouldn't take it, naming the field and
-            the file. Nothing was sent.
+        :raises ApimartInvalidRequestError: If there is no such file or APIMart would not accept it, with the field
+            and the file. Nothing was sent.
         """
         files: dict[str, ReferenceFile] = {}
 
@@ -52,7 +52,7 @@ class ReferenceFiles:
             try:
                 self._files[known] = _read(path)
             except ApimartInvalidRequestError as error:
-                raise refused(f"{place}: {error.message.rstrip('.')}") from error
+                raise refused(f"{place}: {error.reason}") from error
         return self._files[known]
 
 

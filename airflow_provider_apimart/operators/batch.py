@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, cast
 
-from airflow.providers.common.compat.sdk import BaseOperator, conf
+from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_apimart.api.dollars import dollars
+from airflow_provider_apimart.api.arguments import (
+    count,
+    count_or_share,
+    is_template,
+    one_of,
+    optional_byte_size,
+    optional_dollars,
+    optional_seconds,
+)
 from airflow_provider_apimart.compat.resumption import must_restart
 from airflow_provider_apimart.compat.xcom import returnable
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError, error_from_json
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
+from airflow_provider_apimart.operators.rendering import RendersText
 from airflow_provider_apimart.results.download.limits import MAX_FILE_BYTES, MAX_TOTAL_BYTES
 from airflow_provider_apimart.results.options import SaveOptions, check_destination, run_values
 
@@ -34,7 +44,7 @@ if TYPE_CHECKING:
 _SAVED_AT_ONCE = 8
 
 
-class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
+class ApimartBatchGenerationOperator(EmitsLineage, RendersText):
     """
     Make thousands of pictures or clips in one task instance, each paid for once.
 
@@ -118,7 +128,7 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
     def __init__(
         self,
         *,
-        requests: Iterable[Mapping[str, Any]] | str | ObjectStoragePath,
+        requests: Iterable[Mapping[str, Any]] | str | os.PathLike[str] | ObjectStoragePath,
         modality: Literal["image", "video", "music"] = "image",
         model: str | None = None,
         prompt: str | None = None,
@@ -132,14 +142,14 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
         destination: str | ObjectStoragePath | None = None,
         filename: str = "{id}_{generation_id}_{index}",
         allow_private_hosts: bool | str | Sequence[str] = False,
-        max_file_bytes: int | None = MAX_FILE_BYTES,
-        max_total_bytes: int | None = MAX_TOTAL_BYTES,
+        max_file_bytes: int | str | None = MAX_FILE_BYTES,
+        max_total_bytes: int | str | None = MAX_TOTAL_BYTES,
         max_in_flight: int = 100,
-        max_failures: int | float = 0,
+        max_failures: float | str | Decimal = 0,
         max_cost: float | str | Decimal | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poll_interval: float | None = None,
-        timeout: float | timedelta | None = timedelta(hours=1),
+        poll_interval: float | str | timedelta | None = None,
+        timeout: float | str | timedelta | None = timedelta(hours=1),
         on_unknown_outcome: Literal["retry_same_key", "fail"] = "retry_same_key",
         apimart_conn_id: str = "apimart_default",
         multiple_outputs: bool = True,
@@ -147,7 +157,7 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
     ) -> None:
         super().__init__(multiple_outputs=multiple_outputs, **kwargs)
         self.requests = requests
-        self.modality = modality
+        self.modality = one_of(modality, "modality", ("image", "video", "music"))
         self.model = model
         self.prompt = prompt
         self.image_urls = image_urls
@@ -160,31 +170,16 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
         self.destination = destination
         self.filename = filename
         self.allow_private_hosts = allow_private_hosts
-        self.max_file_bytes = max_file_bytes
-        self.max_total_bytes = max_total_bytes
-        self.max_in_flight = max_in_flight
-        self.max_failures = max_failures
-        self.max_cost = max_cost
+        self.max_file_bytes = optional_byte_size(max_file_bytes, "max_file_bytes")
+        self.max_total_bytes = optional_byte_size(max_total_bytes, "max_total_bytes")
+        self.max_in_flight = count(max_in_flight, "max_in_flight")
+        self.max_failures = count_or_share(max_failures, "max_failures")
+        self.max_cost = max_cost if is_template(max_cost) else optional_dollars(max_cost, "max_cost")
         self.deferrable = deferrable
-        self.poll_interval = poll_interval
-        self.timeout = timeout
-        self.on_unknown_outcome = on_unknown_outcome
+        self.poll_interval = optional_seconds(poll_interval, "poll_interval", exclusive=True)
+        self.timeout = optional_seconds(timeout, "timeout")
+        self.on_unknown_outcome = one_of(on_unknown_outcome, "on_unknown_outcome", ("retry_same_key", "fail"))
         self.apimart_conn_id = apimart_conn_id
-        self._check_arguments()
-
-    def _check_arguments(self) -> None:
-        if self.modality not in ("image", "video", "music"):
-            raise ValueError(f'modality must be "image", "video" or "music", not {self.modality!r}')
-        if isinstance(self.max_in_flight, bool) or not isinstance(self.max_in_flight, int) or self.max_in_flight < 1:
-            raise ValueError(f"max_in_flight must be a whole number above 0, not {self.max_in_flight!r}")
-        share = isinstance(self.max_failures, float) and 0 <= self.max_failures <= 1
-        count = isinstance(self.max_failures, int) and self.max_failures >= 0
-        if isinstance(self.max_failures, bool) or not (share or count):
-            raise ValueError(f"max_failures must be a count, or a share from 0.0 to 1.0, not {self.max_failures!r}")
-        if self.poll_interval is not None and self.poll_interval <= 0:
-            raise ValueError(f"poll_interval must be a positive number of seconds, not {self.poll_interval!r}")
-        if self.on_unknown_outcome not in ("retry_same_key", "fail"):
-            raise ValueError(f'on_unknown_outcome must be "retry_same_key" or "fail", not {self.on_unknown_outcome!r}')
 
     @cached_property
     def hook(self) -> ApimartHook:
@@ -258,8 +253,8 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
             key_scope=self.hook.key_scope,
             max_in_flight=self.max_in_flight,
             schedule=PollSchedule(self.poll_interval),
-            wait_seconds=_seconds(self.timeout),
-            max_cost=None if self.max_cost in (None, "") else dollars(self.max_cost, "max_cost"),
+            wait_seconds=self.timeout,
+            max_cost=optional_dollars(self.max_cost, "max_cost"),
             on_unknown_outcome=OnUnknownOutcome(self.on_unknown_outcome),
             parks=self.deferrable,
             started_at=started_at,
@@ -274,6 +269,7 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
         from airflow_provider_apimart.batch.items import Shared, read_items
         from airflow_provider_apimart.hooks.reference_files import ReferenceFiles
 
+        self.check_rendered()
         arguments = {name: getattr(self, name) for name in self.shared_fields}
         shared = Shared(
             self.apimart_conn_id,
@@ -290,17 +286,21 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
         from airflow_provider_apimart.batch.items import parse_rendered
         from airflow_provider_apimart.batch.request_file import read_request_file
 
-        match self.requests:
+        requests: Any = self.requests
+        if callable(getattr(requests, "to_dict", None)) and not isinstance(requests, Mapping):
+            # A DataFrame of pandas.
+            return cast("Iterable[object]", requests.to_dict("records"))
+        match requests:
             case str():
-                rendered = parse_rendered(self.requests)
-                return read_request_file(self.requests) if rendered is None else rendered
-            case ObjectStoragePath():
-                return read_request_file(self.requests)
-            case Iterable() if not isinstance(self.requests, Mapping | bytes):
-                return self.requests
+                rendered = parse_rendered(requests)
+                return read_request_file(requests) if rendered is None else rendered
+            case os.PathLike() | ObjectStoragePath():
+                return read_request_file(requests)
+            case Iterable() if not isinstance(requests, Mapping | bytes):
+                return requests
         raise ApimartInvalidRequestError(
-            f"requests must be a list of items, or the path of a JSON Lines file, not {type(self.requests).__name__}; "
-            "nothing was sent"
+            f"Invalid requests: {type(requests).__name__} is neither a list of items nor the path of a JSON Lines "
+            "file. Nothing was sent"
         )
 
     @property
@@ -346,7 +346,3 @@ class ApimartBatchGenerationOperator(EmitsLineage, BaseOperator):
             ),
             method_name="execute_complete",
         )
-
-
-def _seconds(timeout: float | timedelta | None) -> float | None:
-    return timeout.total_seconds() if isinstance(timeout, timedelta) else timeout

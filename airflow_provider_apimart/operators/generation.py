@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow.providers.common.compat.sdk import BaseOperator, conf
+from airflow.providers.common.compat.sdk import conf
 
+from airflow_provider_apimart.api.arguments import one_of, optional_seconds
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
+from airflow_provider_apimart.operators.rendering import RendersText
 from airflow_provider_apimart.operators.waiting import WaitsForGeneration
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 _DEFAULT_TIMEOUT = timedelta(hours=1)
 
 
-class ApimartGenerationOperator(WaitsForGeneration, BaseOperator):
+class ApimartGenerationOperator(WaitsForGeneration, RendersText):
     """
     Submit one generation and, by default, wait for it. Base class of the generation operators.
 
@@ -36,7 +38,8 @@ class ApimartGenerationOperator(WaitsForGeneration, BaseOperator):
     among the task's ``outlets`` describe the generation: see :doc:`/assets`.
 
     :param model: APIMart's id of the model. (templated)
-    :param prompt: Text of the prompt, or path of a ``.txt`` or ``.md`` file relative to the DAG. (templated)
+    :param prompt: The prompt, or the path of an existing ``.txt`` or ``.md`` file with it, relative to the DAG's
+        folder; ``literal("README.md")`` of Airflow sends such a text itself. (templated)
     :param image_urls: Public URLs of reference images, such as the output of
         :class:`~airflow_provider_apimart.operators.upload.ApimartUploadImageOperator`; also files, with
         ``upload_references``. (templated)
@@ -54,7 +57,7 @@ class ApimartGenerationOperator(WaitsForGeneration, BaseOperator):
     :param wait_for_completion: Whether to wait. If not, the submitted generation is returned at once, for an
         :class:`~airflow_provider_apimart.sensors.generation.ApimartGenerationSensor`.
     :param deferrable: Whether to wait in the triggerer, without a worker slot.
-    :param poll_interval: Seconds between two status reads; ``None`` adapts to the run time.
+    :param poll_interval: Seconds or a timedelta between two status reads; ``None`` adapts to the run time.
     :param timeout: Seconds or a timedelta that one try waits at most, ``None`` for no limit. If the timeout expires,
         the generation keeps running, and a retry resumes waiting at no cost. ``execution_timeout`` holds too, also
         while the task is deferred.
@@ -79,8 +82,8 @@ class ApimartGenerationOperator(WaitsForGeneration, BaseOperator):
         "negative_prompt",
     )
     template_fields: Sequence[str] = (*payload_fields, "parameters", "apimart_conn_id")
-    #: ``prompt="prompts/cat.txt"`` takes the prompt from a file beside the DAG, rendered as a template.
-    template_ext: Sequence[str] = (".txt", ".md")
+    #: ``prompt="prompts/cat.txt"`` reads the prompt from a file in the DAG's folder, itself a template.
+    file_fields: ClassVar[tuple[str, ...]] = ("prompt", "negative_prompt")
     template_fields_renderers: ClassVar[dict[str, str]] = {"parameters": "json"}
     ui_color = "#d3e3fd"
 
@@ -98,8 +101,8 @@ class ApimartGenerationOperator(WaitsForGeneration, BaseOperator):
         upload_references: bool = False,
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poll_interval: float | None = None,
-        timeout: float | timedelta | None = _DEFAULT_TIMEOUT,
+        poll_interval: float | str | timedelta | None = None,
+        timeout: float | str | timedelta | None = _DEFAULT_TIMEOUT,
         on_unknown_outcome: Literal["retry_same_key", "fail"] = "retry_same_key",
         apimart_conn_id: str = "apimart_default",
         **kwargs: Any,
@@ -116,15 +119,11 @@ class ApimartGenerationOperator(WaitsForGeneration, BaseOperator):
         self.upload_references = upload_references
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
-        self.poll_interval = poll_interval
-        self.timeout = timeout
-        self.on_unknown_outcome = on_unknown_outcome
+        self.poll_interval = optional_seconds(poll_interval, "poll_interval", exclusive=True)
+        self.timeout = optional_seconds(timeout, "timeout")
+        self.on_unknown_outcome = one_of(on_unknown_outcome, "on_unknown_outcome", ("retry_same_key", "fail"))
         self.apimart_conn_id = apimart_conn_id
         self._generation_id: str | None = None
-        if poll_interval is not None and poll_interval <= 0:
-            raise ValueError(f"poll_interval must be a positive number of seconds, not {poll_interval!r}")
-        if on_unknown_outcome not in ("retry_same_key", "fail"):
-            raise ValueError(f'on_unknown_outcome must be "retry_same_key" or "fail", not {on_unknown_outcome!r}')
 
     def _tags(self) -> tuple[str | None, str | None]:
         return self.modality, self.model
@@ -161,11 +160,9 @@ class ApimartGenerationOperator(WaitsForGeneration, BaseOperator):
         :raises ApimartInvalidRequestError: If it is invalid.
         """
         from airflow_provider_apimart.api.payload import build_payload
-        from airflow_provider_apimart.api.references import is_path
 
+        self.check_rendered()
         arguments = {name: getattr(self, name) for name in self.payload_fields}
-        if isinstance(self.image_urls, str) or is_path(self.image_urls):
-            arguments["image_urls"] = [self.image_urls]
         return build_payload(arguments, self.parameters, with_files=self.upload_references)
 
     def _begin(self, context: Context) -> dict[str, Any]:

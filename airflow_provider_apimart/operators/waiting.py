@@ -132,7 +132,9 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
 
 
 def _run_time_and_cost(generation: Generation) -> str:
+    from airflow_provider_apimart.api.dollars import written_dollars
+
     took = ""
     if generation.created and generation.completed:
         took = f" in {(generation.completed - generation.created).total_seconds():.0f} s"
-    return f"{took} for ${generation.cost}" if generation.cost is not None else took
+    return f"{took} for {written_dollars(generation.cost)}" if generation.cost is not None else took

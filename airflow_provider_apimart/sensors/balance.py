@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, BaseSensorOperator, PokeReturnValue
 
-from airflow_provider_apimart.api.dollars import dollars
+from airflow_provider_apimart.api.arguments import dollars, is_template, seconds
+from airflow_provider_apimart.api.dollars import written_dollars
 from airflow_provider_apimart.compat.xcom import returnable
 from airflow_provider_apimart.exceptions import ApimartBalanceError, ApimartRateLimitError
 from airflow_provider_apimart.hooks.lazy_hook import LazyHook
@@ -50,8 +51,11 @@ class ApimartBalanceSensor(LazyHook, BaseSensorOperator):
         multiple_outputs: bool = True,
         **kwargs: Any,
     ) -> None:
+        for name in ("poke_interval", "timeout"):
+            if kwargs.get(name) is not None:
+                kwargs[name] = seconds(kwargs[name], name)
         super().__init__(multiple_outputs=multiple_outputs, **kwargs)
-        self.required = required
+        self.required = required if is_template(required) else dollars(required, "required")
         self.apimart_conn_id = apimart_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -67,8 +71,8 @@ class ApimartBalanceSensor(LazyHook, BaseSensorOperator):
                 return cast("dict[str, Any]", super().execute(context))
             except AirflowSensorTimeout as error:
                 raise AirflowSensorTimeout(
-                    f"The API key of the connection {self.apimart_conn_id!r} can't pay the ${self.required} that are "
-                    "required. Top up the balance, then clear this task"
+                    f"The API key of the connection {self.apimart_conn_id!r} cannot pay the required "
+                    f"{written_dollars(dollars(self.required, 'required'))}. Top up the balance, then clear this task"
                 ) from error
 
     def poke(self, context: Context) -> PokeReturnValue:
@@ -77,8 +81,8 @@ class ApimartBalanceSensor(LazyHook, BaseSensorOperator):
         balance = self._read()
         if balance is None:
             return PokeReturnValue(is_done=False)
-        left = "no limit" if balance.remaining is None else f"${balance.remaining}"
-        self.log.info("The API key has %s left; $%s are required", left, required)
+        left = "no limit" if balance.remaining is None else written_dollars(balance.remaining)
+        self.log.info("The API key has %s left; %s are required", left, written_dollars(required))
         return PokeReturnValue(is_done=balance.covers(required), xcom_value=returnable(balance.to_xcom()))
 
     def _read(self) -> Balance | None:

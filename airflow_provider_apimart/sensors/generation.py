@@ -17,6 +17,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
+from airflow_provider_apimart.api.arguments import seconds
 from airflow_provider_apimart.exceptions import (
     ApimartGenerationNotFoundError,
     ApimartRateLimitError,
@@ -64,12 +65,14 @@ class ApimartGenerationSensor(WaitsForGeneration, BaseSensorOperator):
         *,
         generation: str | Mapping[str, Any],
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poke_interval: timedelta | float | None = None,
+        poke_interval: timedelta | float | str | None = None,
         apimart_conn_id: str = "apimart_default",
         **kwargs: Any,
     ) -> None:
         if poke_interval is not None:
-            kwargs["poke_interval"] = poke_interval
+            kwargs["poke_interval"] = seconds(poke_interval, "poke_interval")
+        if kwargs.get("timeout") is not None:
+            kwargs["timeout"] = seconds(kwargs["timeout"], "timeout")
         super().__init__(**kwargs)
         self.generation = generation
         self.deferrable = deferrable

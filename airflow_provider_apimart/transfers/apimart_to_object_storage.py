@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_apimart.api.arguments import count, optional_byte_size
 from airflow_provider_apimart.exceptions import (
     ApimartDestinationError,
     ApimartEmptyResultError,
@@ -85,8 +86,8 @@ class ApimartToObjectStorageOperator(EmitsLineage, BaseOperator):
         filename: str = DEFAULT_TEMPLATE,
         concurrency: int = 8,
         allow_private_hosts: bool | str | Sequence[str] = False,
-        max_file_bytes: int | None = MAX_FILE_BYTES,
-        max_total_bytes: int | None = MAX_TOTAL_BYTES,
+        max_file_bytes: int | str | None = MAX_FILE_BYTES,
+        max_total_bytes: int | str | None = MAX_TOTAL_BYTES,
         apimart_conn_id: str = "apimart_default",
         **kwargs: Any,
     ) -> None:
@@ -94,10 +95,10 @@ class ApimartToObjectStorageOperator(EmitsLineage, BaseOperator):
         self.generation = generation
         self.destination = destination
         self.filename = filename
-        self.concurrency = concurrency
+        self.concurrency = count(concurrency, "concurrency")
         self.allow_private_hosts = allow_private_hosts
-        self.max_file_bytes = max_file_bytes
-        self.max_total_bytes = max_total_bytes
+        self.max_file_bytes = optional_byte_size(max_file_bytes, "max_file_bytes")
+        self.max_total_bytes = optional_byte_size(max_total_bytes, "max_total_bytes")
         self.apimart_conn_id = apimart_conn_id
 
     @cached_property
@@ -129,7 +130,6 @@ class ApimartToObjectStorageOperator(EmitsLineage, BaseOperator):
         )
         from airflow_provider_apimart.transfers.selection import selected_generations
 
-        _check_concurrency(self.concurrency)
         self._options.check()
         selected = selected_generations(self.generation)
         # Left from the right to the left: running downloads must be stopped before they are waited for.
@@ -176,11 +176,6 @@ class ApimartToObjectStorageOperator(EmitsLineage, BaseOperator):
         file = outputs.save(generation, index, selected.item_id)
         self.log.info("Saved %s", file.uri)
         return file_details(file, generation, index)
-
-
-def _check_concurrency(concurrency: int) -> None:
-    if concurrency < 1:
-        raise ApimartInvalidRequestError(f"Invalid concurrency: {concurrency} saves nothing; write 1 or more")
 
 
 def _check_finished(generation: Generation) -> None:

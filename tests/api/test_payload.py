@@ -68,7 +68,7 @@ def test_no_model_is_refused(model: object) -> None:
     assert "model" in refused({"model": model, "prompt": "a fox"})
 
 
-@pytest.mark.parametrize("prompt", ["", "  \n", 5, ["a"]])
+@pytest.mark.parametrize("prompt", ["", "  \n", True, ["a"]])
 def test_an_empty_prompt_is_refused(prompt: object) -> None:
     assert "prompt" in refused({"model": "m", "prompt": prompt, "image_urls": [URL]})
 
@@ -111,7 +111,6 @@ NO_URL = {
     "empty": ("", "empty"),
     "no host": ("https://", "https://"),
     "unrendered": ("{{ x }}", "{{ x }}"),
-    "list as text": (f"['{URL}']", "no URL"),
 }
 PLACES: dict[str, Any] = {
     "image_urls[0]": lambda url: {"image_urls": [url]},
@@ -144,7 +143,7 @@ def test_a_reference_of_another_type_is_refused(url: object) -> None:
 
 
 def test_a_reference_that_a_task_did_not_give_is_refused() -> None:
-    assert "pushed nothing" in refused(GIVEN, {"image_urls": [None]}).replace("push nothing", "pushed nothing")
+    assert "image_urls[0] is None" in refused(GIVEN, {"image_urls": [None]})
 
 
 @pytest.mark.parametrize(
@@ -189,7 +188,7 @@ def test_what_came_through_xcom_becomes_plain_json(value: object) -> None:
     assert (type(payload["image_urls"]), payload["style"]) == (list, {"a": [1]})
 
 
-@pytest.mark.parametrize("value", [b"x", object(), float("nan"), float("inf"), {"a": [b"x"]}, [bytearray(b"x")]])
+@pytest.mark.parametrize("value", [b"x", object(), [float("nan")], float("inf"), {"a": [b"x"]}, [bytearray(b"x")]])
 def test_what_is_no_json_is_refused_by_its_place(value: object) -> None:
     assert "style" in refused(GIVEN, {"style": value})
 

@@ -112,7 +112,7 @@ def test_each_file_is_read_once_for_any_number_of_requests(picture: Path) -> Non
 def test_a_missing_file_is_named_with_its_place(place: str, tmp_path: Path) -> None:
     path = tmp_path / "none.png"
     message = refused(PLACES[place](str(path)))
-    assert f"{place}: There is no picture at {path}" in message
+    assert f"{place}: there is no image at {path}" in message
 
 
 @pytest.mark.parametrize(
@@ -134,10 +134,10 @@ def test_a_file_that_cannot_be_uploaded_is_named_with_its_place(picture: Path, c
 
 
 @pytest.mark.parametrize("field", ["video_url", "video_urls", "audio_urls", "reference_audio_url"])
-def test_clips_and_sounds_cannot_be_uploaded(field: str, picture: Path) -> None:
+def test_videos_and_audio_cannot_be_uploaded(field: str, picture: Path) -> None:
     message = refused({field: [str(picture)]})
     assert f"{field}[0]" in message
-    assert "only pictures can be uploaded" in message
+    assert "only images can be uploaded" in message
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_clips_and_sounds_cannot_be_uploaded(field: str, picture: Path) -> None:
         ("QUJD" * 100, "base64 data"),
         ("", "an empty text"),
         (5, "not int"),
-        (None, "push nothing"),
+        (None, "returned nothing"),
         ("foo://host/fox.png", "foo://host/fox.png"),
     ],
 )

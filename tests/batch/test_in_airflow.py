@@ -181,7 +181,7 @@ def test_bad_input_is_refused_before_anything_is_sent_and_not_retried(
     batch = Batch(lab, f"lab_batch_{mode}", tmp_path, [{"prompt": "good"}, {"id": "bad", "prompt": ""}, 5])
     batch.run.drive(sandbox.connection_json())
     assert (batch.task.state, batch.task.try_number) == ("failed", 1)
-    assert "2 of the batch's items can't be right" in batch.run.log
+    assert "2 invalid items" in batch.run.log
     assert sandbox.requests == ()
 
 

@@ -36,14 +36,14 @@ def test_all_bad_items_are_reported_together_by_id_and_reason() -> None:
             {"id": "list", "prompt": "a cat", "parameters": ["seed"]},
         ]
     )
-    assert said.startswith("5 of the batch's items can't be right. Nothing was sent and nothing charged")
+    assert said.startswith("5 invalid items. Nothing was sent:")
     listed = said.splitlines()[1:]
     expected = [
-        ("item 'empty'", "prompt is empty"),
-        ("item 2", "is str, not an object"),
-        ("item 'number'", "n must be a number"),
-        ("item 4", "has the modality 'sculpture'"),
-        ("item 'list'", "has parameters that are no object but list"),
+        ("Item 'empty'", "has an empty prompt"),
+        ("Item 2", "is str, not an object"),
+        ("Item 'number'", "n must be a number"),
+        ("Item 4", "has the modality 'sculpture'"),
+        ("Item 'list'", "parameters must be a mapping from names to values, not list"),
     ]
     assert len(listed) == len(expected)
     for line, (name, reason) in zip(listed, expected, strict=True):
@@ -54,18 +54,18 @@ def test_all_bad_items_are_reported_together_by_id_and_reason() -> None:
 
 def test_the_report_of_thousands_of_bad_items_stays_readable() -> None:
     said = refusal([None] * 5000)
-    assert said.startswith("5000 of the batch's items")
-    assert said.endswith("... and 4900 more")
+    assert said.startswith("5,000 invalid items")
+    assert said.endswith("... and 4,900 more")
     assert len(said) < 20_000
 
 
 @pytest.mark.parametrize(
     ("written", "second"),
     [
-        ([{"id": "a", "prompt": "x"}, {"id": "a", "prompt": "y"}], "item 'a'"),
-        ([{"id": 7, "prompt": "x"}, {"id": "7", "prompt": "y"}], "item '7'"),
-        ([{"id": " a ", "prompt": "x"}, {"id": "a", "prompt": "y"}], "item 'a'"),
-        ([{"id": "1", "prompt": "x"}, {"prompt": "y"}], "item 1"),
+        ([{"id": "a", "prompt": "x"}, {"id": "a", "prompt": "y"}], "Item 'a'"),
+        ([{"id": 7, "prompt": "x"}, {"id": "7", "prompt": "y"}], "Item '7'"),
+        ([{"id": " a ", "prompt": "x"}, {"id": "a", "prompt": "y"}], "Item 'a'"),
+        ([{"id": "1", "prompt": "x"}, {"prompt": "y"}], "Item 1"),
     ],
 )
 def test_duplicate_ids_are_refused(written: list[object], second: str) -> None:
@@ -131,15 +131,15 @@ def test_one_reference_may_be_written_without_a_list() -> None:
     ],
 )
 def test_no_item_is_odd_enough_to_raise_anything_else(item: object) -> None:
-    assert "1 of the batch's items" in refusal([{"prompt": "good", "id": "good"}, item])
+    assert "1 invalid item." in refusal([{"prompt": "good", "id": "good"}, item])
 
 
 def test_lines_that_are_no_json_are_reported_by_line() -> None:
     text = '{"prompt": "x"}\n\nnot json\n  \n{"prompt": "y"\n[1]\n'
     said = refusal(list(parse_lines(text)))
-    assert "3 of the batch's items" in said
-    assert "(line 3) is no JSON" in said
-    assert "(line 5) is no JSON" in said
+    assert "3 invalid items" in said
+    assert "(line 3) is not JSON" in said
+    assert "(line 5) is not JSON" in said
     assert "is list, not an object" in said
 
 
@@ -151,7 +151,7 @@ def test_a_line_ends_at_a_line_feed_only() -> None:
 
 
 def test_json_nested_without_end_is_reported() -> None:
-    assert "is no JSON" in refusal(list(parse_lines("[" * 200_000)))
+    assert "is not JSON" in refusal(list(parse_lines("[" * 200_000)))
 
 
 def test_a_rendered_list_is_read_as_json_or_python() -> None:
@@ -173,7 +173,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Any, content: bytes | Non
     file = tmp_path / "requests.jsonl"
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(ApimartInvalidRequestError, match=r"can't be read from .*requests\.jsonl.*nothing was sent"):
+    with pytest.raises(ApimartInvalidRequestError, match=r"requests\.jsonl cannot be read.*Nothing was sent"):
         list(read_request_file(str(file)))
 
 

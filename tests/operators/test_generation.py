@@ -64,9 +64,9 @@ def test_a_video_request_is_sent_as_the_contract_says() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"model": "", "prompt": "p"}, "names no model"),
-        ({"model": "m"}, "neither a prompt nor anything else"),
-        ({"model": "m", "prompt": " "}, "prompt is empty"),
+        ({"model": "", "prompt": "p"}, "has no model"),
+        ({"model": "m"}, "neither a prompt nor any other input"),
+        ({"model": "m", "prompt": " "}, "has an empty prompt"),
         ({"model": "m", "prompt": "p", "image_urls": ["reference.jpg"]}, "ApimartUploadImageOperator"),
         ({"model": "m", "prompt": "p", "image_urls": ["file:///tmp/a.png"]}, "file://"),
         ({"model": "m", "prompt": "p", "mask_url": "data:image/png;base64,AAAA"}, "data: URL"),

@@ -40,7 +40,7 @@ def test_a_missing_file_skips_the_retries_before_anything_is_uploaded(
     run.drive(sandbox.connection_json())
     view = run.view("generate")
     assert (view.state, view.try_number) == ("failed", 1)
-    assert f"image_urls[2]: There is no picture at {Path(conf['other']).as_uri()}" in run.log
+    assert f"image_urls[2]: there is no image at {Path(conf['other']).as_uri()}" in run.log
     assert sandbox.requests == ()
 
 

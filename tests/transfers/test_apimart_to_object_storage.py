@@ -178,7 +178,9 @@ def test_a_relative_destination_is_refused_before_anything_is_fetched(make: Make
 
 
 def test_a_concurrency_of_none_is_refused(make: Make, tmp_path: Path) -> None:
-    with pytest.raises(errors.ApimartInvalidRequestError, match="concurrency: 0"):
+    with pytest.raises(
+        errors.ApimartInvalidRequestError, match="concurrency must be a whole number of 1 or more, not 0"
+    ):
         save(make(), tmp_path, concurrency=0)
 
 
