@@ -14,6 +14,7 @@ CLASSES = [
 ]
 NEVER_AGAIN = {
     errors.ApimartConfigurationError,
+    errors.ApimartArgumentError,
     errors.ApimartInvalidRequestError,
     errors.ApimartAuthenticationError,
     errors.ApimartPermissionError,
@@ -80,6 +81,7 @@ STOPS_BATCH = {
     errors.ApimartDestinationError,
 }
 REFUSED = {
+    errors.ApimartArgumentError,
     errors.ApimartInvalidRequestError,
     errors.ApimartModerationError,
     errors.ApimartPermissionError,
