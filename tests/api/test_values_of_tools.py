@@ -150,7 +150,8 @@ def test_rendered_lists_and_objects_are_taken_everywhere(write: Any) -> None:
 
 def test_a_rendered_list_with_missing_values_and_scalars_is_read() -> None:
     written = "[{'prompt': 'x', 'seed': nan, 'n': np.int64(2), 'w': Decimal('1.5'), 'none': None}]"
-    (found,) = rendered_value(written) or ()
+    value: Any = rendered_value(written)
+    (found,) = value
     assert is_gap(found["seed"])
     assert (found["n"], found["w"], found["none"]) == (2, 1.5, None)
 
