@@ -32,7 +32,9 @@ FOLDER = ".apimart"
 _GATHER_SECONDS = 0.05
 # What nobody waits for is written after this time.
 _LAZY_SECONDS = 1.0
-_MOST_SEGMENTS = 64
+# Compacted when there are more files than this, and one for so many facts more: each compaction reads all of them.
+_MOST_FILES = 64
+_FACTS_A_FILE = 50
 
 
 class Journal:
@@ -145,7 +147,7 @@ class Journal:
             self._pending = facts + self._pending
             raise
         self._durable = noted
-        if self._files.written - self._compacted_at > _MOST_SEGMENTS:
+        if self._files.written - self._compacted_at > _MOST_FILES + self._noted // _FACTS_A_FILE:
             await asyncio.to_thread(self.compact)
 
     def _guarded(self, act: Callable[[], None]) -> None:

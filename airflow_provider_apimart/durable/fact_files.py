@@ -71,7 +71,7 @@ class Segment:
         """
         Go through its facts.
 
-        :raises ValueError: If one of them is none.
+        :raises ValueError: If one of them is none, with the number of its line.
         """
         for number, line in enumerate(self.lines, 1):
             try:
@@ -109,11 +109,12 @@ def segment_from_bytes(name: str, content: bytes) -> Segment:
     head = _checked_head(name, first)
     if head["lines"] != len(lines) or not content.endswith(b"\n"):
         raise ValueError(f"{name} is not whole: it has {len(lines)} of {head['lines']} lines")
+    for number, line in enumerate(lines, 1):
+        if not _has_its_checksum(line):
+            raise ValueError(f"line {number} of {name}: its checksum is wrong")
     segment = Segment(head["writer"], head["number"], tuple(lines), head["subsumes"])
     if segment.name != name:
         raise ValueError(f"{name} was written as {segment.name}")
-    for _ in segment.facts():
-        pass
     return segment
 
 
@@ -143,10 +144,18 @@ def checked_json(line: str) -> Any:
 
     :raises ValueError: If its checksum is wrong.
     """
-    text = line[:-_TAIL_LENGTH] + "}"
-    if line[-_TAIL_LENGTH:] != _TAIL.format(zlib.crc32(text.encode("utf-8", "surrogatepass"))):
+    if not _has_its_checksum(line):
         raise ValueError("its checksum is wrong")
-    return json.loads(text)
+    return json.loads(_without_checksum(line))
+
+
+def _has_its_checksum(line: str) -> bool:
+    text = _without_checksum(line).encode("utf-8", "surrogatepass")
+    return line[-_TAIL_LENGTH:] == _TAIL.format(zlib.crc32(text))
+
+
+def _without_checksum(line: str) -> str:
+    return line[:-_TAIL_LENGTH] + "}"
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,20 @@ class Fact:
         """A total order of facts, the same for every reader."""
         return self.at, json.dumps(plain(self.details), sort_keys=True)
 
+    def first_of(self, other: Fact | None) -> Fact:
+        """Return the earlier one of two facts."""
+        if other is None or other is self:
+            return self
+        if self.at != other.at:
+            return self if self.at < other.at else other
+        return min(self, other, key=lambda each: each.order)
+
+
+_COMMON: Mapping[str, type | tuple[type, ...]] = {"fact": str, "item": str, "at": _NUMBER}
+# Made once: tens of thousands of facts are read when a batch begins.
+_KINDS = {kind.value: kind for kind in FactKind}
+_CHECKED = {kind: tuple({**_COMMON, **FIELDS[kind]}.items()) for kind in FactKind}
+
 
 def fact_from_json(value: object) -> Fact:
     """
@@ -117,14 +131,15 @@ def fact_from_json(value: object) -> Fact:
     """
     if not isinstance(value, dict):
         raise ValueError(f"it is {type(value).__name__}, not an object")
-    if not isinstance(value.get("fact"), str) or value["fact"] not in set(FactKind):
-        raise ValueError(f"{value.get('fact')!r} is no kind of fact that this version of the provider knows")
-    kind = FactKind(value["fact"])
-    details = {name: each for name, each in value.items() if name not in ("fact", "item", "at")}
-    for name, expected in {"item": str, "at": _NUMBER, **FIELDS[kind]}.items():
+    named = value.get("fact")
+    kind = _KINDS.get(named) if isinstance(named, str) else None
+    if kind is None:
+        raise ValueError(f"{named!r} is no kind of fact that this version of the provider knows")
+    for name, expected in _CHECKED[kind]:
         found = value.get(name)
         if not isinstance(found, expected) or (isinstance(found, bool) and expected is not bool):
             raise ValueError(f"the field {name!r} of a {kind.value} fact holds {type(found).__name__}")
+    details = {name: each for name, each in value.items() if name not in _COMMON}
     return Fact(kind, value["item"], value["at"], details)
 
 
@@ -215,8 +230,15 @@ class Attempt:
         before one that failed.
         """
         known = {**self.submitted, **self.ended}
-        best = min(known, key=lambda each: (self._standing(each), *known[each].order), default=None)
-        return None if best is None else known[best].details["generation"]
+        if len(known) > 1:
+            best = min(known, key=lambda each: (self._standing(each), *known[each].order))
+            return self._described(known[best])
+        return next(map(self._described, known.values()), None)
+
+    @staticmethod
+    def _described(fact: Fact) -> JsonObject:
+        described: JsonObject = fact.details["generation"]
+        return described
 
     def _standing(self, generation_id: str) -> int:
         ended = self.ended.get(generation_id)
@@ -282,7 +304,7 @@ def key_is_kept(sent_at: float | None, now: float) -> bool:
 
 
 def _with_sending(attempt: Attempt, fact: Fact) -> Attempt:
-    first = fact if attempt.sending is None else min(attempt.sending, fact, key=lambda each: each.order)
+    first = fact.first_of(attempt.sending)
     sent_at = min(fact.at, attempt.sends.get(fact.details["send"], fact.at))
     return replace(attempt, sending=first, sends={**attempt.sends, fact.details["send"]: sent_at})
 
@@ -293,16 +315,15 @@ def _with_refusal(attempt: Attempt, fact: Fact) -> Attempt:
 
 def _with_submission(attempt: Attempt, fact: Fact) -> Attempt:
     generation_id = _generation_id(fact)
-    known = attempt.submitted.get(generation_id, fact)
-    return replace(
-        attempt, submitted={**attempt.submitted, generation_id: min(known, fact, key=lambda each: each.order)}
-    )
+    first = fact.first_of(attempt.submitted.get(generation_id))
+    return replace(attempt, submitted={**attempt.submitted, generation_id: first})
 
 
 def _with_end(attempt: Attempt, fact: Fact) -> Attempt:
     generation_id = _generation_id(fact)
-    known = attempt.ended.get(generation_id, fact)
-    return replace(attempt, ended={**attempt.ended, generation_id: max(known, fact, key=_end_rank)})
+    known = attempt.ended.get(generation_id)
+    fullest = fact if known is None else max(known, fact, key=_end_rank)
+    return replace(attempt, ended={**attempt.ended, generation_id: fullest})
 
 
 def _end_rank(fact: Fact) -> tuple[Any, ...]:
@@ -326,8 +347,9 @@ def _status(fact: Fact) -> GenerationStatus:
 
 
 def _with_files(attempt: Attempt, fact: Fact) -> Attempt:
-    known = attempt.saved or fact
-    return replace(attempt, saved=max(known, fact, key=lambda each: (len(each.details["files"]), *each.order)))
+    known = attempt.saved
+    fullest = fact if known is None else max(known, fact, key=lambda each: (len(each.details["files"]), *each.order))
+    return replace(attempt, saved=fullest)
 
 
 def _with_delivery(attempt: Attempt, fact: Fact) -> Attempt:
@@ -416,7 +438,8 @@ def _attempt_order(attempt: Attempt) -> tuple[Any, ...]:
 
 
 def _latest(known: Mapping[str, Fact], name: str, fact: Fact) -> dict[str, Fact]:
-    return {**known, name: max(known.get(name, fact), fact, key=lambda each: each.order)}
+    earlier = known.get(name)
+    return {**known, name: fact if earlier is None else max(earlier, fact, key=lambda each: each.order)}
 
 
 def _longest_lived(known: Mapping[str, Fact], fact: Fact) -> dict[str, Fact]:
