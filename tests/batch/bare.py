@@ -13,6 +13,7 @@ import random
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -56,10 +57,19 @@ class BareBatch:
                 return kills
         raise AssertionError(f"the batch didn't end; see {self.log}")
 
+    def start(self, try_number: int = 1, max_tries: int = 0) -> BaseProcess:
+        """
+        Start a try in a process of its own and return the process.
+
+        :param max_tries: What Airflow raises with every clear.
+        """
+        process = _PROCESSES.Process(target=_run, args=(self, try_number, max_tries))
+        process.start()
+        return process
+
     def _try(self, kill_after: float) -> bool:
         """Do one try, and return whether the batch has ended; or be killed."""
-        process = _PROCESSES.Process(target=_run, args=(self,))
-        process.start()
+        process = self.start()
         process.join(kill_after)
         if process.is_alive():
             process.kill()
@@ -69,22 +79,22 @@ class BareBatch:
         return process.exitcode in (0, _REFUSED)
 
 
-def _run(batch: BareBatch) -> None:
+def _run(batch: BareBatch, try_number: int, max_tries: int) -> None:
     with batch.log.open("a") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     os.environ["AIRFLOW_CONN_APIMART_DEFAULT"] = batch.connection
     try:
-        _execute(ApimartBatchGenerationOperator(task_id="generate", poll_interval=0.1, **batch.arguments))
+        operator = ApimartBatchGenerationOperator(task_id="generate", poll_interval=0.1, **batch.arguments)
+        _execute(operator, task_context(try_number, max_tries))
     except errors.ApimartBatchRefusedError:
         sys.exit(_REFUSED)
-    except errors.ApimartBatchIncompleteError:
+    except (errors.ApimartBatchIncompleteError, errors.ApimartSupersededError):
         sys.exit(_INCOMPLETE)
 
 
-def _execute(operator: ApimartBatchGenerationOperator) -> None:
+def _execute(operator: ApimartBatchGenerationOperator, context: Any) -> None:
     """Do what the worker and, if it is told so, the triggerer do."""
-    context: Any = task_context()
     try:
         operator.execute(context)
         return
@@ -110,8 +120,8 @@ def task_context() -> Any:
         run_id="run",
         task_id="generate",
         map_index=-1,
-        max_tries=0,
-        try_number=1,
+        max_tries=max_tries,
+        try_number=try_number,
         pushed=pushed,
         xcom_push=lambda key, value: pushed.update({key: value}),
     )

@@ -25,6 +25,8 @@ from tests.batch.bare import BareBatch
 from tests.lab import AirflowLab, Template
 
 ITEMS = 500
+# Ledger, gallery, facts, their fence, and receipts of saved files.
+_OF_THE_BATCH = (".jsonl", ".html", ".facts", ".json")
 PRICED = ("gemini-2.5-flash-image-preview", "gemini-3-pro-image-preview", "gpt-image-1.5")
 
 
@@ -175,7 +177,7 @@ def _counted(scenario: Scenario, kills: int, sandbox: Sandbox, pictures: Path) -
     lines = [line for line in map(json.loads, ledger.read_text().splitlines()) if line["status"] == "completed"]
     files = {file["uri"].removeprefix("file://"): file["sha256"] for line in lines for file in line["files"]}
     whole = [name for name, sha256 in files.items() if hashlib.sha256(Path(name).read_bytes()).hexdigest() == sha256]
-    there = {str(file) for file in pictures.rglob("*") if file.is_file() and file.suffix not in (".jsonl", ".html")}
+    there = {str(file) for file in pictures.rglob("*") if file.is_file() and file.suffix not in _OF_THE_BATCH}
     return Outcome(
         scenario,
         kills,
