@@ -112,7 +112,7 @@ async def _event(trigger: Any) -> Any:
     return [event.payload async for event in trigger.run()].pop()
 
 
-def task_context() -> Any:
+def task_context(try_number: int = 1, max_tries: int = 0) -> Any:
     """Return as much of a task's context as the operator reads; what it pushes is in ``ti.pushed``."""
     pushed: dict[str, Any] = {}
     ti = SimpleNamespace(
