@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import datetime, timedelta
+from itertools import product
 from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, ObjectStoragePath, Param
@@ -13,32 +14,34 @@ from airflow_provider_apimart.operators.upload import ApimartUploadImageOperator
 from airflow_provider_apimart.sensors.generation import ApimartGenerationSensor
 from airflow_provider_apimart.transfers.apimart_to_object_storage import ApimartToObjectStorageOperator
 
-for deferrable in (False, True):
-    for mapped in (False, True):
-        name = f"lab_{'mapped' if mapped else 'single'}_{'deferred' if deferrable else 'waiting'}"
-        with DAG(
-            dag_id=name,
-            schedule=None,
-            start_date=datetime(2026, 1, 1),
-            catchup=False,
-            params={
-                "prompt": Param("a cat", type="string"),
-            },
-            default_args={"retries": 3, "retry_delay": timedelta(0)},
-        ) as dag:
-            arguments: dict[str, Any] = {
-                "task_id": "generate",
-                "model": "gemini-2.5-flash-image-preview",
-                "deferrable": deferrable,
-                "poll_interval": 0.05,
-            }
-            if mapped:
-                ApimartImageGenerationOperator.partial(**arguments).expand(
-                    prompt=["{{ params.prompt }} one", "{{ params.prompt }} two"]
-                )
-            else:
-                ApimartImageGenerationOperator(prompt="{{ params.prompt }}", **arguments)
-        globals()[name] = dag
+# The impatient ones fail by their time-out in the second try.
+for deferrable, mapped, impatient in product((False, True), repeat=3):
+    name = f"lab_{'mapped' if mapped else 'single'}_{'deferred' if deferrable else 'waiting'}"
+    with DAG(
+        dag_id=f"{name}_impatient" if impatient else name,
+        schedule=None,
+        start_date=datetime(2026, 1, 1),
+        catchup=False,
+        params={
+            "prompt": Param("a cat", type="string"),
+        },
+        default_args={"retries": 1 if impatient else 3, "retry_delay": timedelta(0)},
+    ) as dag:
+        arguments: dict[str, Any] = {
+            "task_id": "generate",
+            "model": "gemini-2.5-flash-image-preview",
+            "deferrable": deferrable,
+            "poll_interval": 0.05,
+        }
+        if impatient:
+            arguments["timeout"] = timedelta(milliseconds=200)
+        if mapped:
+            ApimartImageGenerationOperator.partial(**arguments).expand(
+                prompt=["{{ params.prompt }} one", "{{ params.prompt }} two"]
+            )
+        else:
+            ApimartImageGenerationOperator(prompt="{{ params.prompt }}", **arguments)
+    globals()[dag.dag_id] = dag
 
 # Files as references: text, object and path, templated, two of them of the same content.
 for name in ("waiting", "deferred", "mapped"):

@@ -1,41 +1,49 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import product
+
 import pytest
 
 from airflow_provider_apimart.sandbox import Sandbox
-from tests.airflow_versions import lacks, needs, reason
-from tests.durable.crash_sweep import Scenario, all_scenarios, crash_and_retry
+from tests.durable.crash_sweep import Scenario, Then, all_scenarios, crash_and_go_on
 from tests.lab import AirflowLab
 
-# The short form of `make sweep`: where a crash is most dangerous, in each mode.
+# The short form of `make sweep`: where a crash is most dangerous, in each mode, with each way to go on.
 SHORT = [
     Scenario("POST sent", deferrable=False, mapped=False),
-    Scenario("before the id is written", deferrable=True, mapped=False),
-    Scenario("id written", deferrable=False, mapped=True),
+    Scenario("before the id is written", deferrable=True, mapped=False, in_files=True),
+    Scenario("id written", deferrable=False, mapped=True, in_files=True),
     Scenario("event ready", deferrable=True, mapped=True),
-    Scenario("delivery noted", deferrable=True, mapped=False),
-    Scenario("upload registered", deferrable=False, mapped=False, references=True),
-    Scenario("POST sent", deferrable=False, mapped=False, references=True),
+    Scenario("delivery noted", deferrable=True, mapped=False, in_files=True),
+    Scenario("upload registered", deferrable=False, mapped=False, references=True, in_files=True),
+    Scenario("POST sent", deferrable=False, mapped=False, references=True, in_files=True),
+    Scenario("POST sent", deferrable=False, mapped=False, then=Then.CLEARED_FAILED, in_files=True),
+    Scenario("before the delivery is noted", deferrable=True, mapped=False, then=Then.CLEARED_FAILED, in_files=True),
+    Scenario("before the id is written", deferrable=True, mapped=True, then=Then.CLEARED_DEFERRED, in_files=True),
+    Scenario("deferral written", deferrable=True, mapped=False, then=Then.CLEARED_DEFERRED, in_files=True),
+    Scenario("POST sent", deferrable=True, mapped=False, then=Then.CLEARED_TIMED_OUT, in_files=True),
+    Scenario("id written", deferrable=False, mapped=False, then=Then.CLEARED_TIMED_OUT, in_files=True),
 ]
 
 
-@pytest.mark.parametrize("scenario", SHORT, ids=lambda scenario: f"{scenario.point}-{scenario.dag_id}")
+@pytest.mark.parametrize(
+    "scenario", SHORT, ids=lambda scenario: f"{scenario.point}-{scenario.dag_id}-{scenario.then}-{scenario.in_files}"
+)
 def test_a_crash_is_billed_once_and_the_result_delivered(lab: AirflowLab, scenario: Scenario) -> None:
-    if scenario.references and lacks("state store"):
-        pytest.skip(reason("state store"))
-    outcome = crash_and_retry(lab, scenario)
+    outcome = crash_and_go_on(lab, scenario)
     assert outcome.holds, outcome
 
 
 def test_the_sweep_covers_every_mode() -> None:
     scenarios = list(all_scenarios())
-    assert {(scenario.deferrable, scenario.mapped) for scenario in scenarios} == {
-        (False, False),
-        (False, True),
-        (True, False),
-        (True, True),
+    ways = {(scenario.deferrable, scenario.mapped, scenario.then) for scenario in scenarios}
+    assert ways == {
+        (deferrable, mapped, then)
+        for deferrable, mapped, then in product((False, True), (False, True), Then)
+        if deferrable or then is not Then.CLEARED_DEFERRED
     }
-    assert set(SHORT) <= set(scenarios)
+    assert {replace(scenario, in_files=True) for scenario in SHORT} <= set(scenarios)
 
 
 def test_the_count_would_show_a_double_charge(lab: AirflowLab, sandbox: Sandbox) -> None:
@@ -48,7 +56,6 @@ def test_the_count_would_show_a_double_charge(lab: AirflowLab, sandbox: Sandbox)
     assert sandbox.billed == 2
 
 
-@needs("state store")
 @pytest.mark.parametrize("point", ["id written", "looking", "before the delivery is noted"])
 def test_after_the_id_is_known_even_a_service_that_ignores_the_key_bills_once(
     lab: AirflowLab, sandbox: Sandbox, point: str

@@ -26,12 +26,10 @@ from airflow.utils.state import DagRunState, State, TaskInstanceState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from sqlalchemy import inspect, select, text
 
-from tests.airflow_versions import lacks
 from tests.lab.airflow_internals import AWAITING_INPUT, DagSerialization, dag_bag, read_metrics, sync_bag_to_db
 from tests.lab.crash_points import install, send_later
 from tests.lab.in_process_api import supervisor
 
-RECORD_KEY = "apimart_submission"
 _LONGEST_DRIVE = 60.0
 
 
@@ -116,18 +114,11 @@ def _hurry(policy: Mapping[str, Any]) -> None:
 
 
 def _take_the_store_away() -> None:
-    """Let tasks find no state store, as on Airflow below 3.3."""
-    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+    """Let tasks find no state store, as on Airflow below 3.3: their records lie in files."""
+    from airflow_provider_apimart.durable import records
 
-    original = RuntimeTaskInstance.get_template_context
-
-    def without_store(task_instance: RuntimeTaskInstance) -> Any:
-        context: Any = original(task_instance)
-        context.pop("task_state_store", None)
-        return context
-
-    # mypy takes a replaced method for a mistake; here the process is a fork that does nothing else afterwards.
-    RuntimeTaskInstance.get_template_context = without_store  # type: ignore[method-assign]
+    original = records.record_of
+    records.record_of = lambda context: original({"ti": context["ti"]})  # type: ignore[typeddict-item]  # all it reads
 
 
 def _round(dag_id: str, run_id: str) -> bool:
@@ -231,6 +222,14 @@ def recover(dag_id: str, run_id: str) -> None:
                 _make_due(ti)
 
 
+def fail(dag_id: str, run_id: str, task_ids: Sequence[str]) -> None:
+    """Mark task instances as failed, as a person does."""
+    with create_session() as session:
+        for ti in _run(dag_id, run_id, session).get_task_instances(session=session):
+            if ti.task_id in task_ids:
+                ti.set_state(TaskInstanceState.FAILED, session=session)
+
+
 def clear(dag_id: str, run_id: str, task_ids: Sequence[str]) -> None:
     """Clear task instances."""
     with create_session() as session:
@@ -293,16 +292,10 @@ def view(dag_id: str, run_id: str) -> list[dict[str, Any]]:
     """Describe all task instances of a run."""
     where = {"dag_id": dag_id, "run_id": run_id}
     xcoms = "SELECT task_id, map_index, key, value FROM xcom WHERE dag_id = :dag_id AND run_id = :run_id"
-    records = (
-        "SELECT task_id, map_index, value FROM task_state_store "
-        f"WHERE dag_id = :dag_id AND run_id = :run_id AND key = '{RECORD_KEY}'"
-    )
     with create_session() as session:
         pushed: dict[tuple[str, int], dict[str, Any]] = {}
         for task_id, map_index, key, value in session.execute(text(xcoms), where):
             pushed.setdefault((task_id, map_index), {})[key] = _loaded(value)
-        rows = session.execute(text(records), where) if not lacks("state store") else ()
-        stored = {(row[0], row[1]): _loaded(row[2]) for row in rows}
         return [
             {
                 "task_id": ti.task_id,
@@ -311,7 +304,6 @@ def view(dag_id: str, run_id: str) -> list[dict[str, Any]]:
                 "try_number": ti.try_number,
                 "max_tries": ti.max_tries,
                 "xcoms": pushed.get((ti.task_id, ti.map_index), {}),
-                "record": stored.get((ti.task_id, ti.map_index)),
             }
             for ti in _run(dag_id, run_id, session).get_task_instances(session=session)
         ]

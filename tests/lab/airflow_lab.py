@@ -16,11 +16,7 @@ QUICK = {"first": 0.02, "longest": 1.0}
 
 @dataclass(frozen=True)
 class TaskView:
-    """
-    A task instance as Airflow's database has it.
-
-    :param record: What lies in the task's state store under the provider's key.
-    """
+    """A task instance as Airflow's database has it."""
 
     task_id: str
     map_index: int
@@ -28,7 +24,6 @@ class TaskView:
     try_number: int
     max_tries: int
     xcoms: Mapping[str, Any]
-    record: Mapping[str, Any] | None
 
     @property
     def returned(self) -> Any:
@@ -80,6 +75,10 @@ class Run:
     def recover(self) -> None:
         """Do what the scheduler does about tasks whose process has died."""
         self._result("recover")
+
+    def fail(self, *task_ids: str) -> None:
+        """Mark tasks as failed as a person does in the web interface."""
+        self._result("fail", task_ids=task_ids)
 
     def clear(self, *task_ids: str) -> None:
         """Clear tasks as a person does in the web interface."""
