@@ -35,6 +35,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("starts_airflow")
 
 
+@pytest.fixture(autouse=True)
+def ledger_path(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let no test find the records of another one, whose task instance may have the same name."""
+    monkeypatch.setenv("AIRFLOW__APIMART__LEDGER_PATH", str(tmp_path_factory.mktemp("ledgers")))
+
+
 @pytest.fixture(scope="session")
 def airflow_template(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Template:
     """Return what this run's Airflows share, also those of other workers of pytest-xdist."""

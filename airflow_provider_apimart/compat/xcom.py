@@ -29,6 +29,7 @@ def keys_named_downstream(task: Any) -> set[str]:
 
 def _arguments(task: Any) -> list[Any]:
     """Return the arguments that may hold references to other tasks."""
-    if task.is_mapped:
+    # Airflow 2.11 has no ``is_mapped``.
+    if hasattr(task, "partial_kwargs"):
         return [task.partial_kwargs, getattr(task, "op_kwargs_expand_input", task.expand_input).value]
     return [getattr(task, field, None) for field in task.template_fields]

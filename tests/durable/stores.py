@@ -6,13 +6,18 @@ import json
 import threading
 from typing import Any, ClassVar
 
+import pytest
 from fsspec.implementations.memory import MemoryFileSystem
+
+from tests.airflow_versions import lacks, reason
 
 
 class StateStore:
     """Airflow's state store: values are JSON, and several processes may share the rows."""
 
     def __init__(self, rows: dict[str, str] | None = None) -> None:
+        if lacks("state store"):
+            pytest.skip(reason("state store"))
         self.rows = {} if rows is None else rows
         self._lock = threading.Lock()
 
