@@ -118,7 +118,7 @@ def _take_the_store_away() -> None:
     from airflow_provider_apimart.durable import records
 
     original = records.record_of
-    records.record_of = lambda context: original({"ti": context["ti"]})  # type: ignore[typeddict-item]  # all it reads
+    records.record_of = lambda context: original({"ti": context["ti"]})
 
 
 def _round(dag_id: str, run_id: str) -> bool:
