@@ -33,8 +33,8 @@ ROWS = (
     Row(
         "Work and I/O",
         {
-            "batch": "many in one task",
             "hooks": "connection, client",
+            "batch": "many in one task",
             "lineage": "assets, OpenLineage",
             "metrics": "counters, timers",
         },
