@@ -72,10 +72,12 @@ class Budget:
         """
         Note what an item has cost.
 
-        :param cost: US dollars; ``None`` where APIMart didn't say, which then counts as the price that was reserved.
+        :param cost: US dollars; ``None`` where APIMart didn't say, which then counts as the price that was reserved, and
+            so does 0 or less.
         """
         reserved = self._in_flight.pop(item_id, (kind, self._price(kind)))[1]
-        if cost is None:
+        # Nothing is free: a cost of 0 or less would let a limit never be reached.
+        if cost is None or cost <= 0:
             self._untold = True
             self.spent += reserved
             return
@@ -88,7 +90,7 @@ class Budget:
 
         :param cost: US dollars; ``None`` where that isn't known, which counts as the highest price.
         """
-        self.spent += self._highest_price if cost is None else cost
+        self.spent += self._highest_price if cost is None or cost <= 0 else cost
 
     @property
     def is_blind(self) -> bool:

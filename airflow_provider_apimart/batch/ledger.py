@@ -232,9 +232,16 @@ class Ledger:
                 return Todo.SUBMIT
             case _ if entry.tried_at == self._started_at:
                 return Todo.NOTHING
+            case ItemStatus.UNKNOWN if self._was_decided(item_id):
+                return Todo.SUBMIT
             case ItemStatus.RUNNING | ItemStatus.UNKNOWN:
                 return Todo.RESUME
         return Todo.SUBMIT
+
+    def _was_decided(self, item_id: str) -> bool:
+        """Whether a person was asked about a submit of unknown outcome, and has cleared the task since."""
+        attempt = self._attempt(item_id)
+        return attempt is not None and attempt.stopped is not None and self._clear_marker > attempt.stopped
 
     def _attempt(self, item_id: str) -> Attempt | None:
         return self._records[item_id].latest(self._fingerprints[item_id])

@@ -119,7 +119,12 @@ class BatchRun:
                 self._budget.settle(item.id, self._kind(item), entry.cost)
         # Prices are known from here on, as far as they will be: what hasn't told its own counts with the highest.
         for item, entry in zip(self._plan.items, entries, strict=True):
-            if entry.is_paid and entry.status is not ItemStatus.COMPLETED:
+            if not entry.is_paid or entry.status is ItemStatus.COMPLETED:
+                continue
+            if self._ledger.todo(item.id, saves=False) is Todo.SUBMIT:
+                # A person has decided to pay again for what may have been charged already.
+                self._budget.spend(None)
+            else:
                 self._budget.reserve(item.id, self._kind(item))
         replaced = [cost for entry in (*entries, *self._ledger.left_behind) for cost in entry.earlier_costs]
         dropped = [entry.cost for entry in self._ledger.left_behind if entry.is_paid]

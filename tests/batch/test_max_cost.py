@@ -12,7 +12,8 @@ import pytest
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.batch.summary import MaxFailures, raise_if_incomplete
-from airflow_provider_apimart.sandbox import Sandbox
+from airflow_provider_apimart.durable.decision import OnUnknownOutcome
+from airflow_provider_apimart.sandbox import Fault, Sandbox
 from airflow_provider_apimart.sandbox.service.models import MODELS
 from tests.batch.support import TASK, as_plan, entries, make, make_deferred, posts, statuses
 
@@ -141,3 +142,22 @@ def test_nothing_is_submitted_for_nothing(sandbox: Sandbox, tmp_path: Path) -> N
     end = make(sandbox, tmp_path, ["a cat"], max_cost=Decimal(0))
     assert posts(sandbox) == 0
     assert "max_cost of $0 is reached" in str(end.stopped_by)
+
+
+def test_what_was_lost_counts_as_spent_when_a_person_clears_the_task(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Lost answers may have been charged; to pay for them again is within the limit only if both fit into it."""
+    plan = as_plan([f"{each}" for each in range(60)], max_cost=Decimal("0.40"), max_in_flight=10)
+    plan = replace(plan, on_unknown_outcome=OnUnknownOutcome.FAIL)
+    sandbox.inject(Fault("lost_answer", on="submit", times=8))
+    make(sandbox, tmp_path, plan)
+    for marker in (7, 11, 15):
+        make(sandbox, tmp_path, replace(plan, task=replace(TASK, clear_marker=marker), started_at=float(marker)))
+    assert sandbox.dollars <= Decimal("0.40")
+
+
+def test_a_cost_of_nothing_is_not_believed(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.configure(price_factor=Decimal(0))
+    end = make(sandbox, tmp_path, [f"{each}" for each in range(30)], max_cost=Decimal("0.20"))
+    assert sandbox.billed == 1
+    with pytest.raises(errors.ApimartBatchRefusedError, match="doesn't say what generations cost"):
+        raise_if_incomplete(end.counts, end.entries, MaxFailures(0), end.stopped_by)
