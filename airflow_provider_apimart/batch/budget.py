@@ -72,8 +72,7 @@ class Budget:
         """
         Note what an item has cost.
 
-        :param cost: US dollars; ``None`` where APIMart didn't say, which then counts as the price that was reserved, and
-            so does 0 or less.
+        :param cost: US dollars. Where APIMart didn't say (``None``), or said 0 or less, the reserved price counts.
         """
         reserved = self._in_flight.pop(item_id, (kind, self._price(kind)))[1]
         # Nothing is free: a cost of 0 or less would let a limit never be reached.
