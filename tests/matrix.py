@@ -25,6 +25,7 @@ from tests.packaging.environment import PROJECT, VERSIONS, constraints, make
 TOUCHES_AIRFLOW = (
     "tests/batch/test_in_airflow.py",
     "tests/compat",
+    "tests/durable/test_crash_every_version.py",
     "tests/durable/test_crash_points.py",
     "tests/hooks",
     "tests/lineage",

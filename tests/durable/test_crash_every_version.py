@@ -1,0 +1,185 @@
+"""
+The crash sweep on every version of Airflow: retries and clears of the operator with its record in files.
+
+Each try is a process of its own, which is killed with SIGKILL. It has no Airflow around it but what the operator is
+given: ``ti.try_number`` and ``ti.max_tries`` as scheduler and clears set them, and no XCom of the try before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import ObjectStoragePath, TaskDeferred
+
+from airflow_provider_apimart.operators.generation import ApimartImageGenerationOperator
+from airflow_provider_apimart.sandbox import Sandbox
+from tests.batch.bare import task_context
+from tests.batch.support import run_trigger
+from tests.durable.crash_sweep import Scenario, Then, all_scenarios
+from tests.lab.crash_points import install
+
+RETRIES = 3
+# Where a crash is most dangerous, of the points that aren't in Airflow's task runner or in the lab.
+POINTS = (
+    "record written",
+    "POST sent",
+    "before the id is written",
+    "id written",
+    "resuming",
+    "before the delivery is noted",
+)
+SCENARIOS = [
+    scenario
+    for scenario in all_scenarios()
+    if scenario.point in POINTS and scenario.in_files and not scenario.mapped and not scenario.references
+]
+
+
+@dataclass
+class Instance:
+    """
+    A task instance over its tries.
+
+    :param impatient: Whether its timeout passes before the generation ends.
+    :param result: File for what a try returns.
+    """
+
+    deferrable: bool
+    impatient: bool
+    result: Path
+    try_number: int = 1
+    max_tries: int = RETRIES
+
+    def run(self, *, crash: str | None = None, stays_deferred: bool = False) -> str:
+        """Run a try in a process of its own, and return the state of the task: ``killed`` if a signal ended it."""
+        self.result.unlink(missing_ok=True)
+        status = in_a_fork(lambda: self._try(crash, stays_deferred))
+        if status < 0:
+            return "killed"
+        return self.returned["state"] if status == 0 else "failed"
+
+    @property
+    def returned(self) -> dict[str, Any]:
+        """What the last try has returned."""
+        said: dict[str, Any] = json.loads(self.result.read_text())
+        return said
+
+    def retry(self) -> None:
+        """Let the next try be due."""
+        self.try_number += 1
+
+    def clear(self) -> None:
+        """Clear the task, as every version does it."""
+        self.max_tries = self.try_number + RETRIES
+        self.try_number += 1
+
+    def _try(self, crash: str | None, stays_deferred: bool) -> None:
+        install(crash)
+        context = task_context(self.try_number, self.max_tries)
+        task = ApimartImageGenerationOperator(
+            task_id="generate",
+            model="gemini-2.5-flash-image-preview",
+            prompt="a cat",
+            deferrable=self.deferrable,
+            poll_interval=0.05,
+            timeout=timedelta(milliseconds=200) if self.impatient else None,
+        )
+        try:
+            returned = task.execute(context)
+        except TaskDeferred as deferral:
+            if stays_deferred:
+                returned = {"state": "deferred"}
+            else:
+                returned = task.execute_complete(context, run_trigger(deferral.trigger))
+        self.result.write_text(json.dumps({"state": "success", **returned}))
+
+
+def in_a_fork(work: Callable[[], None]) -> int:
+    """Return the exit status of a process that does some work, negative if a signal killed it."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def go_on(instance: Instance, then: Then) -> str:
+    """Bring the task into the state from which it goes on, and return that state."""
+    state = "killed"
+    match then:
+        case Then.RETRIED:
+            instance.retry()
+            return state
+        case Then.CLEARED_DEFERRED:
+            instance.retry()
+            state = instance.run(stays_deferred=True)
+        case Then.CLEARED_TIMED_OUT:
+            instance.retry()
+            state = instance.run()
+    instance.clear()
+    return state
+
+
+STATES = {
+    Then.RETRIED: "killed",
+    Then.CLEARED_FAILED: "killed",
+    Then.CLEARED_DEFERRED: "deferred",
+    Then.CLEARED_TIMED_OUT: "failed",
+}
+
+
+def crash_and_go_on(sandbox: Sandbox, scenario: Scenario, folder: Path) -> Instance:
+    """Let a task be killed, do what scheduler and people do then, and run it to its end."""
+    sandbox.configure(seconds=0.3 if scenario.ends_by_itself else 3600.0)
+    instance = Instance(scenario.deferrable, scenario.then is Then.CLEARED_TIMED_OUT, folder / "returned.json")
+    assert instance.run(crash=scenario.point) == "killed"
+    assert go_on(instance, scenario.then) == STATES[scenario.then]
+    sandbox.complete_all()
+    sandbox.configure(seconds=0.3)
+    assert instance.run() == "success"
+    return instance
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imported() -> None:
+    """Import once what each process would import again."""
+    for name in ("aiohttp", "requests", "hooks.apimart", "durable.paid_once", "durable.records", "triggers.generation"):
+        import_module(f"airflow_provider_apimart.{name}" if "." in name else name)
+    _ = ObjectStoragePath("file:///").fs
+
+
+@pytest.fixture(autouse=True)
+def connection(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_APIMART_DEFAULT", sandbox.connection_json())
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: f"{each.point}-{each.row[1]}-{each.then}")
+def test_a_crash_is_billed_once_and_the_result_delivered(sandbox: Sandbox, tmp_path: Path, scenario: Scenario) -> None:
+    instance = crash_and_go_on(sandbox, scenario, tmp_path)
+    assert instance.returned["status"] == "completed"
+    assert (sandbox.accepted, sandbox.billed) == (1, 1)
+
+
+@pytest.mark.parametrize("then", Then)
+def test_after_the_id_is_known_even_a_service_that_ignores_the_key_bills_once(
+    sandbox: Sandbox, tmp_path: Path, then: Then
+) -> None:
+    """The record alone protects then; without it this would be billed twice."""
+    sandbox.configure(ignore_idempotency=True)
+    crash_and_go_on(sandbox, Scenario("id written", deferrable=True, mapped=False, then=then, in_files=True), tmp_path)
+    assert (sandbox.accepted, sandbox.billed) == (1, 1)
