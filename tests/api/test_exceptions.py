@@ -27,6 +27,8 @@ NEVER_AGAIN = {
     errors.ApimartBatchRefusedError,
     errors.ApimartResultExpiredError,
     errors.ApimartResultRefusedError,
+    errors.ApimartInlineResultError,
+    errors.ApimartRecordError,
 }
 
 
@@ -79,6 +81,8 @@ STOPS_BATCH = {
     errors.ApimartAuthenticationError,
     errors.ApimartConfigurationError,
     errors.ApimartDestinationError,
+    errors.ApimartRecordError,
+    errors.ApimartSupersededError,
 }
 REFUSED = {
     errors.ApimartArgumentError,
