@@ -1,7 +1,9 @@
 """
-APIMart without Airflow.
+The APIMart API without Airflow.
 
-Requests and replies become values here, and values become decisions, all without I/O. What takes several
-requests is a flow: a generator that yields what to send and how long to pause. Two thin transports,
-one on ``requests`` and one on ``aiohttp``, hold the same flows, so that they can't drift apart.
+Read ``contract`` first (names, routes, limits), then ``http_messages`` and ``flow``: a flow is a generator that
+yields requests and pauses and is sent the replies. ``submission``, ``upload``, ``status``, ``waiting`` and
+``balance`` are flows. ``error_mapping`` says which error a reply is, ``retry`` when something is sent again,
+``rate_limiter`` how fast. Two thin transports run the same flows: ``requests_transport`` on the worker,
+``aiohttp_transport`` in the triggerer and in batches. Only the transports do I/O.
 """

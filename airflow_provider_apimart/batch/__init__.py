@@ -1,7 +1,7 @@
 """
 Thousands of generations in one task instance.
 
-What is asked for (:mod:`~.items`), what has become of it (:mod:`~.ledger`, kept by :mod:`~.journal`), what may be
-spent (:mod:`~.budget`) and whether the task succeeds (:mod:`~.outcome`) are decided without I/O;
-:mod:`~.run` holds the flows.
+Read ``items`` first (what is asked for), then ``plan`` and ``run``, which makes and saves them. ``journal`` makes
+facts durable in groups, ``ledger`` is the view of them that people read, ``budget`` decides what may be spent,
+``summary`` whether the task succeeds. ``task_try`` ties one try of the task together.
 """

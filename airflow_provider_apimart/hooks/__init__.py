@@ -1,1 +1,1 @@
-"""Hooks: the authenticated connection to APIMart."""
+"""The hook: the authenticated connection to APIMart. Read ``apimart`` first, then ``connection``."""

@@ -1,1 +1,1 @@
-"""Operators: upload a reference picture, and make pictures and clips."""
+"""Operators: upload a reference image, and make images, videos and music, one at a time or in batches."""

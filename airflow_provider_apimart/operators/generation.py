@@ -52,8 +52,7 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
     :param upload_references: Whether fields for URLs of images, also those in ``parameters``, may name files: local
         paths on the worker, or URIs or paths of Airflow's object storage. Each distinct content is uploaded once,
         before the submit, and again only shortly before its 72 hours end. Files are compared by content: a retry needs
-        them, and a changed file is a changed input. Below Airflow 3.3 a retry after a submit has to stop; see
-        :doc:`/durable-execution`.
+        them, and a changed file is a changed input.
     :param wait_for_completion: Whether to wait. If not, the submitted generation is returned at once, for an
         :class:`~airflow_provider_apimart.sensors.generation.ApimartGenerationSensor`.
     :param deferrable: Whether to wait in the triggerer, without a worker slot.

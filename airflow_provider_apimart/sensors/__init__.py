@@ -1,1 +1,1 @@
-"""Sensors: wait for a generation that another task has submitted."""
+"""Sensors: wait for a generation that another task has submitted, or for a balance."""

@@ -1,1 +1,1 @@
-"""Triggers: waits that cost no worker. They only ever read; nothing is submitted in a triggerer."""
+"""Triggers: waits that take no worker slot. They only read; nothing is submitted in a triggerer."""
