@@ -1,5 +1,5 @@
 """
 Transfers: results into the user's own storage, before their URLs expire.
 
-Read ``apimart_to_object_storage`` first. ``selection`` says what can be named; ``partial_failures`` joins errors into one.
+Read ``apimart_to_object_storage`` first. ``selection`` says what can be named; ``partial_failures`` joins errors.
 """
