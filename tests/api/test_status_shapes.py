@@ -165,6 +165,7 @@ def test_recorded_completed_in_full() -> None:
         "usage": RECORDED_COMPLETED["data"]["usage"],
         "created": "2026-09-19T08:34:54+00:00",
         "completed": "2026-09-19T08:35:01+00:00",
+        "requested": None,
         "result": None,
     }
 
