@@ -49,6 +49,24 @@ CONNECTION_FIELDS: dict[str, Any] = {
 }
 
 
+CONFIG: dict[str, Any] = {
+    "apimart": {
+        "description": "Options of the APIMart provider.",
+        "options": {
+            "ledger_path": {
+                "description": "Directory, or URI of Airflow's object storage, in which batches without a "
+                "destination keep their ledgers, and below Airflow 3.3 the records of single generations lie. Every "
+                "worker must reach it. Empty: apimart in Airflow's home directory.",
+                "version_added": "1.0.0",
+                "type": "string",
+                "example": "s3://aws_default@bucket/apimart",
+                "default": "",
+            },
+        },
+    },
+}
+
+
 def get_provider_info() -> dict[str, Any]:
     """Return the description of this provider that Airflow's providers manager reads."""
     return {
@@ -84,22 +102,7 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": CONNECTION_FIELDS,
             }
         ],
-        "config": {
-            "apimart": {
-                "description": "Options of the APIMart provider.",
-                "options": {
-                    "ledger_path": {
-                        "description": "Directory, or URI of Airflow's object storage, in which batches without a "
-                        "destination keep their ledgers. Every worker must reach it. Empty: apimart in Airflow's home "
-                        "directory.",
-                        "version_added": "1.0.0",
-                        "type": "string",
-                        "example": "s3://aws_default@bucket/apimart",
-                        "default": "",
-                    },
-                },
-            },
-        },
+        "config": CONFIG,
         "extra-links": [f"{_PACKAGE}.links.generation.ApimartGenerationLink"],
     }
 
