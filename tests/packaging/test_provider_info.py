@@ -71,7 +71,8 @@ def test_every_module_listed_exists_and_no_other_does(section: str, base: type) 
     for file in folder.glob("[!_]*.py"):
         module = importlib.import_module(f"airflow_provider_apimart.{section}.{file.stem}")
         classes = [value for _, value in inspect.getmembers(module, inspect.isclass) if issubclass(value, base)]
-        if any(each.__module__ == module.__name__ for each in classes):
+        # What users import is named after APIMart; a common base of ours isn't.
+        if any(each.__module__ == module.__name__ and each.__name__.startswith("Apimart") for each in classes):
             found.add(module.__name__)
     assert listed == found
 
