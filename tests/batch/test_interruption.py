@@ -32,7 +32,8 @@ def raised_after(seconds: float) -> Iterator[None]:
         raise TaskTimeout
 
     before = signal.signal(signal.SIGALRM, handle)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    # Again and again: an exception that strikes within a finalizer is ignored by the interpreter.
+    signal.setitimer(signal.ITIMER_REAL, seconds, 30.0)
     try:
         yield
     finally:
