@@ -89,7 +89,7 @@ def _checked(value: object) -> Mapping[str, Any]:
 
 def _facts(line: Mapping[str, Any]) -> Iterator[Fact]:
     request = {name: line[name] for name in ("model", "prompt") if line.get(name) is not None}
-    submission = line.get("submission")
+    submission = line.get("submission") or _submission_of(line)
     for earlier in line.get("earlier") or ():
         yield Fact(FactKind.REPLACED, line["id"], 0.0, {"generation": earlier})
     if submission is None:
@@ -98,6 +98,23 @@ def _facts(line: Mapping[str, Any]) -> Iterator[Fact]:
     yield from _ending(line, submission["idempotency_key"], float(submission["recorded_at"]))
     if line["status"] in _TROUBLES and line.get("reason"):
         yield Fact(FactKind.TROUBLE, line["id"], _moment(line), _trouble(line, submission["fingerprint"]))
+
+
+def _submission_of(line: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return what stands for the submit of a line that was written without one, such as a list made by hand."""
+    if not line.get("generation_id") and line["status"] != "completed":
+        return None
+    return {
+        "state": "submitted",
+        "fingerprint": "",
+        "clear_marker": 0,
+        "attempt": 0,
+        "idempotency_key": f"line-{line['id']}",
+        "key_scope": "",
+        "recorded_at": 0.0,
+        "generation": {"generation_id": line.get("generation_id")},
+        "uploads": {},
+    }
 
 
 def _ending(line: Mapping[str, Any], key: str, at: float) -> Iterator[Fact]:

@@ -40,8 +40,7 @@ _NAME = re.compile(r"([0-9a-f]+)-(\d+)" + re.escape(SUFFIX))
 _TAIL = ', "crc": "{:08x}"}}'
 _TAIL_LENGTH = len(_TAIL.format(0))
 # Another process may compact while this one reads, or be in the midst of writing the fence in place.
-_TRIES = 6
-_PAUSE_SECONDS = 0.05
+_PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 
 
 class _MissingError(ValueError):
@@ -245,11 +244,11 @@ class FactFiles:
 
         :raises ValueError: If one is missing, damaged, or of a newer version.
         """
-        for _ in range(_TRIES - 1):
+        for seconds in _PAUSES_SECONDS:
             try:
                 return self._segments()
             except _MissingError:
-                time.sleep(_PAUSE_SECONDS)
+                time.sleep(seconds)
         return self._segments()
 
     def _segments(self) -> list[Segment]:
@@ -309,17 +308,22 @@ class FactFiles:
         self._writers |= {self.writer}
 
     def _fence(self) -> Fence | None:
-        for tries_left in reversed(range(_TRIES)):
+        for seconds in _PAUSES_SECONDS[:5]:
             try:
-                said = checked_json(self.folder.read(FENCE).decode())
-                return Fence(said["owner"], frozenset(said["writers"]))
-            except FileNotFoundError:
-                return None
-            except (ValueError, KeyError, TypeError) as error:
-                if not tries_left:
-                    raise ValueError(f"{FENCE} is damaged: {error}") from error
-                time.sleep(_PAUSE_SECONDS)
-        raise AssertionError("the loop returns or raises")
+                return self._read_fence()
+            except ValueError:
+                # A storage that writes in place shows a half of it for a moment.
+                time.sleep(0.0 if self.folder.writes_whole else seconds)
+        return self._read_fence()
+
+    def _read_fence(self) -> Fence | None:
+        try:
+            said = checked_json(self.folder.read(FENCE).decode())
+            return Fence(said["owner"], frozenset(said["writers"]))
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{FENCE} is damaged: {error}") from error
 
 
 def _marks(segments: Iterable[Segment], *, with_own: bool) -> dict[str, int]:

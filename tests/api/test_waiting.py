@@ -199,7 +199,6 @@ ENDS: dict[str, tuple[Any, type[errors.ApimartError]]] = {
     "401": (error_reply(401, "invalid API key", ""), errors.ApimartAuthenticationError),
     "402": (error_reply(402), errors.ApimartBalanceError),
     "403": (error_reply(403), errors.ApimartPermissionError),
-    "307": (reply(b"", 307, Location="https://elsewhere"), errors.ApimartConfigurationError),
 }
 # A route that answers like this does not know the generation, perhaps only for a moment.
 MISSING: dict[str, tuple[Any, type[errors.ApimartError]]] = {
@@ -207,7 +206,6 @@ MISSING: dict[str, tuple[Any, type[errors.ApimartError]]] = {
     "400": (error_reply(400, "task not found"), errors.ApimartGenerationNotFoundError),
     "410": (error_reply(410), errors.ApimartGenerationNotFoundError),
     "405": (error_reply(405), errors.ApimartGenerationNotFoundError),
-    "404 html": (reply(b"<html>404</html>", 404), errors.ApimartGenerationNotFoundError),
     "404 in 200": (reply({"code": 404, "message": "task not found"}), errors.ApimartGenerationNotFoundError),
 }
 
@@ -219,6 +217,22 @@ def test_what_is_no_blip_ends_the_wait_at_once(what: str, clock: Clock) -> None:
     assert type(held.error) is kind
     assert held.error.generation_id == TASK_ID
     assert len(held.requests) <= 3
+
+
+FOREIGN = {
+    "404 html": reply(b"<html>404</html>", 404),
+    "403 html": reply(b"<html>Just a moment...</html>", 403),
+    "307": reply(b"", 307, Location="https://elsewhere"),
+}
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_a_reply_that_is_not_apimarts_is_a_blip_that_ends_the_wait_only_if_it_stays(what: str, clock: Clock) -> None:
+    once = waited(PENDING, FOREIGN[what], FOREIGN[what], DONE, clock=clock)
+    assert once.error is None
+    stays = waited(*[FOREIGN[what]] * 999, clock=clock)
+    assert type(stays.error) is errors.ApimartStatusUnreadableError
+    assert stays.error.generation_id == TASK_ID
 
 
 @pytest.mark.parametrize("what", MISSING)

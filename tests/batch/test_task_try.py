@@ -97,7 +97,7 @@ def test_items_fail_alone(sandbox: Sandbox, tmp_path: Path) -> None:
         "nsfw": "moderated",
         "slow": "completed",
     }
-    assert "no cats today" in str(found["fails"].reason)
+    assert "No cats today" in str(found["fails"].reason)
     assert sandbox.billed == 2
     assert end.counts.cost == sandbox.dollars == Decimal("0.04")
     assert end.stopped_by is None
@@ -236,7 +236,7 @@ def test_a_generation_that_takes_too_long_is_left_alone_and_taken_up(sandbox: Sa
     written = ["[sandbox: stuck]", *cats(5)]
     end = make(sandbox, tmp_path, written, wait_seconds=1.0)
     assert statuses(entries(tmp_path)) == ["running"] + ["completed"] * 5
-    assert "a retry of the task takes it up again" in str(entries(tmp_path)[0].reason)
+    assert "resumes waiting for it at no cost" in str(entries(tmp_path)[0].reason)
     with pytest.raises(errors.ApimartBatchIncompleteError):
         raise_if_incomplete(end.counts, end.entries, MaxFailures(0), end.stopped_by)
     sandbox.complete_all()

@@ -7,6 +7,7 @@ import pytest
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.balance import balance
+from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.flow import retrying
 from airflow_provider_apimart.api.status import StatusRoutes
 from airflow_provider_apimart.api.waiting import Wait, read_status_with_retries
@@ -115,7 +116,8 @@ def test_an_unknown_id_is_told_after_every_route_was_asked(
     with pytest.raises(errors.ApimartGenerationNotFoundError) as raised:
         look(hook, holder, "task_1")
     assert raised.value.generation_id == "task_1"
-    assert len(sandbox.requests) == 3 * QUICK.tries
+    # Today's route, and the older one of each modality.
+    assert len(sandbox.requests) == (1 + len(Modality)) * QUICK.tries
 
 
 def test_a_forgotten_id_is_told(sandbox: Sandbox, hook: ApimartHook) -> None:

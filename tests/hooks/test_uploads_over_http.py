@@ -60,7 +60,7 @@ def test_a_missing_file_in_an_object_storage_is_named(sandbox: Sandbox, hook: Ap
 
 
 REFUSED: dict[str, tuple[bytes | None, str]] = {
-    "missing": (None, "no picture"),
+    "missing": (None, "no image"),
     "empty": (b"", "is empty"),
     "pdf": (b"%PDF-1.7 ...", "application/pdf"),
     "html": (b"<!DOCTYPE html><html>404", "text/html"),

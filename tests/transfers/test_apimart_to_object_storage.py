@@ -371,7 +371,7 @@ def test_a_batch_without_items_owes_nothing(make: Make, tmp_path: Path) -> None:
 
 
 def test_a_ledger_that_is_not_there_is_told(make: Make, tmp_path: Path) -> None:
-    with pytest.raises(errors.ApimartInvalidRequestError, match=r"nothing\.jsonl can't be read"):
+    with pytest.raises(errors.ApimartInvalidRequestError, match=r"There is no ledger at .*nothing\.jsonl"):
         save(str(tmp_path / "nothing.jsonl"), tmp_path)
 
 
