@@ -324,7 +324,10 @@ def test_a_url_that_is_gone_is_asked_for_once_more(make: Make, sandbox: Sandbox,
     assert [request.status for request in sandbox.file_requests] == [404, 200]
 
 
-def test_an_unknown_id_keeps_nothing_else_from_being_saved(make: Make, tmp_path: Path) -> None:
+def test_an_unknown_id_keeps_nothing_else_from_being_saved(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ApimartHook, "status_policy", QUICK)
     with pytest.raises(errors.ApimartGenerationNotFoundError):
         save(["task_nothing", make()], tmp_path)
     assert len(everything_below(tmp_path)) == 1
