@@ -120,7 +120,7 @@ def test_the_test_button_explains_a_wrong_key_and_does_not_repeat_it(
     said = answer_to_the_test(page, "apimart_wrong_key").inner_text()
 
     assert "Test Connection Failed" in said
-    assert "APIMart doesn't accept the API key; mend the connection's password: invalid API key" in said
+    assert "APIMart does not accept the API key; check the API key (the connection's password)" in said
     assert WRONG_KEY not in page.content()
     assert WRONG_KEY not in airflow.log_file.read_text()
     keep("connection_test_refused", page.locator("body"))

@@ -41,13 +41,16 @@ def row_of(page: Page, key: str) -> Locator:
     return page.get_by_role("row").filter(has=page.get_by_role("cell", name=key, exact=True))
 
 
-def test_the_link_of_the_task_opens_the_picture(sandbox: Sandbox, page: Page, task: str) -> None:
+def test_the_link_of_the_task_opens_all_results(page: Page, task: str) -> None:
     page.set_viewport_size({"width": 1280, "height": 480})
     page.goto(f"{task}/details")
     link = page.get_by_role("link", name="APIMart generation")
     link.wait_for()
     keep("generation_link", page.locator("body"))
-    assert opens_the_picture(link, sandbox)
+    with page.expect_popup() as opened:
+        link.click()
+    assert opened.value.url == f"{task}/xcom"
+    row_of(opened.value, "urls").wait_for()
 
 
 def test_the_urls_in_xcom_can_be_clicked(sandbox: Sandbox, page: Page, task: str) -> None:
@@ -63,4 +66,4 @@ def test_the_urls_in_a_list_in_xcom_can_be_clicked_with_ctrl(sandbox: Sandbox, p
     link = row_of(page, "urls").locator(".detected-link").first
     assert opens_the_picture(link, sandbox, modifiers=["Control"])
     page.mouse.move(0, 0)
-    keep("xcom", *map(partial(row_of, page), ("status", "url", "urls")))
+    keep("xcom", *map(partial(row_of, page), ("generation_id", "url", "urls")))
