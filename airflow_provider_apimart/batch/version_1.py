@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_apimart.durable.facts import Fact, FactKind
 from airflow_provider_apimart.durable.folder import Folder
-from airflow_provider_apimart.durable.version_1 import facts_of_submission
+from airflow_provider_apimart.durable.version_1 import checked_fields, facts_of_submission
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -72,19 +72,9 @@ def _lines(name: str, content: bytes) -> Iterator[Mapping[str, Any]]:
     text = content.decode("utf-8-sig").removesuffix("\n")
     for number, line in enumerate(text.split("\n") if text else [], 1):
         try:
-            yield _checked(json.loads(line))
+            yield checked_fields(json.loads(line), _FIELDS)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"line {number} of {name}: {error}") from error
-
-
-def _checked(value: object) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"it is {type(value).__name__}, not an object")
-    for name, expected in _FIELDS.items():
-        found = value.get(name)
-        if not isinstance(found, expected) or isinstance(found, bool):
-            raise ValueError(f"the field {name!r} holds {type(found).__name__}")
-    return value
 
 
 def _facts(line: Mapping[str, Any]) -> Iterator[Fact]:

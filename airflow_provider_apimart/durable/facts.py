@@ -154,7 +154,7 @@ class Attempt:
     :param refused: The ids of POSTs that charged nothing.
     :param submitted: The facts about accepted generations by their ids, ``""`` for a result without an id.
     :param ended: The fact that says most about the end of each generation, by the generation's id.
-    :param saved: The fact that tells of most saved files.
+    :param saved: The fact that lists most saved files.
     :param delivered: The greatest clear marker at which it was delivered, ``None`` if it wasn't.
     :param stopped: The greatest clear marker at which a person was asked to decide, ``None`` if none was.
     """

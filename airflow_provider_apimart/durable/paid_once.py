@@ -138,7 +138,7 @@ class PaidOnce:
         uploads = yield from upload_all(self.request.files, registry, self.upload_policy, self.clock)
         for number in range(first, first + _MOST_FAILED_REPLAYS):
             key = idempotency_key(self.task, self._fingerprint, number)
-            submission = yield from self._post_refusably(key, number, uploads)
+            submission = yield from self._post(key, number, uploads, None)
             generation = yield from self._current(submission)
             if generation.status is not GenerationStatus.FAILED or not submission.replayed:
                 return _unfailed(generation)
@@ -176,9 +176,6 @@ class PaidOnce:
             raise self._unknown(attempt.key, still_unknown("an earlier try may have sent it", error)) from error
         generation = yield from self._current(submission)
         return _unfailed(generation)
-
-    def _post_refusably(self, key: str, number: int, uploads: Mapping[str, str]) -> Flow[Submission]:
-        return (yield from self._post(key, number, uploads, None))
 
     def _post(
         self, key: str, number: int, uploads: Mapping[str, str], unanswered_since: float | None

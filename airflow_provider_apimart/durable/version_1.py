@@ -33,7 +33,7 @@ def facts_of_submission(
     :param modality: What it makes, if known.
     :raises ValueError: If it is none, with the field that can't be read.
     """
-    said = _checked(value)
+    said = checked_fields(value, _FIELDS)
     key, at = said["idempotency_key"], float(said["recorded_at"])
     sending = {name: said[name] for name in ("fingerprint", "attempt", "clear_marker", "key_scope")}
     sent = {"uploads": dict(said.get("uploads") or {}), "modality": modality or "", "request": dict(request or {})}
@@ -63,10 +63,15 @@ def _later_facts(said: Mapping[str, Any], item: str, key: str, at: float) -> Ite
             raise ValueError(f"{other!r} is no state of a submit")
 
 
-def _checked(value: object) -> Mapping[str, Any]:
+def checked_fields(value: object, fields: Mapping[str, type | tuple[type, ...]]) -> Mapping[str, Any]:
+    """
+    Return an object whose fields have their types.
+
+    :raises ValueError: If it is none, or a field has another type, with its name.
+    """
     if not isinstance(value, Mapping):
         raise ValueError(f"it is {type(value).__name__}, not an object")
-    for name, expected in _FIELDS.items():
+    for name, expected in fields.items():
         found = value.get(name)
         if not isinstance(found, expected) or isinstance(found, bool):
             raise ValueError(f"the field {name!r} holds {type(found).__name__}")
