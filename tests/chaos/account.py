@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_apimart.durable.fact_files import FENCE, SUFFIX
 from airflow_provider_apimart.results.storage.receipts import FOLDER as RECEIPTS
 from airflow_provider_apimart.sandbox import Sandbox
 from tests.chaos.run import Task
@@ -128,7 +129,8 @@ def saved_in(folder: Path, mapped: Iterable[Mapping[str, Any]]) -> Saved:
     ledgers = list(folder.rglob("*.ledger.jsonl"))
     recorded = {file["uri"].removeprefix("file://"): file for file in [*mapped, *_of_batch(ledgers)]}
     whole = {name for name, file in recorded.items() if _sha256(Path(name)) == file["sha256"]}
-    beside = {*ledgers, *folder.rglob("*.gallery.html"), *folder.rglob(f"{RECEIPTS}/*.json")}
+    patterns = ("*.gallery.html", f"{RECEIPTS}/*.json", f"{RECEIPTS}/*/*{SUFFIX}", f"{RECEIPTS}/*/{FENCE}")
+    beside = {*ledgers, *(path for pattern in patterns for path in folder.rglob(pattern))}
     there = {str(path) for path in {*folder.rglob("*")} - beside if path.is_file()}
     return Saved(
         generations=[recorded[name]["generation_id"] for name in whole],

@@ -68,8 +68,9 @@ def test_files_are_compared_with_what_was_recorded(tmp_path: Path) -> None:
     (tmp_path / "batch.ledger.jsonl").write_text(json.dumps(line) + "\n" + json.dumps({"files": None}) + "\n")
     (tmp_path / "batch.gallery.html").write_text("")
     (tmp_path / "b.png").write_bytes(b"something else")
-    (tmp_path / ".apimart").mkdir()
-    (tmp_path / ".apimart" / "a.json").write_text("{}")
+    (tmp_path / ".apimart" / "dag.run.task").mkdir(parents=True)
+    for name in ("a.json", "dag.run.task/0-000001.facts", "dag.run.task/fence.json"):
+        (tmp_path / ".apimart" / name).write_text("{}")
     (tmp_path / ".apimart" / "d.part").write_bytes(b"")
     saved = saved_in(tmp_path, [*mapped, {"uri": "file:///gone.png", "sha256": "0", "generation_id": "four"}])
     assert sorted(saved.generations) == ["one", "three"]
