@@ -99,6 +99,7 @@ class AiohttpTransport:
         self._base_url = str(URL(settings.base_url))
         self._timeouts = {kind: _timeout(seconds) for kind, seconds in settings.seconds.items()}
         self._slots = asyncio.Semaphore(_REQUESTS_IN_FLIGHT)
+        self._headers = {True: settings.authorised_headers(), False: settings.public_headers()}
         self._turns = {kind: _Turns(kind) for kind in RequestKind}
         self._session: aiohttp.ClientSession | None = None
 
@@ -114,7 +115,6 @@ class AiohttpTransport:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=_REQUESTS_IN_FLIGHT, ssl=context),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers=self.settings.authorised_headers(),
             auto_decompress=False,
             max_line_size=_LONGEST_HEADER,
             max_field_size=_LONGEST_HEADER,
@@ -189,7 +189,7 @@ class AiohttpTransport:
             async with self._session.request(
                 request.method,
                 URL(self._base_url + request.path, encoded=True),
-                headers=_headers(request),
+                headers={**self._headers[request.authorised], **_headers(request)},
                 data=body.blocks() if body else None,
                 timeout=self._timeouts[request.kind],
                 proxy=self._proxy,
@@ -218,7 +218,7 @@ class _CountedBody:
 
 
 def _headers(request: Request) -> Mapping[str, str]:
-    """Return the headers of this request only. Those that authorise it are the session's."""
+    """Return the headers of this request only, without those of the connection."""
     if request.content is None:
         return request.headers
     described = {"Content-Type": request.content.content_type, "Content-Length": str(request.content.length)}

@@ -45,6 +45,7 @@ class Request:
 
     :param path: Route below the base URL, already quoted.
     :param headers: Headers of this request only.
+    :param authorised: Whether the API key and the connection's headers are sent with it. Public routes get neither.
     """
 
     method: Literal["GET", "POST"]
@@ -52,6 +53,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     content: Content | None = None
     kind: RequestKind = RequestKind.READ
+    authorised: bool = True
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,17 @@ class _BearerAuth(AuthBase):
         return request
 
 
+class _PublicAuth(AuthBase):
+    """Replaces the session's authentication where a route is public."""
+
+    def __init__(self, settings: ClientSettings) -> None:
+        self._settings = settings
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers.update(self._settings.public_headers())
+        return request
+
+
 class _Session(requests.Session):
     """A session that sends nothing of the connection to another host when it follows a redirect."""
 
@@ -148,6 +159,7 @@ class RequestsTransport:
                 self._settings.base_url + request.path,
                 headers=_headers(request),
                 data=body,
+                auth=None if request.authorised else _PublicAuth(self._settings),
                 timeout=(min(CONNECT_SECONDS, seconds), seconds),
                 allow_redirects=False,
                 stream=True,

@@ -50,13 +50,12 @@ class ClientSettings:
         return parts.scheme, parts.netloc
 
     def authorised_headers(self) -> dict[str, str]:
-        """Return the headers of every API call, secrets included."""
-        return {
-            **self.headers,
-            "User-Agent": self.user_agent,
-            "Accept-Encoding": ACCEPTED_ENCODINGS,
-            "Authorization": f"Bearer {self.api_key}",
-        }
+        """Return the headers of an authorised API call, secrets included."""
+        return {**self.headers, **self.public_headers(), "Authorization": f"Bearer {self.api_key}"}
+
+    def public_headers(self) -> dict[str, str]:
+        """Return the headers of a call to a public route: neither the API key nor the connection's own headers."""
+        return {"User-Agent": self.user_agent, "Accept-Encoding": ACCEPTED_ENCODINGS}
 
     @cached_property
     def network(self) -> NetworkSettings:

@@ -44,6 +44,8 @@ class PaidOnce:
     :param record: What is known of it, and where more is noted.
     :param key_scope: Where an idempotency key sent now protects.
     :param known_uploads: What was uploaded before; by default the uploads that the record knows.
+    :param before_submit: Starts a flow that runs before a new generation is submitted, and before its references are
+        uploaded. What it raises keeps the POST from being sent. The repetition of a lost submit isn't a new one.
     :param on_submitted: Called when the service has made a new generation.
     :param clock: The Unix time.
     """
@@ -58,6 +60,7 @@ class PaidOnce:
     status_policy: RetryPolicy = STATUS_POLICY
     upload_policy: RetryPolicy = UPLOAD_POLICY
     known_uploads: UploadRegistry | None = None
+    before_submit: Callable[[], Flow[None]] | None = None
     on_submitted: Callable[[], None] = lambda: None
     clock: Callable[[], float] = time.time
 
@@ -133,6 +136,8 @@ class PaidOnce:
 
     def _submit(self, first: int, situation: Situation) -> Flow[Generation]:
         self._report_earlier(situation)
+        if self.before_submit:
+            yield from self.before_submit()
         # Before the record: whoever finds it may send the request, and must find all of it.
         registry = self.known_uploads or RecordedUploads(self.record)
         uploads = yield from upload_all(self.request.files, registry, self.upload_policy, self.clock)
