@@ -34,7 +34,12 @@ _REQUESTS_IN_FLIGHT = 64
 _LONGEST_HEADER = 65_536
 # Smaller changes of the rate are not logged.
 _LOGGED_CHANGE = 0.2
-_NAMES = {RequestKind.READ: "reads", RequestKind.SUBMIT: "submits", RequestKind.UPLOAD: "uploads"}
+_NAMES = {
+    RequestKind.READ: "reads",
+    RequestKind.SUBMIT: "submits",
+    RequestKind.UPLOAD: "uploads",
+    RequestKind.CATALOGUE: "reads of models and prices",
+}
 
 
 @dataclass

@@ -27,6 +27,7 @@ MAX_REPLY_BYTES = 32 * 1024 * 1024
 
 UPLOADS_PATH = "/v1/uploads/images"
 BALANCE_PATH = "/v1/balance"
+MODELS_PATH = "/v1/models"
 TASKS_PATH = "/v1/tasks"
 MUSIC_TASKS_PATH = "/v1/music/tasks"
 

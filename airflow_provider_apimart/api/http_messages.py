@@ -21,6 +21,8 @@ class RequestKind(Enum):
     READ = auto()
     SUBMIT = auto()
     UPLOAD = auto()
+    #: Models and prices. A generation goes on without them, so they are given less time.
+    CATALOGUE = auto()
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ DEFAULT_SECONDS: Mapping[RequestKind, float] = {
     RequestKind.READ: 15.0,
     RequestKind.SUBMIT: 45.0,
     RequestKind.UPLOAD: 120.0,
+    RequestKind.CATALOGUE: 10.0,
 }
 
 

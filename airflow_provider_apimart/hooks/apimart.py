@@ -18,6 +18,7 @@ from airflow_provider_apimart.api.balance import Balance, balance
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.flow import Flow, retrying
 from airflow_provider_apimart.api.generation import Generation
+from airflow_provider_apimart.api.models import ModelDescription, list_models
 from airflow_provider_apimart.api.payload import build_payload
 from airflow_provider_apimart.api.polling_stats import PollingStats
 from airflow_provider_apimart.api.requests_transport import RequestsTransport
@@ -281,6 +282,15 @@ class ApimartHook(BaseHook):
         :raises ApimartError: If it couldn't be read.
         """
         return self.run(retrying(balance, self.status_policy))
+
+    def list_models(self) -> list[ModelDescription]:
+        """
+        Return the models that the API key may use, with the parameters that APIMart describes. It costs nothing.
+
+        :return: Empty if the key may use no model.
+        :raises ApimartError: If they couldn't be read.
+        """
+        return list(self.read(lambda: retrying(list_models, self.status_policy)))
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask for the balance, which costs nothing, and say in a sentence whether the connection works."""

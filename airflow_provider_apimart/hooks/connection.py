@@ -122,6 +122,7 @@ class _ConnectionReader:
             RequestKind.READ: reply or DEFAULT_SECONDS[RequestKind.READ],
             RequestKind.SUBMIT: reply or DEFAULT_SECONDS[RequestKind.SUBMIT],
             RequestKind.UPLOAD: upload or DEFAULT_SECONDS[RequestKind.UPLOAD],
+            RequestKind.CATALOGUE: min(filter(None, (reply, DEFAULT_SECONDS[RequestKind.CATALOGUE]))),
         }
 
     def _number(self, field: str) -> float | None:

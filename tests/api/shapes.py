@@ -62,3 +62,29 @@ BALANCE: dict[str, Any] = {"success": True, "remain_balance": 10.5, "used_balanc
 def completed(result: object, **more: Any) -> dict[str, Any]:
     """Return a completed task with a result, in the envelope."""
     return {"code": 200, "data": {"id": TASK_ID, "status": "completed", "result": result, **more}}
+
+
+MODELS: dict[str, Any] = {
+    "object": "list",
+    "data": [
+        {
+            "id": "kling-v3",
+            "category": "video",
+            "capability_tags": ["video_generation"],
+            "supported_endpoint_types": ["video_generation"],
+            "parameters": {
+                "operation": "video_generation",
+                "endpoint": "/v1/videos/generations",
+                "input_schema": {
+                    "additionalProperties": False,
+                    "properties": {
+                        "model": {"const": "kling-v3"},
+                        "duration": {"type": "integer", "enum": [5, 10], "default": 5},
+                        "seed": {"anyOf": [{"minimum": 0, "maximum": 9.5}, {"type": "null"}]},
+                        "image_urls": {"type": "array", "maxItems": 2},
+                    },
+                },
+            },
+        }
+    ],
+}

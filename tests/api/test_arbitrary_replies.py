@@ -16,6 +16,7 @@ from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.flow import Flow
 from airflow_provider_apimart.api.generation import Generation, generation_from_xcom, named_generation
 from airflow_provider_apimart.api.http_messages import Reply
+from airflow_provider_apimart.api.models import list_models
 from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.status import StatusRoutes, read_status
 from airflow_provider_apimart.api.submission import Submission, submit
@@ -26,6 +27,7 @@ from airflow_provider_apimart.api.waiting import Wait
 from .driver import run_flow
 from .shapes import (
     BALANCE,
+    MODELS,
     RECORDED_COMPLETED,
     RECORDED_FAILED,
     RECORDED_PENDING,
@@ -49,8 +51,9 @@ CALLS: dict[str, Callable[[], Flow[Any]]] = {
     "status": lambda: read_status(TASK_ID, Modality.IMAGE, StatusRoutes()),
     "upload": lambda: upload(_image(), ONCE),
     "balance": balance,
+    "models": list_models,
 }
-KINDS = {"submit": Submission, "status": Generation, "upload": Upload, "balance": Balance}
+KINDS = {"submit": Submission, "status": Generation, "upload": Upload, "balance": Balance, "models": tuple}
 
 scalars = st.one_of(
     st.none(),
@@ -155,6 +158,9 @@ def check(call: str, reply: Reply) -> None:
             check_generation(held.value)
         case Upload():
             check_plain(held.value.to_xcom())
+        case tuple():
+            for model in held.value:
+                check_plain(model.to_json())
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -215,6 +221,7 @@ REAL: dict[str, list[Any]] = {
         {**BALANCE, "unlimited_quota": True, "remain_balance": -1},
         {"success": False, "message": "no"},
     ],
+    "models": [MODELS],
 }
 
 

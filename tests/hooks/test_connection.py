@@ -47,7 +47,12 @@ def test_base_url(fields: dict[str, Any], base_url: str) -> None:
 
 def test_defaults() -> None:
     found = settings()
-    assert found.seconds == {RequestKind.READ: 15.0, RequestKind.SUBMIT: 45.0, RequestKind.UPLOAD: 120.0}
+    assert found.seconds == {
+        RequestKind.READ: 15.0,
+        RequestKind.SUBMIT: 45.0,
+        RequestKind.UPLOAD: 120.0,
+        RequestKind.CATALOGUE: 10.0,
+    }
     assert (found.verify, found.proxy, found.headers, found.api_key) == (True, None, {}, KEY)
 
 
@@ -62,7 +67,12 @@ def test_good_extras(tmp_path: Any) -> None:
         "headers": {"X-A": "1"},
     }
     found = settings(extra)
-    assert found.seconds == {RequestKind.READ: 7.0, RequestKind.SUBMIT: 7.0, RequestKind.UPLOAD: 300.0}
+    assert found.seconds == {
+        RequestKind.READ: 7.0,
+        RequestKind.SUBMIT: 7.0,
+        RequestKind.UPLOAD: 300.0,
+        RequestKind.CATALOGUE: 7.0,
+    }
     assert (found.verify, found.proxy, found.headers) == (str(bundle), "http://p:1", {"X-A": "1"})
 
 

@@ -9,7 +9,8 @@ import requests
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.balance import balance
 from airflow_provider_apimart.api.contract import Modality
-from airflow_provider_apimart.api.flow import retrying
+from airflow_provider_apimart.api.flow import ask, retrying
+from airflow_provider_apimart.api.http_messages import Request
 from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.submission import submit
 from airflow_provider_apimart.hooks.apimart import ApimartHook
@@ -48,6 +49,19 @@ def test_the_session_gives_the_key_to_no_redirect_target(sandbox: Sandbox, hook:
     assert "sk-sandbox-key" in sandbox.requests[0].headers["Authorization"]
     assert len(target.received) == 1
     assert "authorization" not in target.text.lower()
+
+
+def test_a_public_route_gets_neither_the_key_nor_the_headers(monkeypatch: pytest.MonkeyPatch, holder: Holder) -> None:
+    headers = {"X-Gateway": "hdr-s3cr3t", "Cookie": "c00k1e-s3cr3t"}
+    with wire(http("200 OK", b"{}")) as server:
+        secretive = quick_hook(monkeypatch, server.url, password=SECRET, extra={"headers": headers})
+        holder(secretive, ask(Request("GET", "/open", authorised=False)))
+        holder(secretive, ask(Request("GET", "/closed")))
+    public, authorised = (request.decode("latin-1").lower() for request in server.received)
+    for told in ("authorization", SECRET, "x-gateway", "cookie", "s3cr3t"):
+        assert told not in public
+        assert told in authorised
+    assert "user-agent: airflow-provider-apimart" in public
 
 
 def test_file_hosts_never_see_the_key(tmp_path: Path, sandbox: Sandbox, hook: ApimartHook) -> None:
