@@ -1,4 +1,4 @@
-"""A page that shows what a batch has made, with prompt, cost and failures."""
+"""Gallery of a batch: a page with its results, prompts, costs and failures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from html import escape
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
-from airflow_provider_apimart.api.json_values import plain
+from airflow_provider_apimart.api.dollars import written_dollars
 from airflow_provider_apimart.batch.ledger import ItemStatus, LedgerEntry
 from airflow_provider_apimart.batch.summary import BatchCounts, describe
 
@@ -28,9 +28,9 @@ small { opacity: .7; }
 
 def gallery(title: str, counts: BatchCounts, entries: Iterable[LedgerEntry], folder: str) -> str:
     """
-    Return the page as HTML that needs nothing but the pictures.
+    Return the page as HTML without scripts or other files, apart from the images and videos themselves.
 
-    :param title: Names the batch.
+    :param title: The name of the batch.
     :param folder: URI of the directory in which the page will lie: files below it are linked relatively, so that the
         folder can be moved or served.
     """
@@ -56,9 +56,9 @@ def _why(entry: LedgerEntry) -> str:
 
 
 def _facts(entry: LedgerEntry) -> str:
-    cost = None if entry.cost is None else f"${plain(entry.cost)}"
-    told = (entry.id, entry.model, cost, entry.generation_id)
-    return f"<small>{escape(' · '.join(each for each in told if each))}</small>"
+    cost = None if entry.cost is None else written_dollars(entry.cost)
+    facts = (entry.id, entry.model, cost, entry.generation_id)
+    return f"<small>{escape(' · '.join(each for each in facts if each))}</small>"
 
 
 def _media(entry: LedgerEntry, folder: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What a try of a batch was told to do."""
+"""Plan of one try of a batch."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ from airflow_provider_apimart.durable.identity import TaskIdentity
 @dataclass(frozen=True)
 class BatchPlan:
     """
-    What a try of a batch was told to do.
+    Plan of one try of a batch: the items and the options of the operator.
 
-    :param task: What names the task instance.
-    :param key_scope: Where an idempotency key sent now protects.
-    :param max_in_flight: How many generations run at most at once.
-    :param wait_seconds: How long a try waits for each generation, ``None`` for as long as it takes.
+    :param task: The identity of the task instance.
+    :param key_scope: The API key and host for which an idempotency key that is sent now holds.
+    :param max_in_flight: The number of generations that run at most at once.
+    :param wait_seconds: Seconds that a try waits at most for each generation, ``None`` for no limit.
     :param max_cost: US dollars at which nothing further is submitted, ``None`` for no limit.
-    :param parks: Whether what runs is left to the triggerer once there is nothing else to do.
+    :param parks: Whether running generations are left to the triggerer once there is nothing else to do.
     :param started_at: Unix time at which the try began to wait.
-    :param finished: The generations that are worth a look, ``None`` for all that run; the others stay parked.
+    :param finished: Ids of the generations whose status is read, ``None`` for all running ones. The triggerer keeps
+        waiting for the others.
     """
 
     items: Sequence[BatchItem]
@@ -47,5 +48,5 @@ class BatchPlan:
     upload_policy: RetryPolicy = UPLOAD_POLICY
 
     def identity(self, item: BatchItem) -> TaskIdentity:
-        """Return what names an item across the tries of the task."""
+        """Return the identity of an item, which is the same in every try of the task."""
         return replace(self.task, item=item.id)

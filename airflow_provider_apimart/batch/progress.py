@@ -1,4 +1,4 @@
-"""Telling the log of a batch, readably and sparsely."""
+"""Progress of a batch in the log."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _SHARE_OF_RUN = 0.15
 
 class BatchProgress:
     """
-    Decides when the log hears of a batch again, and what.
+    Lines of a batch's progress, and the times at which they are logged.
 
-    The lines come the more sparsely the longer the batch runs: some hundred in a night.
+    The longer the batch runs, the longer are the pauses between two lines: a night has about a hundred.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class BatchProgress:
 
     def seconds_to_next_line(self, now: float) -> float:
         """
-        Return the seconds until the log is written to again.
+        Return the seconds until the next line.
 
         :param now: Monotonic time.
         """
@@ -33,16 +33,16 @@ class BatchProgress:
 
     def line(self, counts: BatchCounts, in_flight: int, now: float) -> str:
         """
-        Return what to tell the log.
+        Return the next line.
 
-        :param in_flight: How many generations run.
+        :param in_flight: The number of running generations.
         :param now: Monotonic time.
         """
         return f"{describe(counts)}; {in_flight:,} in flight{self._expected_end(counts, now)}"
 
     def _expected_end(self, counts: BatchCounts, now: float) -> str:
         if self._ended_before is None:
-            # What earlier tries have done says nothing of the pace of this one.
+            # The items of earlier tries say nothing about the pace of this one.
             self._ended_before = counts.ended
             self._began = now
             return ""

@@ -1,4 +1,4 @@
-"""What a batch has come to: its counts, whether its task succeeds, and the manifest that it returns."""
+"""Summary of a batch: its counts, whether its task succeeds, and the reasons of the items that are missing."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import Any
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.arguments import count_or_share, share_of
+from airflow_provider_apimart.api.dollars import written_dollars
 from airflow_provider_apimart.api.json_values import plain
 from airflow_provider_apimart.api.payload import prompt_sha256
 from airflow_provider_apimart.batch.ledger import ItemStatus, LedgerEntry
 from airflow_provider_apimart.lineage.facts import GenerationFacts, saved_file, unsaved
 
 _MOST_REASONS = 5
+_MOST_FAILURES = 10
 
 
 @dataclass(frozen=True)
@@ -23,10 +25,10 @@ class BatchCounts:
     """
     The counts of a batch.
 
-    :param statuses: How many items have each status.
-    :param unsaved: Completed items whose files aren't all saved, though they should be.
-    :param files: Saved files.
-    :param cost: US dollars.
+    :param statuses: The number of items by status.
+    :param unsaved: The number of completed items of which files are to be saved and aren't all saved.
+    :param files: The number of saved files.
+    :param cost: US dollars, earlier generations of the items included.
     """
 
     statuses: Counter[ItemStatus]
@@ -36,27 +38,27 @@ class BatchCounts:
 
     @property
     def items(self) -> int:
-        """How many items there are."""
+        """The number of items."""
         return sum(self.statuses.values())
 
     @property
     def completed(self) -> int:
-        """How many are made."""
+        """The number of completed items."""
         return self.statuses[ItemStatus.COMPLETED]
 
     @property
     def moderated(self) -> int:
-        """How many moderation has refused."""
+        """The number of items that moderation refused."""
         return self.statuses[ItemStatus.MODERATED]
 
     @property
     def missing(self) -> int:
-        """How many should be there and aren't; what moderation refused isn't counted."""
+        """The number of items that aren't completed or not saved. Items that moderation refused don't count."""
         return self.items - self.completed - self.moderated + self.unsaved
 
     @property
     def ended(self) -> int:
-        """How many have nothing more to wait for."""
+        """The number of items that nothing is submitted or waited for."""
         open_ones = self.statuses[ItemStatus.NOT_SUBMITTED] + self.statuses[ItemStatus.RUNNING]
         return self.items - open_ones - self.statuses[ItemStatus.UNKNOWN]
 
@@ -74,7 +76,7 @@ class BatchCounts:
 
 def count_items(entries: Iterable[LedgerEntry], *, saves: bool) -> BatchCounts:
     """
-    Count what has become of a batch.
+    Count the items of a batch.
 
     :param saves: Whether files are to be saved.
     """
@@ -92,7 +94,7 @@ def count_items(entries: Iterable[LedgerEntry], *, saves: bool) -> BatchCounts:
 @dataclass(frozen=True)
 class MaxFailures:
     """
-    How many items may be missing for the task to succeed.
+    Number of items that may be missing although the task succeeds.
 
     :param allowed: A count, or as a decimal a share of the items.
     """
@@ -100,12 +102,12 @@ class MaxFailures:
     allowed: float | Decimal = 0
 
     def of(self, items: int) -> int:
-        """Return the count for a batch of some size."""
+        """Return the count for a batch with this number of items."""
         return share_of(count_or_share(self.allowed, "max_failures"), items)
 
 
 def made(entries: Iterable[LedgerEntry]) -> Iterator[GenerationFacts]:
-    """Return what lineage tells of each completed item."""
+    """Return the facts for lineage of each completed item."""
     for entry in entries:
         if entry.status is ItemStatus.COMPLETED:
             generation = entry.generation().known_as(prompt_sha256=prompt_sha256(entry.prompt))
@@ -113,8 +115,8 @@ def made(entries: Iterable[LedgerEntry]) -> Iterator[GenerationFacts]:
             yield GenerationFacts(generation, files) if files else unsaved(generation)
 
 
-# What a retry of the task may mend.
-_PASSING = (ItemStatus.UNKNOWN, ItemStatus.RUNNING, ItemStatus.FAILED, ItemStatus.NOT_SUBMITTED)
+# Statuses that a retry of the task may change.
+_RETRIED = (ItemStatus.UNKNOWN, ItemStatus.RUNNING, ItemStatus.FAILED, ItemStatus.NOT_SUBMITTED)
 
 
 def raise_if_incomplete(
@@ -126,34 +128,35 @@ def raise_if_incomplete(
     """
     Return if the batch has succeeded.
 
-    :param stopped_by: Why nothing more was submitted.
-    :raises ApimartError: What kept the batch from being submitted whole, if that is why items are missing.
-    :raises ApimartBatchRefusedError: If too many items are missing and trying again can't help.
+    :param stopped_by: The error after which nothing more was submitted, ``None`` if there was none.
+    :raises ApimartError: ``stopped_by``, if items are missing because of it.
+    :raises ApimartBatchRefusedError: If too many items are missing and a retry can't change that.
     :raises ApimartBatchIncompleteError: If too many are missing.
     """
     allowed = max_failures.of(counts.items)
     if counts.missing <= allowed:
         return
-    told = f"{describe(counts)}; {counts.missing} missing, {allowed} allowed by max_failures"
+    summary = f"{describe(counts)}; {counts.missing:,} missing, {allowed:,} allowed by max_failures"
     if stopped_by:
-        stopped_by.message = f"{stopped_by.message}. {told}"
+        stopped_by.message = f"{stopped_by.message}. {summary}"
         raise stopped_by
     reasons = _reasons(entries)
-    if counts.unsaved or any(counts.statuses[status] for status in _PASSING):
+    if counts.unsaved or any(counts.statuses[status] for status in _RETRIED):
         raise errors.ApimartBatchIncompleteError(
-            f"{told}. A retry or a clear of the task goes on with what is missing and pays for nothing twice: {reasons}"
+            f"{summary}: {reasons}. A retry or a clear of the task continues with the missing items and pays for no "
+            "item twice"
         )
     raise errors.ApimartBatchRefusedError(
-        f"{told}. Trying again doesn't help, so the task isn't retried; mend the items, and clear it: {reasons}"
+        f"{summary}: {reasons}. A retry can't help, so the task isn't retried. Fix the items, then clear the task"
     )
 
 
 def describe(counts: BatchCounts) -> str:
     """Return the counts as a clause for the log and for errors."""
-    said = [f"{counts.completed:,} of {counts.items:,} items are completed"]
-    said += [f"{counts.statuses[status]:,} {_WORDS[status]}" for status in _WORDS if counts.statuses[status]]
-    said += [f"{counts.unsaved:,} not saved"] if counts.unsaved else []
-    return f"{', '.join(said)}, for ${counts.cost:,.2f}"
+    parts = [f"{counts.completed:,} of {counts.items:,} {'item' if counts.items == 1 else 'items'} completed"]
+    parts += [f"{counts.statuses[status]:,} {_WORDS[status]}" for status in _WORDS if counts.statuses[status]]
+    parts += [f"{counts.unsaved:,} not saved"] if counts.unsaved else []
+    return f"{', '.join(parts)}, for {written_dollars(counts.cost)}"
 
 
 _WORDS = {
@@ -166,11 +169,29 @@ _WORDS = {
 }
 
 
+def failures(entries: Iterable[LedgerEntry]) -> list[str]:
+    """Return one line for each of the first items that failed, with its id and reason, and one for the others."""
+    failed = [entry for entry in entries if entry.reason]
+    lines = [f"Item {entry.id!r} {_predicate(entry)}: {entry.reason}" for entry in failed[:_MOST_FAILURES]]
+    rest = len(failed) - len(lines)
+    return lines + ([f"{rest:,} more {'item' if rest == 1 else 'items'}: see the ledger"] if rest else [])
+
+
+def _predicate(entry: LedgerEntry) -> str:
+    """Return what happened to an item, as a predicate."""
+    match entry.status:
+        case ItemStatus.COMPLETED:
+            return "is completed but not saved"
+        case ItemStatus.FAILED:
+            return "failed"
+    return f"{'was' if entry.status in (ItemStatus.REFUSED, ItemStatus.MODERATED) else 'is'} {_WORDS[entry.status]}"
+
+
 def _reasons(entries: Iterable[LedgerEntry]) -> str:
-    """Return the commonest reasons, each with an item that has it."""
-    told = [(entry.reason, entry.id) for entry in entries if entry.reason]
-    examples = dict(reversed(told))
-    common = Counter(reason for reason, _ in told).most_common(_MOST_REASONS)
+    """Return the most frequent reasons, each with an item that has it."""
+    found = [(entry.reason, entry.id) for entry in entries if entry.reason]
+    examples = dict(reversed(found))
+    common = Counter(reason for reason, _ in found).most_common(_MOST_REASONS)
     return (
         "; ".join(f"{count}x {reason} (such as item {examples[reason]!r})" for reason, count in common) or "see above"
     )

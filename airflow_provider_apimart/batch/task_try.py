@@ -1,4 +1,4 @@
-"""One try of a batch, from what earlier tries have left to the manifest."""
+"""One try of a batch: reads the record of earlier tries, runs the batch, and writes ledger, gallery and manifest."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from airflow_provider_apimart.batch.journal import Journal
 from airflow_provider_apimart.batch.ledger import Ledger, LedgerEntry, ledger_text
 from airflow_provider_apimart.batch.plan import BatchPlan
 from airflow_provider_apimart.batch.run import BatchRun, Save
-from airflow_provider_apimart.batch.summary import BatchCounts, count_items, describe
+from airflow_provider_apimart.batch.summary import BatchCounts, count_items, describe, failures
 from airflow_provider_apimart.durable.folder import Folder
 from airflow_provider_apimart.durable.identity import file_name_of
 from airflow_provider_apimart.results.storage.destination import uri_of
@@ -31,13 +31,13 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class TryResult:
     """
-    How a try of a batch has ended.
+    Result of one try of a batch.
 
-    :param entries: The ledger.
-    :param parked: What runs and is left to the triggerer; empty if the try is over.
+    :param entries: The lines of the ledger.
+    :param parked: The running generations that are left to the triggerer; empty if the try is over.
     :param is_submitted: Whether nothing is left to submit.
-    :param stopped_by: Why nothing more was submitted, if that is so.
-    :param manifest: What the task returns.
+    :param stopped_by: The error after which nothing more was submitted, ``None`` if there was none.
+    :param manifest: The return value of the task.
     """
 
     entries: Sequence[LedgerEntry]
@@ -56,12 +56,12 @@ def run_try(
     interruption: Interruption | None = None,
 ) -> TryResult:
     """
-    Do what there is to do for a batch.
+    Run one try of a batch.
 
-    :param folder: Where its ledger and gallery lie.
-    :param save: Saves an item's outputs, ``None`` where URLs are enough.
-    :param interruption: Ends it from outside, ``None`` if nobody will.
-    :raises ApimartDestinationError: If the ledger can't be kept.
+    :param folder: The directory of its record, ledger and gallery.
+    :param save: Saves an item's outputs, ``None`` to save nothing.
+    :param interruption: Ends the try from outside, ``None`` if nothing does.
+    :raises ApimartDestinationError: If the record can't be written.
     """
     if not plan.items:
         return _empty(save)
@@ -70,6 +70,8 @@ def run_try(
     counts = count_items(ledger.entries, saves=save is not None)
     parked = run.parked if plan.parks else []
     log.info("%s", describe(counts))
+    for line in [] if parked else failures(ledger.entries):
+        log.warning("%s", line)
     page = None if parked else _write_results(plan, journal, ledger, counts)
     manifest = {"ledger": uri_of(journal.ledger), "gallery": page, **counts.to_json()}
     return TryResult(ledger.entries, counts, parked, run.is_done, run.stopped_by, manifest)
@@ -89,7 +91,7 @@ async def _run(
 def _write_results(plan: BatchPlan, journal: Journal, ledger: Ledger, counts: BatchCounts) -> str | None:
     if ledger.left_behind:
         log.warning(
-            "%d items of an earlier try aren't asked for any more; their lines stay in the ledger",
+            "Items of an earlier try that are no longer requested: %d. Their lines stay in the ledger",
             len(ledger.left_behind),
         )
     folder = journal.ledger.parent
@@ -100,10 +102,10 @@ def _write_results(plan: BatchPlan, journal: Journal, ledger: Ledger, counts: Ba
     try:
         Folder(folder).write(page.name, gallery(title, counts, ledger.entries, uri_of(folder)).encode())
     except Exception:
-        # Any error: the page is for people, and what was paid is in the ledger.
-        log.exception("The gallery couldn't be written at %s", page)
+        # Any error: the page is for people, and the ledger holds everything that was paid.
+        log.exception("The gallery could not be written to %s", page)
         return None
-    log.info("The ledger lies at %s, and %s shows the results", uri_of(journal.ledger), uri_of(page))
+    log.info("Ledger: %s. Gallery: %s", uri_of(journal.ledger), uri_of(page))
     return uri_of(page)
 
 

@@ -1,4 +1,4 @@
-"""The authenticated connection to APIMart."""
+"""Hook for APIMart."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.balance import Balance, balance
 from airflow_provider_apimart.api.contract import Modality
+from airflow_provider_apimart.api.dollars import written_dollars
 from airflow_provider_apimart.api.flow import Flow, retrying
 from airflow_provider_apimart.api.generation import Generation
 from airflow_provider_apimart.api.models import ModelDescription, list_models
@@ -49,10 +50,10 @@ T = TypeVar("T")
 
 class ApimartHook(BaseHook):
     """
-    Talk to APIMart: upload a picture, submit a generation, read its status, read the balance.
+    Hook for APIMart: uploads images, submits generations, reads their status and the balance.
 
-    The API key goes to the connection's host and to no other; redirects are refused. Each method sends again what may
-    pass by itself, and nothing beneath it does, so a caller need not.
+    The API key is sent to the connection's host only; redirects are refused. Each method retries transient errors
+    itself, so a caller need not.
 
     :param apimart_conn_id: The :ref:`connection <howto/connection:apimart>` with the API key.
     """
@@ -75,7 +76,7 @@ class ApimartHook(BaseHook):
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Return how the connection form looks on Airflow 2.11 to 3.1."""
+        """Return the labels and hidden fields of the connection form on Airflow 2.11 to 3.1."""
         from airflow_provider_apimart.get_provider_info import UI_FIELD_BEHAVIOUR
 
         # The same facts under the names that those versions use.
@@ -98,9 +99,9 @@ class ApimartHook(BaseHook):
     @cached_property
     def settings(self) -> ClientSettings:
         """
-        What the connection says.
+        The settings of the connection.
 
-        :raises ApimartConfigurationError: If it can't be used.
+        :raises ApimartConfigurationError: If the connection isn't defined or is invalid.
         """
         try:
             connection = self.get_connection(self.apimart_conn_id)
@@ -112,9 +113,9 @@ class ApimartHook(BaseHook):
 
     async def get_async_settings(self) -> ClientSettings:
         """
-        Return what the connection says, read without blocking the event loop.
+        Return the settings of the connection, read without blocking the event loop.
 
-        :raises ApimartConfigurationError: If it can't be used.
+        :raises ApimartConfigurationError: If the connection isn't defined or is invalid.
         """
         try:
             connection = await get_async_connection(self.apimart_conn_id)
@@ -140,15 +141,15 @@ class ApimartHook(BaseHook):
 
     @property
     def key_scope(self) -> str:
-        """What tells one API key at one host from another, without telling the key."""
+        """Digest of the API key and its host; see :func:`~airflow_provider_apimart.durable.identity.key_scope`."""
         return key_scope(self.settings.base_url, self.settings.api_key)
 
     def get_conn(self) -> requests.Session:
-        """Return a session that authenticates at the connection's host, and at no other."""
+        """Return a session that sends the API key to the connection's host only."""
         return self._transport.session
 
     def run(self, flow: Flow[T]) -> T:
-        """Hold a flow of :mod:`airflow_provider_apimart.api` to its end and return its result."""
+        """Run a flow of :mod:`airflow_provider_apimart.api` and return its result."""
         return self._transport.run(flow)
 
     def read(self, start: Callable[[], Flow[T]]) -> T:
@@ -174,13 +175,13 @@ class ApimartHook(BaseHook):
 
     def upload_image(self, image: str | PurePath | ObjectStoragePath) -> Upload:
         """
-        Upload a reference picture. It costs nothing; the URL lives for 72 hours.
+        Upload a reference image and return its public URL, which is valid for 72 hours. It costs nothing.
 
         :param image: A local path, or any URI or path of Airflow's object storage. It is streamed, not read into
             memory.
-        :raises ApimartInvalidRequestError: Before anything is sent, if there is no such file or APIMart wouldn't take
-            it; the message names the file, what was found and what is allowed.
-        :raises ApimartError: If it couldn't be uploaded.
+        :raises ApimartInvalidRequestError: Before anything is sent, if there is no such file or APIMart does not
+            accept it. The message names the file, what was found and what is allowed.
+        :raises ApimartError: If the upload failed.
         """
         from airflow_provider_apimart.hooks.image_file import image_file
 
@@ -190,24 +191,25 @@ class ApimartHook(BaseHook):
         self, modality: Modality | str, payload: Mapping[str, Any], *, idempotency_key: str
     ) -> Submission:
         """
-        Submit a generation, which is paid for.
+        Submit a generation. It is charged.
 
         :param modality: ``"image"``, ``"video"`` or ``"music"``.
-        :param payload: The body as APIMart's page of the model describes it.
+        :param payload: The request's body as APIMart's page of the model describes it.
         :param idempotency_key: The same key with the same payload is charged once within 24 hours.
-        :raises ApimartInvalidRequestError: Before anything is sent, if it can't be right.
-        :raises ApimartUnknownOutcomeError: If no one can say whether it runs. Call again with the same key and
-            payload, and with nothing else.
+        :raises ApimartInvalidRequestError: Before anything is sent, if the request is invalid.
+        :raises ApimartUnknownOutcomeError: If it is unknown whether the generation runs. Call again with the same key
+            and the same payload only.
         :raises ApimartError: If it was refused. Nothing was charged.
         """
         return self.run(submit(Modality(modality), build_payload({}, payload), idempotency_key, self.submit_policy))
 
     def get_generation(self, generation_id: str, modality: Modality | str | None = None) -> Generation:
         """
-        Return a generation as it is now. It costs nothing.
+        Return the current state of a generation. It costs nothing.
 
-        :param modality: What it makes, if known: spares a request where the older dialect is spoken.
-        :raises ApimartGenerationNotFoundError: If APIMart doesn't know it, or not any more.
+        :param modality: Its modality, if known. It saves a request where an installation has the older polling route
+            only.
+        :raises ApimartGenerationNotFoundError: If APIMart doesn't know the id, or no longer knows it.
         :raises ApimartStatusUnreadableError: If the status couldn't be read several times in a row.
         """
         wait = Wait.begin(generation_id, modality=modality)
@@ -225,12 +227,13 @@ class ApimartHook(BaseHook):
         """
         Wait until a generation is finished and return it.
 
-        :param timeout: Seconds to wait at most, ``None`` for as long as it takes.
-        :param poll_interval: Seconds between two looks; ``None`` adapts to the time waited.
-        :param on_status: Called with the generation as every look saw it.
+        :param timeout: Seconds to wait at most, ``None`` for no limit.
+        :param poll_interval: Seconds between two status reads; ``None`` adapts to the run time.
+        :param on_status: Called with the generation after every status read.
         :raises ApimartGenerationFailedError: If it failed.
         :raises ApimartModerationError: If moderation refused it.
-        :raises ApimartWaitTimeoutError: If the wait ran out. The generation goes on and bills; wait for it again.
+        :raises ApimartWaitTimeoutError: If the timeout expired. The generation continues and is charged; call this
+            again to resume waiting.
         :raises ApimartStatusUnreadableError: If the status couldn't be read several times in a row.
         """
         wait = Wait.begin(generation_id, modality=modality, timeout=timeout, poll_interval=poll_interval)
@@ -240,8 +243,8 @@ class ApimartHook(BaseHook):
         """
         Return a generation whose outputs all have a URL: inline ones are uploaded, which costs nothing.
 
-        :raises ApimartInlineResultError: If an inline output is no image that APIMart's upload takes.
-        :raises ApimartError: If it couldn't be uploaded.
+        :raises ApimartInlineResultError: If an inline output is no image that APIMart accepts as an upload.
+        :raises ApimartError: If the upload failed.
         """
         if not any(output.is_inline for output in generation.outputs):
             return generation
@@ -253,14 +256,14 @@ class ApimartHook(BaseHook):
 
     def get_unsaved_generations(self, ledger: str) -> list[dict[str, Any]]:
         """
-        Return the generations of a batch that were paid for and of which files are missing. It asks nothing of APIMart.
+        Return the generations of a batch that were charged and of which files are missing, without a request.
 
-        They are in XCom form: completed ones with the URLs as the batch saw them, and those that it didn't see
-        finished. Give them to
+        They are in XCom form: completed generations with the URLs that the batch read, and generations that were
+        still running then. Pass them to
         :class:`~airflow_provider_apimart.transfers.apimart_to_object_storage.ApimartToObjectStorageOperator`.
 
         :param ledger: URI of the batch's ledger.
-        :raises ApimartInvalidRequestError: If there is none or it can't be read.
+        :raises ApimartInvalidRequestError: If there is no such ledger or it can't be read.
         """
         from airflow_provider_apimart.batch.unsaved import completed_or_running
 
@@ -269,15 +272,15 @@ class ApimartHook(BaseHook):
     def finish(
         self, wait: Wait, *, at_once: bool = False, on_status: Callable[[Generation], None] = lambda _: None
     ) -> Generation:
-        """Hold a wait to its end; see :meth:`wait_for_generation`."""
+        """Run a wait to its end; see :meth:`wait_for_generation`."""
         waiting = partial(wait_until_final, wait, self.polling_stats, policy=self.status_policy, on_status=on_status)
-        # Once a wait was broken off by a refused key, nothing is known of the present.
-        looks_at_once = chain([at_once], repeat(True))
-        return finished_generation(self.read(lambda: waiting(at_once=next(looks_at_once))))
+        # After a wait that a refused key ended, the current status is unknown.
+        reads_at_once = chain([at_once], repeat(True))
+        return finished_generation(self.read(lambda: waiting(at_once=next(reads_at_once))))
 
     def get_balance(self) -> Balance:
         """
-        Return what is left on the API key. It costs nothing.
+        Return the balance of the API key. It costs nothing.
 
         :raises ApimartError: If it couldn't be read.
         """
@@ -293,16 +296,16 @@ class ApimartHook(BaseHook):
         return list(self.read(lambda: retrying(list_models, self.status_policy)))
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask for the balance, which costs nothing, and say in a sentence whether the connection works."""
+        """Return whether the connection works, and a sentence about it. It reads the balance, which costs nothing."""
         try:
             left = self.run(retrying(balance, self.connection_test_policy))
         except Exception as error:
             return False, _explained(error)
-        if left.unlimited:
+        if left.remaining is None:
             return True, "APIMart accepts the API key, which has no spending limit of its own."
-        if left.remaining is not None and left.remaining <= 0:
-            return False, "APIMart accepts the API key, but nothing is left on it: top up the balance."
-        return True, f"APIMart accepts the API key; ${left.remaining:,.2f} are left on it."
+        if left.remaining <= 0:
+            return False, "APIMart accepts the API key, but nothing is left on it. Top up the balance."
+        return True, f"APIMart accepts the API key; {written_dollars(left.remaining)} are left on it."
 
     @cached_property
     def _transport(self) -> RequestsTransport:
@@ -311,5 +314,5 @@ class ApimartHook(BaseHook):
 
 def _explained(error: Exception) -> str:
     if isinstance(error, errors.ApimartServerError) and error.status == HTTPStatus.OK:
-        return f"APIMart answered, but couldn't look up the balance: {error}"
+        return f"APIMart answered, but could not read the balance: {error}"
     return str(error)

@@ -1,4 +1,4 @@
-"""Thousands of generations in one task instance."""
+"""Operator for batches: thousands of generations in one task instance."""
 
 from __future__ import annotations
 
@@ -46,58 +46,62 @@ _SAVED_AT_ONCE = 8
 
 class ApimartBatchGenerationOperator(EmitsLineage, RendersText):
     """
-    Make thousands of pictures or clips in one task instance, each paid for once.
+    Generate thousands of images, videos or pieces of music in one task instance, each of which is paid for once.
 
-    Every item has its own record and idempotency key, kept in the batch's ledger: a crash, a retry or a clear at any
-    moment takes up what runs, pays for no item twice and redoes none that is done. A retry submits the items anew
-    that failed; what moderation refused is tried again only after a clear.
+    Each item has its own record and idempotency key. After a crash, a retry or a clear at any moment, the batch resumes
+    waiting for running items, pays for no item twice and repeats no completed one. A retry submits failed items again.
+    Items that moderation refused are submitted again only after a clear.
 
-    The ledger is a JSON Lines file with one line an item (``id``, ``status``, ``generation_id``, ``reason``,
-    ``outputs``, ``files`` with SHA-256, ``cost``, times). It lies in ``destination``, or else in the directory that
-    ``[apimart] ledger_path`` of Airflow's configuration names (``apimart`` in Airflow's home directory by default;
-    where workers don't share a disk, name an object storage there). Beside it lies ``gallery.html``, a page that shows
-    the results.
+    The ledger is a JSON Lines file with one line for each item (``id``, ``status``, ``generation_id``, ``reason``,
+    ``outputs``, ``files`` with SHA-256, ``cost``, times). It is written to ``destination``, or without one to the
+    directory ``[apimart] ledger_path`` of Airflow's configuration: by default ``apimart`` in Airflow's home directory;
+    set an object storage if workers don't share a disk. The gallery, a page with the results, is written beside it. Both
+    are named after the DAG, the task and the run, as ``<dag_id>.<task_id>.<run_id>.<digest>.ledger.jsonl`` and
+    ``....gallery.html``; the task has a link to the gallery.
 
-    The task returns a manifest: the counts by status, ``cost``, and where ``ledger`` and ``gallery`` lie. When it
-    fails, the manifest is in XCom under the key ``manifest`` all the same.
+    The task returns a manifest: the counts by status, ``cost``, and the URIs ``ledger`` and ``gallery``. If the task
+    fails, the manifest is in XCom under the key ``manifest``.
 
     .. seealso:: :doc:`/operators/batch`
 
     :param requests: The items: a list, the output of another task, or the absolute path or URI of a JSON Lines file.
         Each is a mapping with fields of the request under APIMart's names (``model``, ``prompt``, ``image_urls``,
-        ...) and, if it likes, ``id`` (default: its position), ``modality`` and ``parameters``. Give ids where the
-        order may change between two tries. All are checked before the first one is paid for. (templated)
-    :param modality: ``"image"``, ``"video"`` or ``"music"``, for items that don't say.
-    :param model: For items that don't say. (templated)
-    :param prompt: For items that don't say. (templated)
-    :param image_urls: For items that don't say. (templated)
-    :param size: For items that don't say. (templated)
-    :param resolution: For items that don't say. (templated)
-    :param n: How many pictures an item, for items that don't say. (templated)
-    :param duration: Seconds of a clip, for items that don't say. (templated)
-    :param parameters: Whatever else the models take, for items that don't say. (templated)
+        ...) and, optionally, ``id`` (default: its position), ``modality`` and ``parameters``. Set ids if the order may
+        change between two tries. All items are checked before the first one is paid for. (templated)
+    :param modality: Default for items without it: ``"image"``, ``"video"`` or ``"music"``.
+    :param model: Default for items without it. (templated)
+    :param prompt: Default for items without it. (templated)
+    :param image_urls: Default for items without it. (templated)
+    :param size: Default for items without it. (templated)
+    :param resolution: Default for items without it. (templated)
+    :param n: Default for items without it: the number of images of an item. (templated)
+    :param duration: Default for items without it: seconds of a video. (templated)
+    :param parameters: Default for items without them: any other parameters of the models. (templated)
     :param upload_references: Whether references may name files, as for
-        :class:`~airflow_provider_apimart.operators.generation.ApimartImageGenerationOperator`: each distinct file is
+        :class:`~airflow_provider_apimart.operators.generation.ApimartImageGenerationOperator`. Each distinct file is
         uploaded once, not once for every item.
-    :param destination: Directory on this machine, or any URI of Airflow's object storage, in which each item's outputs
-        are saved as soon as they are ready. ``None`` leaves it at their temporary URLs. (templated)
-    :param filename: Template of the files' names without their ending, which follows from the content; ``{id}`` is
-        the item's, and the others are those of
+    :param destination: Directory on this machine, or any URI of Airflow's object storage, to which the outputs of an
+        item are saved as soon as it is completed. ``None`` saves nothing: the temporary URLs are in the ledger.
+        (templated)
+    :param filename: Template of the files' names without the extension, which follows from the content. ``{id}`` is
+        the item's id; the other fields are those of
         :class:`~airflow_provider_apimart.transfers.apimart_to_object_storage.ApimartToObjectStorageOperator`.
+        (templated)
     :param allow_private_hosts: Hosts and networks that aren't public and may be fetched from, such as
-        ``["cdn.internal", "198.18.0.0/15"]``; ``True`` for all of them. The connection's own host may always.
-    :param max_file_bytes: Size of one file, ``None`` for no cap.
-    :param max_total_bytes: Size of all files that one try saves, ``None`` for no cap.
-    :param max_in_flight: How many generations run at most at once. APIMart's 429 slows all of them down.
-    :param max_failures: How many items may be missing for the task to succeed all the same: a count, or as a float a
-        share of the items. What moderation refused isn't counted.
+        ``["cdn.internal", "198.18.0.0/15"]``; ``True`` for all of them. The connection's own host and port may always.
+    :param max_file_bytes: Largest size of one file, ``None`` for no cap.
+    :param max_total_bytes: Largest size of all files that one try saves, ``None`` for no cap.
+    :param max_in_flight: The number of generations that run at most at once. Submits slow down after a 429.
+    :param max_failures: The number of items that may be missing although the task succeeds: a count, or as a float a
+        share of the items. Items that moderation refused don't count.
     :param max_cost: US dollars at which nothing further is submitted, earlier tries included. It is exceeded by no
         more than the price of one item. (templated)
-    :param deferrable: Whether to wait in the triggerer, which takes no worker slot. The task comes back to submit and
-        save whenever half of what runs has ended.
-    :param poll_interval: Seconds between two looks at one generation; ``None`` adapts.
-    :param timeout: Seconds or a timedelta that one try waits at most for each generation; one that takes longer is
-        left alone, and a retry takes it up again.
+    :param deferrable: Whether to wait in the triggerer, without a worker slot. The task resumes to submit and to save
+        whenever half of the running generations have ended.
+    :param poll_interval: Seconds or a timedelta between two status reads of a generation; ``None`` adapts to the run
+        time.
+    :param timeout: Seconds or a timedelta that one try waits at most for each generation, ``None`` for no limit. A
+        generation that takes longer keeps running, and a retry resumes waiting for it.
     :param on_unknown_outcome: As for
         :class:`~airflow_provider_apimart.operators.generation.ApimartImageGenerationOperator`, for each item.
     :param apimart_conn_id: The :ref:`connection <howto/connection:apimart>` to use. (templated)
@@ -118,6 +122,7 @@ class ApimartBatchGenerationOperator(EmitsLineage, RendersText):
         *shared_fields,
         "parameters",
         "destination",
+        "filename",
         "max_cost",
         "apimart_conn_id",
     )
@@ -190,37 +195,38 @@ class ApimartBatchGenerationOperator(EmitsLineage, RendersText):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
-        Make all items and return the manifest.
+        Generate all items and return the manifest.
 
-        :raises ApimartInvalidRequestError: Before anything is sent, with all items that can't be right. Not retried.
-        :raises ApimartDestinationError: If the destination can't be written to. Nothing more is submitted.
-        :raises ApimartBatchIncompleteError: If more items are missing than ``max_failures`` allows. A retry goes on.
-        :raises ApimartBatchRefusedError: If those were refused or lie beyond ``max_cost``. Not retried.
-        :raises ApimartBalanceError: If the account couldn't pay for more. Not retried; clear the task to go on.
+        :raises ApimartInvalidRequestError: Before anything is sent, with all invalid items. Not retried.
+        :raises ApimartDestinationError: If the destination can't be written. Nothing more is submitted.
+        :raises ApimartBatchIncompleteError: If more items are missing than ``max_failures`` allows. A retry continues.
+        :raises ApimartBatchRefusedError: If the missing items were refused or exceed ``max_cost``. Not retried.
+        :raises ApimartBalanceError: If the balance is insufficient. Not retried; clear the task to continue.
         """
         return self._attempt(context, started_at=time.time(), finished=None)
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """
-        Go on after the triggerer has waited.
+        Continue after the wait in the triggerer.
 
         :param event: See :class:`~airflow_provider_apimart.triggers.batch.ApimartBatchTrigger`.
         """
         if must_restart(event, context):
             return self._attempt(context, started_at=time.time(), finished=None)
-        said: Mapping[str, Any] = event if isinstance(event, Mapping) else {}
-        if said.get("error"):
-            raise error_from_json(said["error"])
-        # An event that can't be read says nothing: all that runs is looked at.
-        finished = frozenset(said["finished"]) if "finished" in said else None
-        return self._attempt(context, started_at=said.get("started_at") or time.time(), finished=finished)
+        details: Mapping[str, Any] = event if isinstance(event, Mapping) else {}
+        if details.get("error"):
+            raise error_from_json(details["error"])
+        # After an unreadable event, the status of all running generations is read.
+        finished = frozenset(details["finished"]) if "finished" in details else None
+        return self._attempt(context, started_at=details.get("started_at") or time.time(), finished=finished)
 
     def on_kill(self) -> None:
-        """Submit nothing more, and say what stays when the task is killed: APIMart can't cancel a generation."""
+        """Stop submitting, and log that running generations continue: APIMart cannot cancel them."""
         if self._interruption:
             self._interruption.interrupt()
         self.log.warning(
-            "The batch's generations go on and bill, although their task was killed; a retry takes them up"
+            "The batch's running generations continue and are charged, although the task was killed. A retry resumes "
+            "waiting for them"
         )
 
     def _attempt(self, context: Context, started_at: float, finished: frozenset[str] | None) -> dict[str, Any]:
@@ -230,7 +236,7 @@ class ApimartBatchGenerationOperator(EmitsLineage, RendersText):
 
         self._interruption = Interruption()
         plan = self._plan(context, started_at, finished)
-        self.log.info("The batch has %d items", len(plan.items))
+        self.log.info("Items of the batch: %d", len(plan.items))
         with self._saving(context) as save:
             end = run_try(plan, self.hook.settings, self._folder, save, self._interruption)
         if end.parked:
@@ -305,7 +311,7 @@ class ApimartBatchGenerationOperator(EmitsLineage, RendersText):
 
     @property
     def _folder(self) -> str:
-        """Where the ledger lies."""
+        """The directory of the ledger and the gallery."""
         if self.destination is None:
             from airflow_provider_apimart.durable.ledger_path import ledger_path
 
@@ -334,7 +340,7 @@ class ApimartBatchGenerationOperator(EmitsLineage, RendersText):
     def _defer(self, context: Context, end: TryResult, started_at: float) -> NoReturn:
         from airflow_provider_apimart.triggers.batch import trigger_for
 
-        self.log.info("%d generations run; the triggerer waits for them", len(end.parked))
+        self.log.info("Waiting in the triggerer for running generations: %d", len(end.parked))
         self.defer(
             trigger=trigger_for(
                 end.parked,

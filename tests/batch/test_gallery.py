@@ -122,7 +122,7 @@ def test_prompt_cost_and_failures_are_told() -> None:
         "a heron",
         "moderated sensitive content",
         "not submitted",
-        "1 of 3 items are completed, 1 refused by moderation, 1 not submitted, for $0.00",
+        "1 of 3 items completed, 1 refused by moderation, 1 not submitted, for $0.00",
     ):
         assert told in shown.text
 

@@ -123,7 +123,7 @@ def test_what_fails_for_ever_fails_the_task_with_its_manifest(
     assert posts(sandbox) == 6
     assert (batch.manifest["completed"], batch.manifest["failed"]) == (2, 1)
     assert batch.task.returned is None
-    assert "2 of 3 items are completed, 1 failed" in batch.run.log
+    assert "2 of 3 items completed, 1 failed" in batch.run.log
 
 
 @pytest.mark.parametrize(("allowed", "state"), [(1, "failed"), (2, "success"), (0.25, "failed"), (0.5, "success")])
@@ -263,7 +263,7 @@ def test_a_task_that_is_told_to_stop_does_and_is_resumed_by_its_retry(
     assert sandbox.billed == sandbox.accepted == len(batch.saved) == 60
     if mode == "waiting":
         assert batch.task.try_number == 2
-        assert "generations go on and bill, although their task was killed" in batch.run.log
+        assert "running generations continue and are charged, although the task was killed" in batch.run.log
 
 
 @BOTH

@@ -44,6 +44,7 @@ def operator(tmp_path: Path, **arguments: Any) -> ApimartBatchGenerationOperator
         ({"filename": "{nope}"}, "is no field"),
         ({"filename": "{id:03d}"}, "is invalid"),
         ({"filename": "{map_index:c}"}, "is invalid|range"),
+        ({"filename": "{index:999999999}"}, "wider than 120 characters"),
         ({"max_file_bytes": "5GB"}, "max_file_bytes"),
         ({"max_total_bytes": -1}, "max_total_bytes"),
         ({"allow_private_hosts": ["http://cdn.internal/"]}, "allow_private_hosts"),

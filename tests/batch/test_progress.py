@@ -26,7 +26,7 @@ def test_a_night_makes_hardly_more_than_a_hundred_lines() -> None:
 
 def test_the_first_line_promises_no_end() -> None:
     line = BatchProgress().line(counts(5, 10, 85), 10, time.monotonic())
-    assert line == "5 of 100 items are completed, 10 still running, 85 not submitted, for $0.00; 10 in flight"
+    assert line == "5 of 100 items completed, 10 still running, 85 not submitted, for $0.00; 10 in flight"
 
 
 def test_the_end_follows_from_the_pace_of_this_try() -> None:

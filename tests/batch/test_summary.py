@@ -8,7 +8,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.batch.ledger import ItemStatus, LedgerEntry
-from airflow_provider_apimart.batch.summary import MaxFailures, count_items, describe, raise_if_incomplete
+from airflow_provider_apimart.batch.summary import MaxFailures, count_items, describe, failures, raise_if_incomplete
 
 S = ItemStatus
 
@@ -35,10 +35,10 @@ def concluded(
 
 
 @pytest.mark.parametrize("status", [S.UNKNOWN, S.RUNNING, S.FAILED, S.NOT_SUBMITTED])
-def test_what_a_retry_may_mend_is_retried(status: ItemStatus) -> None:
+def test_what_a_retry_may_change_is_retried(status: ItemStatus) -> None:
     error = concluded(entries(S.COMPLETED, status, S.REFUSED))
     assert type(error) is errors.ApimartBatchIncompleteError
-    assert "A retry or a clear of the task goes on with what is missing" in error.message
+    assert "A retry or a clear of the task continues with the missing items" in error.message
 
 
 def test_what_was_refused_is_not_retried() -> None:
@@ -74,7 +74,7 @@ def test_what_stopped_the_submitting_is_raised_with_the_counts() -> None:
     stopped = errors.ApimartBalanceError("the account is empty", status=402)
     error = concluded(entries(S.COMPLETED, S.FAILED, S.NOT_SUBMITTED), 1, stopped)
     assert error is stopped
-    assert "the account is empty. 1 of 3 items are completed, 1 failed, 1 not submitted" in str(error)
+    assert "the account is empty. 1 of 3 items completed, 1 failed, 1 not submitted" in str(error)
     assert "2 missing, 1 allowed by max_failures" in str(error)
 
 
@@ -82,11 +82,40 @@ def test_what_stopped_the_submitting_does_not_matter_if_enough_is_made() -> None
     assert concluded(entries(S.COMPLETED, S.NOT_SUBMITTED), 1, errors.ApimartBalanceError("empty")) is None
 
 
-def test_only_the_commonest_reasons_are_told() -> None:
+def test_only_the_most_frequent_reasons_are_named() -> None:
     found = [LedgerEntry(f"{number}", number, S.FAILED, reason=f"reason {number % 50}") for number in range(5000)]
     error = concluded(found)
     assert error is not None
     assert len(error.message) < 1000
+
+
+def test_the_first_failures_are_listed_by_id_and_reason() -> None:
+    found = entries(S.COMPLETED, S.FAILED, S.REFUSED, S.MODERATED, S.UNKNOWN, S.RUNNING, S.NOT_SUBMITTED)
+    unsaved = LedgerEntry("last", 7, S.COMPLETED, reason="the disk is full")
+    assert failures([*found, unsaved]) == [
+        "Item 'item-1' failed: because failed",
+        "Item 'item-2' was refused: because refused",
+        "Item 'item-3' was refused by moderation: because moderated",
+        "Item 'item-4' is of unknown outcome: because unknown",
+        "Item 'item-5' is still running: because running",
+        "Item 'item-6' is not submitted: because not_submitted",
+        "Item 'last' is completed but not saved: the disk is full",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("failed", "lines", "last"),
+    [
+        (0, 0, None),
+        (10, 10, None),
+        (11, 11, "1 more item: see the ledger"),
+        (5000, 11, "4,990 more items: see the ledger"),
+    ],
+)
+def test_only_ten_failures_are_listed(failed: int, lines: int, last: str | None) -> None:
+    listed = failures(entries(*[S.FAILED] * failed))
+    assert len(listed) == lines
+    assert last is None or listed[-1] == last
 
 
 def test_counts_cost_and_files_are_counted() -> None:
@@ -111,7 +140,7 @@ def test_counts_cost_and_files_are_counted() -> None:
         "cost": 1.62,
     }
     assert (counts.missing, counts.ended) == (3, 3)
-    assert describe(counts) == "2 of 4 items are completed, 1 failed, 1 still running, 1 not saved, for $1.62"
+    assert describe(counts) == "2 of 4 items completed, 1 failed, 1 still running, 1 not saved, for $1.62"
 
 
 def test_a_manifest_of_thousands_is_small() -> None:

@@ -147,7 +147,7 @@ def test_an_empty_account_stops_the_submitting_at_once(sandbox: Sandbox, tmp_pat
     assert posts(sandbox) <= 20 + 10
     assert statuses(entries(tmp_path)).count("completed") == 20
     assert [line["status"] for line in ledger_lines(tmp_path)].count("not_submitted") == 480
-    with pytest.raises(errors.ApimartBalanceError, match="20 of 500 items are completed"):
+    with pytest.raises(errors.ApimartBalanceError, match="20 of 500 items completed"):
         raise_if_incomplete(end.counts, end.entries, MaxFailures(0), end.stopped_by)
     sandbox.configure(balance=None)
 
@@ -278,7 +278,7 @@ def test_items_that_are_asked_for_no_more_stay_in_the_ledger(
     end = make(sandbox, tmp_path, cats(3))
     assert (end.counts.items, end.counts.completed) == (3, 3)
     assert len(entries(tmp_path)) == 5
-    assert "2 items of an earlier try aren't asked for any more" in caplog.text
+    assert "Items of an earlier try that are no longer requested: 2" in caplog.text
 
 
 def test_results_that_come_at_once_are_taken(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ SENTENCES: dict[str, tuple[bytes, bool, str]] = {
     "success false": (
         http("200 OK", b'{"success":false,"message":"no such token"}'),
         False,
-        "couldn't look up the balance",
+        "could not read the balance",
     ),
     "429": (http("429 no", b"", headers="Retry-After: 100\r\n"), False, "less often"),
     "500": (http("500 no", b""), False, "500"),

@@ -126,6 +126,9 @@ def _parsed(template: str) -> list[tuple[str, str | None, str]]:
         raise _bad(template, str(error)) from error
     if any(conversion or "{" in (form or "") for _, _, form, conversion in parts):
         raise _bad(template, "only {field} and {field:format} are understood")
+    for _, field, form, _ in parts:
+        if any(len(number) > 4 or int(number) > _VALUE_BYTES for number in re.findall(r"\d+", form or "")):
+            raise _bad(template, f"the format of {{{field}}} is wider than {_VALUE_BYTES} characters")
     return [(text, field, form or "") for text, field, form, _ in parts]
 
 

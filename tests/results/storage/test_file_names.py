@@ -90,6 +90,21 @@ def test_a_number_cannot_be_written_as_a_word() -> None:
         FileNames("{index:x^z}").stem({"index": 1})
 
 
+@pytest.mark.parametrize(
+    "form", ["121", "999999999", "0999999999d", ".999999999f", "\u0661\u0662\u0661", "9" * 9999, "x>500"]
+)
+def test_a_format_without_bound_is_refused_before_it_is_used(form: str) -> None:
+    with pytest.raises(ApimartInvalidRequestError, match=r"the format of \{index\} is wider than 120 characters"):
+        FileNames(f"{{index:{form}}}")
+
+
+@given(st.integers(1, 120), st.integers(0, 10_000))
+def test_a_format_within_the_bound_makes_a_safe_name(width: int, index: int) -> None:
+    name = FileNames(f"{{index:0{width}d}}").stem({"index": index})
+    assert is_safe(name)
+    assert name == f"{index:0{width}d}"
+
+
 def test_a_name_that_was_cut_keeps_a_digest() -> None:
     names = FileNames("{dag_id}_{task_id}_{run_id}_{id}_{index}")
     run = {name: name[0] * 60 for name in ("dag_id", "task_id", "run_id")}
