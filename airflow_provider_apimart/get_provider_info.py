@@ -103,7 +103,10 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "config": CONFIG,
-        "extra-links": [f"{_PACKAGE}.links.generation.ApimartGenerationLink"],
+        "extra-links": [
+            f"{_PACKAGE}.links.generation.ApimartGenerationLink",
+            f"{_PACKAGE}.links.gallery.ApimartGalleryLink",
+        ],
     }
 
 

@@ -187,6 +187,12 @@ class Ledger:
         """Return what is known of an item."""
         return self._records[item_id]
 
+    def failures(self, item_id: str) -> int:
+        """Return how many generations of an item were seen failed in this try."""
+        attempts = self._records[item_id].attempts.values()
+        ends = (_end(each) for each in attempts if each.fingerprint == self._fingerprints[item_id] and each.has_failed)
+        return sum(end is not None and end.at >= self._started_at for end in ends)
+
     def note(self, item_id: str, kind: FactKind, **details: Any) -> None:
         """Note a fact about an item."""
         fact = Fact(kind, item_id, time.time(), details)
@@ -337,7 +343,8 @@ def _status(attempt: Attempt | None, trouble: Fact | None) -> ItemStatus:
         if attempt.is_completed:
             return ItemStatus.COMPLETED
         if attempt.has_failed:
-            return ItemStatus.MODERATED if _end(attempt).details["moderated"] else ItemStatus.FAILED
+            end = _end(attempt)
+            return ItemStatus.MODERATED if end and end.details["moderated"] else ItemStatus.FAILED
         if attempt.stopped is not None or attempt.unanswered_since is not None:
             return ItemStatus.UNKNOWN
         if attempt.generation is not None:
@@ -347,16 +354,17 @@ def _status(attempt: Attempt | None, trouble: Fact | None) -> ItemStatus:
     return ItemStatus(said) if said in refusals else ItemStatus.NOT_SUBMITTED
 
 
-def _end(attempt: Attempt) -> Fact:
-    return attempt.ended[attempt.generation_id or ""]
+def _end(attempt: Attempt) -> Fact | None:
+    """Return the fact about the end of a generation; one that failed at once has none for a moment."""
+    return attempt.ended.get(attempt.generation_id or "")
 
 
 def _reason(status: ItemStatus, attempt: Attempt | None, trouble: Fact | None) -> str | None:
     if trouble is not None and not (status is ItemStatus.COMPLETED and _all_is_saved(attempt)):
         reason: str = trouble.details["reason"]
         return reason
-    if attempt and attempt.has_failed:
-        failure: str | None = _end(attempt).details["reason"]
+    if attempt and attempt.has_failed and (end := _end(attempt)):
+        failure: str | None = end.details["reason"]
         return failure
     return None
 
@@ -367,8 +375,9 @@ def _all_is_saved(attempt: Attempt | None) -> bool:
 
 
 def _completed_at(attempt: Attempt | None, generation: JsonObject) -> str | None:
-    said = generation.get("completed")
-    return said or (_iso(_end(attempt).at, "seconds") if attempt and attempt.ended else None)
+    said: str | None = generation.get("completed")
+    end = _end(attempt) if attempt else None
+    return said or (_iso(end.at, "seconds") if end else None)
 
 
 def _earlier(record: ItemRecord, attempt: Attempt | None) -> JsonObjects:

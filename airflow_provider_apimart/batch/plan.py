@@ -25,6 +25,7 @@ class BatchPlan:
     :param key_scope: The API key and host for which an idempotency key that is sent now holds.
     :param max_in_flight: The number of generations that run at most at once.
     :param wait_seconds: Seconds that a try waits at most for each generation, ``None`` for no limit.
+    :param item_retries: The number of times that an item that failed at APIMart is submitted again within the try.
     :param max_cost: US dollars at which nothing further is submitted, ``None`` for no limit.
     :param parks: Whether running generations are left to the triggerer once there is nothing else to do.
     :param started_at: Unix time at which the try began to wait.
@@ -38,6 +39,7 @@ class BatchPlan:
     max_in_flight: int = 100
     schedule: PollSchedule = field(default_factory=PollSchedule)
     wait_seconds: float | None = None
+    item_retries: int = 0
     max_cost: Decimal | None = None
     on_unknown_outcome: OnUnknownOutcome = OnUnknownOutcome.RETRY_SAME_KEY
     parks: bool = False

@@ -215,13 +215,26 @@ class BatchRun:
         """Return an item's finished generation after settling what it has cost, ``None`` if the triggerer waits."""
         if todo is Todo.SUBMIT:
             await self._uploads.make(item)
-        generation = await self._generation(item)
+        generation = await self._generation_after_retries(item)
         if generation is not None:
             self._in_flight.discard(item.id)
             self._settled.set()
             self._budget.settle(item.id, self._kind(item), generation.cost)
             self._metrics(item).completed(generation)
         return generation
+
+    async def _generation_after_retries(self, item: BatchItem) -> Generation | None:
+        """Do as :meth:`_generation`, and submit an item that failed again, at most ``item_retries`` times in a try."""
+        failures = 0
+        while True:
+            try:
+                return await self._generation(item)
+            except errors.ApimartGenerationFailedError as error:
+                before, failures = failures, self._ledger.failures(item.id)
+                if self.stopped_by or not before < failures <= self._plan.item_retries:
+                    raise
+                self._metrics(item).ended(error)
+                log.info("Item %r failed (refunded) and is submitted again: %s", item.id, error)
 
     async def _generation(self, item: BatchItem) -> Generation | None:
         """Return an item's generation once it is finished, or ``None`` if it is left to the triggerer."""
@@ -238,7 +251,7 @@ class BatchRun:
         return self._concluded(item, await self._transport.run(flow))
 
     async def _parked_generation(self, item: BatchItem) -> Generation | None:
-        """Do as :meth:`_generation` where this try has submitted: a failure is this try's, and isn't made up for."""
+        """Do as :meth:`_generation` for an item that this try has submitted and the triggerer has waited for."""
         wait = self._wait(item)
         reading = read_status_with_retries(wait, self._polling_stats.routes, self._plan.status_policy)
         seen = await self._transport.run(reading)

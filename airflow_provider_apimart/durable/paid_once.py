@@ -146,9 +146,11 @@ class PaidOnce:
             submission = yield from self._post(key, number, uploads, None)
             generation = yield from self._current(submission)
             if generation.status is not GenerationStatus.FAILED or not submission.replayed:
-                return _unfailed(generation)
+                return self._unfailed(key, generation)
             # Where the record was lost, only the service's replay shows that an earlier try made this attempt.
-            log.info("Generation %s of an earlier try has failed; this try makes a new one", generation.generation_id)
+            log.info(
+                "Generation %s of an earlier try failed (refunded); this try makes a new one", generation.generation_id
+            )
             self._note_end(key, generation)
         raise errors.ApimartGenerationFailedError(
             f"APIMart answered {_MOST_FAILED_REPLAYS} new idempotency keys with generations that had failed before",
@@ -180,7 +182,7 @@ class PaidOnce:
             # A refused repetition says nothing of the submit that an earlier try made.
             raise self._unknown(attempt.key, still_unknown("an earlier try may have sent it", error)) from error
         generation = yield from self._current(submission)
-        return _unfailed(generation)
+        return self._unfailed(attempt.key, generation)
 
     def _post(
         self, key: str, number: int, uploads: Mapping[str, str], unanswered_since: float | None
@@ -243,6 +245,13 @@ class PaidOnce:
                 key,
                 submission.generation.generation_id,
             )
+
+    def _unfailed(self, key: str, generation: Generation) -> Generation:
+        """Return a generation that hasn't failed; note the end of one that has, and raise its error."""
+        if generation.status is GenerationStatus.FAILED:
+            self._note_end(key, generation)
+            raise failure_error(generation)
+        return generation
 
     def _note_end(self, key: str, generation: Generation) -> None:
         with only_logged(f"The end of generation {generation.generation_id}"):
@@ -367,10 +376,3 @@ def _described(attempt: Attempt) -> str:
     if attempt.generation_id:
         return f"Generation {attempt.generation_id}"
     return f"The submit of {attempt.sent_at} with idempotency key {attempt.key}, which may have been charged,"
-
-
-def _unfailed(generation: Generation) -> Generation:
-    """Return a generation that hasn't failed, and raise what a failed one is."""
-    if generation.status is GenerationStatus.FAILED:
-        raise failure_error(generation)
-    return generation

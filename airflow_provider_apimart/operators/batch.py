@@ -25,6 +25,7 @@ from airflow_provider_apimart.compat.resumption import must_restart
 from airflow_provider_apimart.compat.xcom import returnable
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError, error_from_json
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
+from airflow_provider_apimart.links.gallery import ApimartGalleryLink, LinksGallery
 from airflow_provider_apimart.operators.rendering import RendersText
 from airflow_provider_apimart.results.download.limits import MAX_FILE_BYTES, MAX_TOTAL_BYTES
 from airflow_provider_apimart.results.options import SaveOptions, check_destination, run_values
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 _SAVED_AT_ONCE = 8
 
 
-class ApimartBatchGenerationOperator(EmitsLineage, RendersText):
+class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, RendersText):
     """
     Generate thousands of images, videos or pieces of music in one task instance, each of which is paid for once.
 
@@ -55,9 +56,9 @@ class ApimartBatchGenerationOperator(EmitsLineage, RendersText):
     The ledger is a JSON Lines file with one line for each item (``id``, ``status``, ``generation_id``, ``reason``,
     ``outputs``, ``files`` with SHA-256, ``cost``, times). It is written to ``destination``, or without one to the
     directory ``[apimart] ledger_path`` of Airflow's configuration: by default ``apimart`` in Airflow's home directory;
-    set an object storage if workers don't share a disk. The gallery, a page with the results, is written beside it. Both
-    are named after the DAG, the task and the run, as ``<dag_id>.<task_id>.<run_id>.<digest>.ledger.jsonl`` and
-    ``....gallery.html``; the task has a link to the gallery.
+    set an object storage if workers don't share a disk. The gallery, a page with the results, is written beside it, and
+    the task has a link to it. The names of both files begin with ``<dag_id>.<task_id>.<run_id>.<digest>`` and end in
+    ``.ledger.jsonl`` and ``.gallery.html``.
 
     The task returns a manifest: the counts by status, ``cost``, and the URIs ``ledger`` and ``gallery``. If the task
     fails, the manifest is in XCom under the key ``manifest``.
@@ -92,6 +93,9 @@ class ApimartBatchGenerationOperator(EmitsLineage, RendersText):
     :param max_file_bytes: Largest size of one file, ``None`` for no cap.
     :param max_total_bytes: Largest size of all files that one try saves, ``None`` for no cap.
     :param max_in_flight: The number of generations that run at most at once. Submits slow down after a 429.
+    :param item_retries: The number of times that an item that failed at APIMart is submitted again within a try of the
+        task. Each attempt has its own idempotency key; failed ones are refunded. Items that were refused, also by
+        moderation, are not submitted again.
     :param max_failures: The number of items that may be missing although the task succeeds: a count, or as a float a
         share of the items. Items that moderation refused don't count.
     :param max_cost: US dollars at which nothing further is submitted, earlier tries included. It is exceeded by no
@@ -128,6 +132,7 @@ class ApimartBatchGenerationOperator(EmitsLineage, RendersText):
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"requests": "json", "parameters": "json"}
     ui_color = "#d3e3fd"
+    operator_extra_links = (ApimartGalleryLink(),)
     _interruption: Interruption | None = None
 
     def __init__(
@@ -150,6 +155,7 @@ class ApimartBatchGenerationOperator(EmitsLineage, RendersText):
         max_file_bytes: int | str | None = MAX_FILE_BYTES,
         max_total_bytes: int | str | None = MAX_TOTAL_BYTES,
         max_in_flight: int = 100,
+        item_retries: int = 2,
         max_failures: float | str | Decimal = 0,
         max_cost: float | str | Decimal | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -178,6 +184,7 @@ class ApimartBatchGenerationOperator(EmitsLineage, RendersText):
         self.max_file_bytes = optional_byte_size(max_file_bytes, "max_file_bytes")
         self.max_total_bytes = optional_byte_size(max_total_bytes, "max_total_bytes")
         self.max_in_flight = count(max_in_flight, "max_in_flight")
+        self.item_retries = count(item_retries, "item_retries", least=0)
         self.max_failures = count_or_share(max_failures, "max_failures")
         self.max_cost = max_cost if is_template(max_cost) else optional_dollars(max_cost, "max_cost")
         self.deferrable = deferrable
@@ -234,6 +241,7 @@ class ApimartBatchGenerationOperator(EmitsLineage, RendersText):
         from airflow_provider_apimart.batch.summary import MaxFailures, made, raise_if_incomplete
         from airflow_provider_apimart.batch.task_try import run_try
 
+        self.gallery_link = ""
         self._interruption = Interruption()
         plan = self._plan(context, started_at, finished)
         self.log.info("Items of the batch: %d", len(plan.items))
@@ -242,6 +250,7 @@ class ApimartBatchGenerationOperator(EmitsLineage, RendersText):
         if end.parked:
             self._defer(context, end, started_at)
         context["ti"].xcom_push(key="manifest", value=end.manifest)
+        self.link(context, end.manifest["gallery"])
         raise_if_incomplete(end.counts, end.entries, MaxFailures(self.max_failures), end.stopped_by)
         destination = None if self.destination is None else self._folder
         self.emit_lineage(context, made(end.entries), destination=destination, ledger=end.manifest["ledger"])
@@ -260,6 +269,7 @@ class ApimartBatchGenerationOperator(EmitsLineage, RendersText):
             max_in_flight=self.max_in_flight,
             schedule=PollSchedule(self.poll_interval),
             wait_seconds=self.timeout,
+            item_retries=self.item_retries,
             max_cost=optional_dollars(self.max_cost, "max_cost"),
             on_unknown_outcome=OnUnknownOutcome(self.on_unknown_outcome),
             parks=self.deferrable,

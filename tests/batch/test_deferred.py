@@ -28,8 +28,7 @@ def test_a_deferred_batch_is_made_and_billed_once(sandbox: Sandbox, tmp_path: Pa
     assert 3 < legs < 15
 
 
-def test_what_fails_is_not_made_up_for_in_the_same_try(sandbox: Sandbox, tmp_path: Path) -> None:
-    """Or else an item that always fails would be submitted for ever."""
+def test_without_item_retries_what_fails_is_submitted_by_the_next_try(sandbox: Sandbox, tmp_path: Path) -> None:
     written = ["[sandbox: fail]", "[sandbox: moderation]", "[sandbox: refuse]", "[sandbox: nsfw]", *cats(20)]
     end, _ = make_deferred(sandbox, tmp_path, as_plan(written, max_in_flight=6))
     assert statuses(entries(tmp_path)) == ["failed", "moderated", "moderated", "moderated"] + ["completed"] * 20

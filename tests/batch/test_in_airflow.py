@@ -105,7 +105,7 @@ def test_failures_are_made_up_for_by_retries_alone(
     lab: AirflowLab, sandbox: Sandbox, tmp_path: Path, mode: str
 ) -> None:
     written = prompts(["[sandbox: fail once]", "[sandbox: moderation]", "[sandbox: refuse]", "a", "b", "c"])
-    batch = Batch(lab, f"lab_batch_{mode}", tmp_path, written)
+    batch = Batch(lab, f"lab_batch_{mode}", tmp_path, written, item_retries=0)
     batch.run.drive(sandbox.connection_json())
     assert (batch.task.state, batch.task.try_number) == ("success", 2)
     assert batch.statuses == ["completed", "moderated", "moderated", "completed", "completed", "completed"]
@@ -117,7 +117,7 @@ def test_failures_are_made_up_for_by_retries_alone(
 def test_what_fails_for_ever_fails_the_task_with_its_manifest(
     lab: AirflowLab, sandbox: Sandbox, tmp_path: Path, mode: str
 ) -> None:
-    batch = Batch(lab, f"lab_batch_{mode}", tmp_path, prompts(["[sandbox: fail]", "a", "b"]))
+    batch = Batch(lab, f"lab_batch_{mode}", tmp_path, prompts(["[sandbox: fail]", "a", "b"]), item_retries=0)
     batch.run.drive(sandbox.connection_json())
     assert (batch.task.state, batch.task.try_number) == ("failed", 4)
     assert posts(sandbox) == 6

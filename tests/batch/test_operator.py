@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.links.gallery import ApimartGalleryLink
 from airflow_provider_apimart.operators.batch import ApimartBatchGenerationOperator
 from airflow_provider_apimart.sandbox import Sandbox
 from tests.batch.bare import task_context
@@ -71,6 +72,7 @@ def test_a_connection_that_is_not_defined_costs_nothing(sandbox: Sandbox, tmp_pa
         {"max_in_flight": 0},
         {"max_in_flight": True},
         {"max_in_flight": 1.5},
+        {"item_retries": -1},
         {"max_failures": -1},
         {"max_failures": 1.5},
         {"max_failures": True},
@@ -95,6 +97,41 @@ def test_rendered_requests_are_read(sandbox: Sandbox, tmp_path: Path) -> None:
     manifest = operator(tmp_path, requests=str(REQUESTS), poll_interval=0.05).execute(running)
     assert manifest["completed"] == manifest["files"] == sandbox.billed == 2
     assert running["ti"].pushed["manifest"] == manifest
+
+
+def test_the_first_failures_are_in_the_log(sandbox: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    requests = [{"id": "bad", "prompt": "[sandbox: fail no cats today]"}, *REQUESTS]
+    with pytest.raises(errors.ApimartBatchIncompleteError):
+        operator(tmp_path, requests=requests, poll_interval=0.05).execute(task_context())
+    listed = [record.message for record in caplog.records if record.message.startswith("Item 'bad' failed: ")]
+    assert len(listed) == 1
+    assert "No cats today" in listed[0]
+
+
+@pytest.mark.parametrize(
+    ("version", "base_url", "page"),
+    [
+        ("3.3.2", "http://airflow", "http://airflow/dags/dag/runs/run/tasks/generate/xcom"),
+        ("2.11.2", "http://airflow", ""),
+    ],
+)
+def test_a_gallery_that_no_browser_opens_is_linked_by_the_page_that_names_it(
+    sandbox: Sandbox, tmp_path: Path, version: str, base_url: str, page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", base_url)
+    task, running = operator(tmp_path, poll_interval=0.05), task_context()
+    with monkeypatch.context() as patched:
+        patched.setattr("airflow.__version__", version)
+        task.execute(running)
+    assert task.gallery_link == page
+    assert running["ti"].pushed.get("apimart_gallery_link") == (page if version == "2.11.2" else None)
+
+
+@pytest.mark.parametrize("gallery", ["https://files.example/a.gallery.html", None])
+def test_a_gallery_on_a_web_server_is_linked_itself(tmp_path: Path, gallery: str | None) -> None:
+    task = operator(tmp_path)
+    task.link(task_context(), gallery)
+    assert ApimartGalleryLink().get_link(task, ti_key=None) == (gallery or "")  # type: ignore[arg-type]  # not read
 
 
 @pytest.mark.parametrize("event", [None, {}, "odd", {"started_at": None}])

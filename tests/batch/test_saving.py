@@ -222,6 +222,17 @@ def test_results_in_every_spelling_are_saved_without_base64_anywhere(
     assert all(path.stat().st_size < 100_000 for path in (tmp_path / ".apimart").rglob("*") if path.is_file())
 
 
+def test_a_generation_that_fails_at_once_is_a_failed_item(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def failing(number: int, _: str) -> Any:
+        error = {"message": "no cats today", "code": "upstream"}
+        return {"code": 200, "data": {"object": "generation.result", "status": "failed", "error": error}}
+
+    with gate(monkeypatch, failing) as server:
+        with pytest.raises(errors.ApimartBatchIncompleteError, match=r"1 failed.*[Nn]o cats today"):
+            run(tmp_path, ITEMS[:1])
+        assert server.submits == 3, "the item and its two retries"
+
+
 def test_one_url_for_all_results_at_once_is_still_a_file_each(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with gate(monkeypatch, at_once(lambda number: {"images": [{"url": "/f/7.png"}]})):
         lines, _ = run(tmp_path, ITEMS, filename="{generation_id}_{index}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -28,6 +29,7 @@ from tests.batch.support import (
     ledger_file,
     ledger_lines,
     make,
+    make_deferred,
     posts,
     settings,
     statuses,
@@ -102,6 +104,33 @@ def test_items_fail_alone(sandbox: Sandbox, tmp_path: Path) -> None:
     assert end.counts.cost == sandbox.dollars == Decimal("0.04")
     assert end.stopped_by is None
     assert all(entry.cost is None for entry in found.values() if entry.status != "completed")
+
+
+@pytest.mark.parametrize(("item_retries", "submits"), [(1, 9), (2, 10), (5, 13)])
+@pytest.mark.parametrize("deferred", [False, True])
+def test_an_item_that_failed_is_submitted_again_within_the_try(
+    sandbox: Sandbox, tmp_path: Path, item_retries: int, submits: int, deferred: bool
+) -> None:
+    plan = as_plan(MIXED_ITEMS, item_retries=item_retries, started_at=time.time())
+    end = make_deferred(sandbox, tmp_path, plan)[0] if deferred else make(sandbox, tmp_path, plan)
+    found = {entry.id: entry.status.value for entry in entries(tmp_path)}
+    assert found["fails-once"] == "completed"
+    assert (found["fails"], found["moderated-later"], found["nsfw"]) == ("failed", "moderated", "moderated")
+    assert posts(sandbox) == submits, "each failed item again; what moderation refused never"
+    keys = {generation.idempotency_key for generation in sandbox.generations}
+    assert len(keys) == len(sandbox.generations), "each attempt has a key of its own"
+    assert sandbox.billed == 3
+    assert end.counts.cost == sandbox.dollars == Decimal("0.06")
+    make(sandbox, tmp_path, as_plan(MIXED_ITEMS, item_retries=item_retries, started_at=time.time()))
+    assert posts(sandbox) == submits + 1 + item_retries, "the next try has item_retries of its own"
+
+
+def test_item_retries_keep_to_max_cost(sandbox: Sandbox, tmp_path: Path) -> None:
+    written = [*("[sandbox: fail once] " + str(each) for each in range(20)), *cats(20)]
+    plan = as_plan(written, item_retries=2, max_cost=Decimal("0.20"), started_at=time.time())
+    end = make(sandbox, tmp_path, plan)
+    assert sandbox.dollars <= Decimal("0.20")
+    assert end.counts.cost == sandbox.dollars
 
 
 def test_a_retry_makes_only_what_failed(sandbox: Sandbox, tmp_path: Path) -> None:
