@@ -15,6 +15,7 @@ import pytest
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="apimart-tests-")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
+from airflow_provider_apimart.checks.known_models import KNOWN_MODELS
 from airflow_provider_apimart.sandbox import Sandbox, SandboxSettings
 from tests.airflow_versions import lacks, reason
 from tests.lab import AirflowLab, Template
@@ -39,6 +40,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def ledger_path(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Let no test find the records of another one, whose task instance may have the same name."""
     monkeypatch.setenv("AIRFLOW__APIMART__LEDGER_PATH", str(tmp_path_factory.mktemp("ledgers")))
+
+
+@pytest.fixture(autouse=True)
+def known_models() -> None:
+    """Let no test find the models of another one's sandbox, whose port may be the same."""
+    KNOWN_MODELS.forget()
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,7 @@ ROWS = (
         {
             "durable": "record, key, decision",
             "results": "download, store",
+            "checks": "requests against models",
             "compat": "differences of versions",
         },
     ),
