@@ -30,6 +30,7 @@ BALANCE_PATH = "/v1/balance"
 MODELS_PATH = "/v1/models"
 TASKS_PATH = "/v1/tasks"
 MUSIC_TASKS_PATH = "/v1/music/tasks"
+PRICES_PATH = "/api/pricing/model"
 
 
 class Modality(StrEnum):

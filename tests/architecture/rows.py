@@ -42,6 +42,7 @@ ROWS = (
     Row(
         "Paid once, saved whole",
         {
+            "quotes": "cost before paying",
             "durable": "record, key, decision",
             "results": "download, store",
             "checks": "requests against models",

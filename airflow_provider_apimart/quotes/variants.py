@@ -1,0 +1,108 @@
+"""Variants of a request that have prices of their own: resolution, size, quality, mode, action, references."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+_PIXELS = re.compile(r"\d+\s*[x*\u00d7]\s*\d+", re.IGNORECASE)
+_SOUND_FIELDS = ("sound", "generate_audio", "with_audio", "enable_audio", "audio")
+_ON = (True, "on", "true", "yes", 1)
+_OFF = (False, None, "off", "false", "no", 0, "")
+_BASE_MODES = (None, "", "std", "standard")
+_COUNTED_REFERENCES = ("image_urls", "image_with_roles")
+# Addresses that aren't inputs of the model.
+_NO_REFERENCES = frozenset({"webhook", "metadata", "prompt", "negative_prompt", "lyrics", "model"})
+_VIDEO_FILE = re.compile(r"\.(mp4|mov|webm|mkv|m4v|avi)([?#].*)?$", re.IGNORECASE)
+
+
+class UnknownVariantError(ValueError):
+    """A request names something whose price can't be known; the message is a clause that says what."""
+
+
+def word(value: object) -> str | None:
+    """Return a name as price lists are read: in lower case, ``None`` where there is none."""
+    return str(value).strip().lower() or None if isinstance(value, str | int | float) else None
+
+
+def is_pixels(size: str | None) -> bool:
+    """Whether a size is given in pixels, which may imply a resolution."""
+    return size is not None and bool(_PIXELS.fullmatch(size))
+
+
+def mode(payload: Mapping[str, Any]) -> str:
+    """
+    Return the key of a video's mode and sound, such as ``pro-sound``; empty for the base mode.
+
+    :raises UnknownVariantError: If its sound is neither on nor off.
+    """
+    named = word(payload.get("mode"))
+    parts = ["" if named in _BASE_MODES else str(named), "sound" if _has_sound(payload) else ""]
+    return "-".join(filter(None, parts))
+
+
+def _has_sound(payload: Mapping[str, Any]) -> bool:
+    for name in _SOUND_FIELDS:
+        value = payload.get(name)
+        value = value.strip().lower() if isinstance(value, str) else value
+        if isinstance(value, list | dict):
+            continue
+        if any(value == on and isinstance(value, type(on)) for on in _ON):
+            return True
+        if not any(value == off for off in _OFF):
+            raise UnknownVariantError(f"the price with {name} {value!r} isn't published")
+    return False
+
+
+def is_on(value: object) -> bool:
+    """Whether a switch of a request is on; anything but a plain "off" counts as on."""
+    value = value.strip().lower() if isinstance(value, str) else value
+    return not any(value == off and (value is None or isinstance(value, type(off))) for off in _OFF)
+
+
+def reference_count(payload: Mapping[str, Any]) -> int:
+    """Return how many reference images a request has in the fields that the contract defines for them."""
+    return sum(len(list(_listed(payload.get(name)))) for name in _COUNTED_REFERENCES)
+
+
+def other_references(payload: Mapping[str, Any]) -> int:
+    """Return how many further addresses a request holds, which may be reference images."""
+    fields = (value for name, value in payload.items() if name not in {*_COUNTED_REFERENCES, *_NO_REFERENCES})
+    return sum(1 for value in fields for _ in _addresses(value))
+
+
+def has_reference_video(payload: Mapping[str, Any]) -> bool:
+    """Whether a request has a reference video, whose length is billed too."""
+    return any(_is_video(name, value) for name, value in payload.items() if name not in _NO_REFERENCES)
+
+
+def _is_video(name: str, value: object) -> bool:
+    match value:
+        case Mapping():
+            role = str(value.get("role") or value.get("type") or "").lower()
+            return "video" in role or any(_is_video(f"{name}.{key}", each) for key, each in value.items())
+        case list() | tuple():
+            return any(_is_video(name, each) for each in value)
+        case str():
+            is_address = "://" in value or value.startswith("sha256:")
+            return is_address and ("video" in name.lower() or bool(_VIDEO_FILE.search(value)))
+    return False
+
+
+def _listed(value: object) -> Iterable[object]:
+    if value is None or value == "":
+        return ()
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def _addresses(value: object) -> Iterator[str]:
+    match value:
+        case str() if "://" in value or value.startswith("sha256:"):
+            yield value
+        case Mapping():
+            for each in value.values():
+                yield from _addresses(each)
+        case list() | tuple():
+            for each in value:
+                yield from _addresses(each)
