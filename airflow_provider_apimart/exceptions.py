@@ -68,12 +68,12 @@ class ApimartError(AirflowException):
 
     @property
     def summary(self) -> str:
-        """The message with the ids that support asks for, on one line."""
+        """The message with the ids that support asks for, on one line. An id that the message has is not repeated."""
+        ids = {"request id": self.request_id, "generation": self.generation_id}
         facts = {
             "HTTP status": self.status,
             "code": self.code,
-            "request id": self.request_id,
-            "generation": self.generation_id,
+            **{name: each for name, each in ids.items() if each and each not in self.message},
         }
         known = ", ".join(f"{name} {value}" for name, value in facts.items() if value is not None)
         return f"{self.message} ({known})" if known else self.message

@@ -1,11 +1,8 @@
-"""A generation as APIMart's replies tell of it: every documented shape becomes one kind of value."""
+"""Values of a generation: its status, outputs and failure, whatever shape APIMart's reply had."""
 
 from __future__ import annotations
 
-import ast
-import contextlib
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,11 +12,12 @@ from typing import Any
 
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.json_values import JsonObject, items, mapping, moment, money, plain, text
+from airflow_provider_apimart.api.rendered import is_nothing, rendered_value
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 
 
 class GenerationStatus(StrEnum):
-    """The three things a generation can be doing. Any word that isn't listed means that it runs."""
+    """Status of a generation. Any word of APIMart that isn't listed means that it is running."""
 
     RUNNING = "running"
     COMPLETED = "completed"
@@ -27,7 +25,7 @@ class GenerationStatus(StrEnum):
 
     @classmethod
     def of(cls, word: str | None) -> GenerationStatus:
-        """Return what a status word of the service means."""
+        """Return the status that a status word of APIMart stands for."""
         return _MEANINGS.get((word or "").lower(), cls.RUNNING)
 
     @property
@@ -246,31 +244,18 @@ def named_generation(value: object) -> Generation:
         raise ApimartInvalidRequestError(
             "A list names no generation. What a mapped task returned is mapped on: .partial(...).expand(generation=...)"
         )
-    if isinstance(value, str):
-        rendered = rendered_value(value)
-        value = {"generation_id": value} if rendered is None else rendered
-    named = generation_from_xcom(value) if isinstance(value, Mapping) else None
-    nameless = named is None or (named.generation_id is None and named.status is not GenerationStatus.COMPLETED)
-    if named is None or nameless or named.generation_id in _RENDERED_NOTHING:
+    found = (rendered_value(value) or _by_id(value)) if isinstance(value, str) else value
+    named = generation_from_xcom(found) if isinstance(found, Mapping) else None
+    if named is None or (named.generation_id is None and named.status is not GenerationStatus.COMPLETED):
         raise ApimartInvalidRequestError(
             f"{str(value)[:200]!r} names no generation; give its id, or what a generation operator returned"
         )
     return named
 
 
-# What a template makes of an XCom that isn't there.
-_RENDERED_NOTHING = ("None", "null")
-
-
-def rendered_value(written: str) -> Mapping[str, Any] | Sequence[Any] | None:
-    """Return the mapping or the list that a template rendered as text, ``None`` if the text is neither."""
-    if not written.lstrip().startswith(("{", "[")):
-        return None
-    for read in (json.loads, ast.literal_eval):
-        with contextlib.suppress(ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-            value = read(written.strip())
-            return value if isinstance(value, Mapping | list) else {}
-    return None
+def _by_id(written: str) -> Mapping[str, Any] | None:
+    """Return what a text names as a generation's id, ``None`` for a missing value or a broken object or list."""
+    return None if is_nothing(written) or written.strip().startswith(("{", "[")) else {"generation_id": written}
 
 
 def _outputs_from_xcom(value: Mapping[str, Any]) -> Iterator[Output]:

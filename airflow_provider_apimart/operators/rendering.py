@@ -31,9 +31,10 @@ _TEXT = PROSE | {
     "apimart_conn_id",
     "destination",
     "filename",
+    "image",
 }
 # Fields in which a template must not render to nothing, because an absent value would mean something else.
-_NEVER_ABSENT = PROSE | {"model", "requests", "max_cost", "destination", "filename"}
+_NEVER_ABSENT = PROSE | {"model", "requests", "max_cost", "destination", "filename", "image", "apimart_conn_id"}
 
 
 class RendersText(BaseOperator):
@@ -49,6 +50,8 @@ class RendersText(BaseOperator):
     #: ``template_searchpath``. Only the whole value counts, and only if the file exists; ``literal(...)`` of Airflow
     #: keeps such a value as it is.
     file_fields: ClassVar[tuple[str, ...]] = ()
+    #: Fields whose templates may render to nothing: the operator itself decides about missing values in them.
+    optional_fields: ClassVar[tuple[str, ...]] = ()
     # Airflow would take every text that ends so for a file, also within lists and objects.
     template_ext: Sequence[str] = ()
     _rendered_nothing: Mapping[str, str] = {}
@@ -72,7 +75,12 @@ class RendersText(BaseOperator):
             return {name: self._rendered(name, None, item, context, env, seen_oids) for name, item in content.items()}
         name = next((name for name in self.template_fields if getattr(self, name, None) is content), None)
         content = self._with_source(content, env) if name in self.file_fields else content
-        return self._rendered(name, name, content, context, env, seen_oids)
+        noted = self._rendered_nothing
+        rendered = self._rendered(name, name, content, context, env, seen_oids)
+        if name in self.optional_fields:
+            # Also what the entries of a list have rendered to.
+            self._rendered_nothing = noted
+        return rendered
 
     def check_rendered(self) -> None:
         """

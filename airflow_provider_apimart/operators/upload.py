@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
 from airflow_provider_apimart.api.redaction import without_query
 from airflow_provider_apimart.hooks.lazy_hook import LazyHook
+from airflow_provider_apimart.operators.rendering import RendersText
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
 
-class ApimartUploadImageOperator(LazyHook, BaseOperator):
+class ApimartUploadImageOperator(LazyHook, RendersText):
     """
     Upload a reference image to APIMart and return its public URL, which is valid for 72 hours.
 
@@ -51,6 +50,7 @@ class ApimartUploadImageOperator(LazyHook, BaseOperator):
 
         :raises ApimartInvalidRequestError: If the file does not exist or APIMart does not accept it. Not retried.
         """
+        self.check_rendered()
         upload = self.hook.upload_image(self.image)
         self.log.info(
             "Uploaded %s to %s, which is valid until %s", without_query(str(self.image)), upload.url, upload.expires_at

@@ -9,8 +9,6 @@ from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
 from airflow_provider_apimart.api.arguments import count, optional_byte_size
 from airflow_provider_apimart.exceptions import (
     ApimartDestinationError,
@@ -19,6 +17,7 @@ from airflow_provider_apimart.exceptions import (
     ApimartWatchedGenerationFailedError,
 )
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
+from airflow_provider_apimart.operators.rendering import RendersText
 from airflow_provider_apimart.results.download.limits import MAX_FILE_BYTES, MAX_TOTAL_BYTES
 from airflow_provider_apimart.results.options import SaveOptions, run_values
 from airflow_provider_apimart.results.storage.file_names import DEFAULT_TEMPLATE
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 FILES_KEY = "files"
 
 
-class ApimartToObjectStorageOperator(EmitsLineage, BaseOperator):
+class ApimartToObjectStorageOperator(EmitsLineage, RendersText):
     """
     Save the outputs of finished generations and return the URIs of the saved files.
 
@@ -76,6 +75,7 @@ class ApimartToObjectStorageOperator(EmitsLineage, BaseOperator):
     """
 
     template_fields: Sequence[str] = ("generation", "destination", "filename", "apimart_conn_id")
+    optional_fields = ("generation",)
     ui_color = "#fde9d3"
 
     def __init__(
@@ -130,6 +130,7 @@ class ApimartToObjectStorageOperator(EmitsLineage, BaseOperator):
         )
         from airflow_provider_apimart.transfers.selection import selected_generations
 
+        self.check_rendered()
         self._options.check()
         selected = selected_generations(self.generation)
         # Left from the right to the left: running downloads must be stopped before they are waited for.

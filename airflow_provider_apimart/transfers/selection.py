@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_apimart.api.generation import Generation, named_generation, rendered_value
+from airflow_provider_apimart.api.generation import Generation, named_generation
 from airflow_provider_apimart.api.json_values import items, text
 from airflow_provider_apimart.api.payload import prompt_sha256
+from airflow_provider_apimart.api.plain_values import is_gap
+from airflow_provider_apimart.api.rendered import is_nothing, rendered_value
 from airflow_provider_apimart.batch.unsaved import completed_and_unsaved
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 
@@ -82,12 +83,8 @@ def _entries(value: object) -> Iterator[object]:
 
 
 def _is_nothing(entry: object) -> bool:
-    """Return whether an entry is ``None``, also as the text that a template makes of it, or pandas' gap."""
-    return entry is None or _is_nan(entry) or (isinstance(entry, str) and entry.lower() in ("", "none", "null"))
-
-
-def _is_nan(entry: object) -> bool:
-    return isinstance(entry, float) and math.isnan(entry)
+    """Return whether an entry is a missing value, also as the text into which a template renders it."""
+    return is_gap(entry) or (isinstance(entry, str) and is_nothing(entry))
 
 
 def _generations_of(entry: object) -> Iterable[SelectedGeneration]:

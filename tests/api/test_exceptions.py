@@ -114,3 +114,19 @@ def test_a_note_does_no_harm() -> None:
     error = errors.ApimartError("why")
     error.add_note("seen in the trigger")
     assert errors.error_from_json(error.to_json()).message == "why"
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        (
+            "No quota (request id: 20261126-x1)",
+            "No quota (request id: 20261126-x1) (HTTP status 403, generation task_1)",
+        ),
+        ("Generation task_1 failed", "Generation task_1 failed (HTTP status 403, request id 20261126-x1)"),
+        ("No quota", "No quota (HTTP status 403, request id 20261126-x1, generation task_1)"),
+    ],
+)
+def test_an_id_is_shown_once(message: str, shown: str) -> None:
+    error = errors.ApimartError(message, status=403, request_id="20261126-x1", generation_id="task_1")
+    assert str(error) == shown

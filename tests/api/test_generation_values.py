@@ -87,9 +87,15 @@ def test_what_names_none_is_refused(value: object) -> None:
 
 
 @pytest.mark.parametrize("value", ["{[]: 1}", "{{}}", "{{ }}", "{{[]}}", "{{ x }}", "{'a':", "{1, 2", "{" * 10_000])
-def test_a_text_that_only_begins_like_a_mapping_is_an_id(value: str) -> None:
-    # Ids are the service's own business; it tells of one that it doesn't know.
-    assert named_generation(value).generation_id == value
+def test_a_text_that_only_begins_like_an_object_names_none(value: str) -> None:
+    with pytest.raises(ApimartInvalidRequestError, match="names no generation"):
+        named_generation(value)
+
+
+@pytest.mark.parametrize("value", ["None", "null", "nan", "NaT", "<NA>", " none "])
+def test_the_text_of_a_missing_value_names_none(value: str) -> None:
+    with pytest.raises(ApimartInvalidRequestError, match="names no generation"):
+        named_generation(value)
 
 
 @pytest.mark.parametrize("value", ["{}", "{1}", "{'status': 'processing'}", '{"generation_id": null}'])

@@ -77,12 +77,16 @@ def test_every_module_listed_exists_and_no_other_does(section: str, base: type) 
     assert listed == found
 
 
-def test_the_transfer_and_the_link_exist() -> None:
+def test_the_transfer_and_the_links_exist() -> None:
     (transfer,) = INFO["transfers"]
     assert importlib.import_module(transfer["python-module"]).ApimartToObjectStorageOperator
-    (path,) = INFO["extra-links"]
-    module, _, name = path.rpartition(".")
-    assert issubclass(getattr(importlib.import_module(module), name), BaseOperatorLink)
+    for path in INFO["extra-links"]:
+        module, _, name = path.rpartition(".")
+        assert issubclass(getattr(importlib.import_module(module), name), BaseOperatorLink)
+    assert sorted(path.rpartition(".")[2] for path in INFO["extra-links"]) == [
+        "ApimartGalleryLink",
+        "ApimartGenerationLink",
+    ]
 
 
 def test_the_wheel_ships_types_and_examples() -> None:
