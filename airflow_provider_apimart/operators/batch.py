@@ -26,7 +26,7 @@ from airflow_provider_apimart.compat.xcom import returnable
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError, error_from_json
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
 from airflow_provider_apimart.links.gallery import ApimartGalleryLink, LinksGallery
-from airflow_provider_apimart.operators.rendering import RendersText
+from airflow_provider_apimart.rendering import RendersText
 from airflow_provider_apimart.results.download.limits import MAX_FILE_BYTES, MAX_TOTAL_BYTES
 from airflow_provider_apimart.results.options import SaveOptions, check_destination, run_values
 

@@ -10,8 +10,8 @@ from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_apimart.api.arguments import one_of, optional_seconds
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
-from airflow_provider_apimart.operators.rendering import RendersText
 from airflow_provider_apimart.operators.waiting import WaitsForGeneration
+from airflow_provider_apimart.rendering import RendersText
 
 if TYPE_CHECKING:
     from pathlib import PurePath

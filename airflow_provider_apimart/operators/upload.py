@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_apimart.api.redaction import without_query
 from airflow_provider_apimart.hooks.lazy_hook import LazyHook
-from airflow_provider_apimart.operators.rendering import RendersText
+from airflow_provider_apimart.rendering import RendersText
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath

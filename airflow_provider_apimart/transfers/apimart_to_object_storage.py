@@ -17,7 +17,7 @@ from airflow_provider_apimart.exceptions import (
     ApimartWatchedGenerationFailedError,
 )
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
-from airflow_provider_apimart.operators.rendering import RendersText
+from airflow_provider_apimart.rendering import RendersText
 from airflow_provider_apimart.results.download.limits import MAX_FILE_BYTES, MAX_TOTAL_BYTES
 from airflow_provider_apimart.results.options import SaveOptions, run_values
 from airflow_provider_apimart.results.storage.file_names import DEFAULT_TEMPLATE

@@ -33,6 +33,7 @@ ROWS = (
     Row(
         "Work and I/O",
         {
+            "rendering": "templates",
             "hooks": "connection, client",
             "batch": "many in one task",
             "lineage": "assets, OpenLineage",

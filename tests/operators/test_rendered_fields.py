@@ -19,8 +19,8 @@ from airflow_provider_apimart.operators.generation import (
     ApimartMusicGenerationOperator,
     ApimartVideoGenerationOperator,
 )
-from airflow_provider_apimart.operators.rendering import RendersText
 from airflow_provider_apimart.operators.upload import ApimartUploadImageOperator
+from airflow_provider_apimart.rendering import RendersText
 from airflow_provider_apimart.sandbox import Sandbox
 from airflow_provider_apimart.transfers.apimart_to_object_storage import ApimartToObjectStorageOperator
 from tests.batch.bare import task_context
