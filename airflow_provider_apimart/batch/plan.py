@@ -12,6 +12,7 @@ from airflow_provider_apimart.api.submission import SUBMIT_POLICY
 from airflow_provider_apimart.api.upload import UPLOAD_POLICY
 from airflow_provider_apimart.api.waiting import STATUS_POLICY
 from airflow_provider_apimart.batch.items import BatchItem
+from airflow_provider_apimart.checks.check import Check
 from airflow_provider_apimart.durable.decision import OnUnknownOutcome
 from airflow_provider_apimart.durable.identity import TaskIdentity
 
@@ -27,6 +28,7 @@ class BatchPlan:
     :param wait_seconds: Seconds that a try waits at most for each generation, ``None`` for no limit.
     :param item_retries: The number of times that an item that failed at APIMart is submitted again within the try.
     :param max_cost: US dollars at which nothing further is submitted, ``None`` for no limit.
+    :param check: What is done about items that contradict the descriptions of their models.
     :param parks: Whether running generations are left to the triggerer once there is nothing else to do.
     :param started_at: Unix time at which the try began to wait.
     :param finished: Ids of the generations whose status is read, ``None`` for all running ones. The triggerer keeps
@@ -42,6 +44,7 @@ class BatchPlan:
     item_retries: int = 0
     max_cost: Decimal | None = None
     on_unknown_outcome: OnUnknownOutcome = OnUnknownOutcome.RETRY_SAME_KEY
+    check: Check = Check.OFF
     parks: bool = False
     finished: frozenset[str] | None = None
     started_at: float = 0.0

@@ -31,6 +31,7 @@ from airflow_provider_apimart.batch.progress import BatchProgress
 from airflow_provider_apimart.batch.saving import SaveFailures
 from airflow_provider_apimart.batch.summary import count_items
 from airflow_provider_apimart.batch.uploads import BatchUploads
+from airflow_provider_apimart.checks.check import Check, CheckedRequest, check_requests
 from airflow_provider_apimart.durable.paid_once import PaidOnce
 from airflow_provider_apimart.metrics import GenerationMetrics
 
@@ -84,11 +85,13 @@ class BatchRun:
         """
         Do what there is to do, until all has ended or only waiting is left and the triggerer waits.
 
+        :raises ApimartInvalidRequestError: If nothing was ever sent, and nothing may be.
         :raises ApimartDestinationError: If the record can't be written.
         """
         self._account_for_earlier_tries()
         telling = asyncio.get_running_loop().create_task(self._tell_progress())
         try:
+            await self._check_requests()
             for item, todo in sorted(self._todos(), key=lambda each: each[1] is Todo.SUBMIT):
                 if await self._may_start(item, todo):
                     self._start(item, todo)
@@ -99,6 +102,21 @@ class BatchRun:
             self._pool.shutdown(wait=False, cancel_futures=True)
             # Also when it is interrupted: what was submitted a moment ago is known by its id then.
             await self._journal.flush()
+
+    async def _check_requests(self) -> None:
+        """Compare what is to be submitted with the descriptions of the models, all at once and before it is paid."""
+        items = [item for item, todo in self._todos() if todo is Todo.SUBMIT]
+        was_told = self._plan.check is Check.WARN and self._plan.finished is not None
+        if not items or was_told:
+            return
+        requests = [CheckedRequest.of(item.request, item.id) for item in items]
+        try:
+            await self._transport.run(check_requests(self._plan.check, self._plan.key_scope, requests))
+        except errors.ApimartInvalidRequestError as error:
+            if not any(self._ledger[item.id].is_paid for item in self._plan.items):
+                raise
+            # What was paid for is still waited for and saved.
+            self._stop(error)
 
     async def _tell_progress(self) -> None:
         while True:

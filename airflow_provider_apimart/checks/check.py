@@ -6,13 +6,16 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.flow import Flow
 from airflow_provider_apimart.checks.findings import Finding, Models
 from airflow_provider_apimart.checks.known_models import KNOWN_MODELS
 from airflow_provider_apimart.exceptions import ApimartError, ApimartInvalidRequestError
+
+if TYPE_CHECKING:
+    from airflow_provider_apimart.durable.identity import PaidRequest
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +47,11 @@ class CheckedRequest:
     modality: Modality
     payload: Mapping[str, Any]
     item: str | None = None
+
+    @classmethod
+    def of(cls, request: PaidRequest, item: str | None = None) -> Self:
+        """Return the check of a request that is to be paid for."""
+        return cls(request.modality, request.payload, item)
 
 
 def check_requests(check: Check, key_scope: str, requests: Iterable[CheckedRequest]) -> Flow[None]:
@@ -99,5 +107,5 @@ def _refusal(lines: Sequence[str]) -> ApimartInvalidRequestError:
         return ApimartInvalidRequestError(f"{lines[0]}. Nothing was sent", advice=_ADVICE)
     listed = "".join(f"\n- {line}" for line in lines[:_MOST_FINDINGS])
     more = f"\n... and {len(lines) - _MOST_FINDINGS:,} more" if len(lines) > _MOST_FINDINGS else ""
-    message = f"{len(lines):,} findings in the request. Nothing was sent:{listed}{more}"
+    message = f"The check has {len(lines):,} findings. Nothing was sent:{listed}{more}"
     return ApimartInvalidRequestError(message, advice=_ADVICE)

@@ -108,6 +108,9 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, RendersText):
         generation that takes longer keeps running, and a retry resumes waiting for it.
     :param on_unknown_outcome: As for
         :class:`~airflow_provider_apimart.operators.generation.ApimartImageGenerationOperator`, for each item.
+    :param check: What is done before the first submit about contradictions between the items and APIMart's
+        descriptions of their models: ``"warn"`` logs them, ``"refuse"`` fails the task before anything is sent,
+        ``"off"`` doesn't check. Each is told once, with the first items that have it. See :doc:`/checks`.
     :param apimart_conn_id: The :ref:`connection <howto/connection:apimart>` to use. (templated)
     """
 
@@ -162,6 +165,7 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, RendersText):
         poll_interval: float | str | timedelta | None = None,
         timeout: float | str | timedelta | None = timedelta(hours=1),
         on_unknown_outcome: Literal["retry_same_key", "fail"] = "retry_same_key",
+        check: Literal["warn", "refuse", "off"] = "warn",
         apimart_conn_id: str = "apimart_default",
         multiple_outputs: bool = True,
         **kwargs: Any,
@@ -191,6 +195,7 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, RendersText):
         self.poll_interval = optional_seconds(poll_interval, "poll_interval", exclusive=True)
         self.timeout = optional_seconds(timeout, "timeout")
         self.on_unknown_outcome = one_of(on_unknown_outcome, "on_unknown_outcome", ("retry_same_key", "fail"))
+        self.check = one_of(check, "check", ("warn", "refuse", "off"))
         self.apimart_conn_id = apimart_conn_id
 
     @cached_property
@@ -204,7 +209,8 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, RendersText):
         """
         Generate all items and return the manifest.
 
-        :raises ApimartInvalidRequestError: Before anything is sent, with all invalid items. Not retried.
+        :raises ApimartInvalidRequestError: Before anything is sent, with all invalid items, or with all items that
+            contradict the descriptions of their models and ``check="refuse"``. Not retried.
         :raises ApimartDestinationError: If the destination can't be written. Nothing more is submitted.
         :raises ApimartBatchIncompleteError: If more items are missing than ``max_failures`` allows. A retry continues.
         :raises ApimartBatchRefusedError: If the missing items were refused or exceed ``max_cost``. Not retried.
@@ -259,6 +265,7 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, RendersText):
     def _plan(self, context: Context, started_at: float, finished: frozenset[str] | None) -> BatchPlan:
         from airflow_provider_apimart.api.poll_schedule import PollSchedule
         from airflow_provider_apimart.batch.plan import BatchPlan
+        from airflow_provider_apimart.checks.check import Check
         from airflow_provider_apimart.durable.decision import OnUnknownOutcome
         from airflow_provider_apimart.durable.identity import task_identity
 
@@ -272,6 +279,7 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, RendersText):
             item_retries=self.item_retries,
             max_cost=optional_dollars(self.max_cost, "max_cost"),
             on_unknown_outcome=OnUnknownOutcome(self.on_unknown_outcome),
+            check=Check(self.check),
             parks=self.deferrable,
             started_at=started_at,
             finished=finished,

@@ -63,6 +63,9 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
     :param on_unknown_outcome: Handling of a submit whose reply was lost, so that it may or may not have been charged:
         ``"retry_same_key"`` repeats the identical request with the same idempotency key, which APIMart charges once
         within 24 hours; ``"fail"`` sends nothing more and leaves the decision to a person.
+    :param check: What is done before a submit about contradictions between the request and APIMart's description of
+        the model: ``"warn"`` logs them, ``"refuse"`` fails the task before anything is sent, ``"off"`` doesn't check.
+        See :doc:`/checks`.
     :param apimart_conn_id: The :ref:`connection <howto/connection:apimart>` to use. (templated)
     """
 
@@ -103,6 +106,7 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
         poll_interval: float | str | timedelta | None = None,
         timeout: float | str | timedelta | None = _DEFAULT_TIMEOUT,
         on_unknown_outcome: Literal["retry_same_key", "fail"] = "retry_same_key",
+        check: Literal["warn", "refuse", "off"] = "warn",
         apimart_conn_id: str = "apimart_default",
         **kwargs: Any,
     ) -> None:
@@ -121,6 +125,7 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
         self.poll_interval = optional_seconds(poll_interval, "poll_interval", exclusive=True)
         self.timeout = optional_seconds(timeout, "timeout")
         self.on_unknown_outcome = one_of(on_unknown_outcome, "on_unknown_outcome", ("retry_same_key", "fail"))
+        self.check = one_of(check, "check", ("warn", "refuse", "off"))
         self.apimart_conn_id = apimart_conn_id
         self._generation_id: str | None = None
 
@@ -131,7 +136,8 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
         """
         Return the generation of this task instance in its XCom form.
 
-        :raises ApimartInvalidRequestError: Before anything is sent, if the request is invalid. Not retried.
+        :raises ApimartInvalidRequestError: Before anything is sent, if the request is invalid, or contradicts the
+            description of its model and ``check="refuse"``. Not retried.
         :raises ApimartIndeterminateOutcomeError: If a person has to decide whether to pay again. Not retried.
         :raises ApimartUnknownOutcomeError: If the outcome of a submit is unknown. A retry repeats it with the same key.
         :raises ApimartGenerationFailedError: If the generation failed. A retry submits a new one.
@@ -175,6 +181,7 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
 
     def _obtain(self, context: Context) -> Generation:
         from airflow_provider_apimart.api.contract import Modality
+        from airflow_provider_apimart.checks.check import Check, CheckedRequest, check_requests
         from airflow_provider_apimart.durable.decision import OnUnknownOutcome
         from airflow_provider_apimart.durable.identity import task_identity
         from airflow_provider_apimart.durable.paid_once import PaidOnce
@@ -192,6 +199,7 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
             submit_policy=self.hook.submit_policy,
             status_policy=self.hook.status_policy,
             upload_policy=self.hook.upload_policy,
+            before_submit=lambda: check_requests(Check(self.check), self.hook.key_scope, [CheckedRequest.of(request)]),
             on_submitted=self._metrics.submitted,
         )
         return self.hook.run(paid.obtain())

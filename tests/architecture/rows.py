@@ -44,9 +44,9 @@ ROWS = (
         "Paid once, saved whole",
         {
             "quotes": "cost before paying",
+            "checks": "requests against models",
             "durable": "record, key, decision",
             "results": "download, store",
-            "checks": "requests against models",
             "compat": "differences of versions",
         },
     ),

@@ -59,7 +59,7 @@ def test_several_findings_refuse_together(logged: pytest.LogCaptureFixture) -> N
     error = run(Check.REFUSE, {**MISSPELT, "n": 5, "sizzle": 1}).error
     assert isinstance(error, errors.ApimartInvalidRequestError)
     assert error.message == (
-        "2 findings in the request. Nothing was sent:\n- Unknown parameter 'promt' for m (did you mean 'prompt'?)\n"
+        "The check has 2 findings. Nothing was sent:\n- Unknown parameter 'promt' for m (did you mean 'prompt'?)\n"
         "- Invalid n for m: 5 (allowed: at most 4)"
     )
     assert [record.message for record in logged.records] == [
