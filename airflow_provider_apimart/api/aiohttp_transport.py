@@ -19,6 +19,7 @@ from airflow_provider_apimart.api.error_mapping import lost_reply_error, root_re
 from airflow_provider_apimart.api.flow import Flow, Pause
 from airflow_provider_apimart.api.http_messages import Content, Reply, Request, RequestKind
 from airflow_provider_apimart.api.rate_limiter import RateLimiter
+from airflow_provider_apimart.api.repeated_length import TolerantConnector
 from airflow_provider_apimart.api.retry import retry_after_seconds
 from airflow_provider_apimart.api.settings import CONNECT_SECONDS, ClientSettings
 from airflow_provider_apimart.exceptions import ApimartError
@@ -118,7 +119,7 @@ class AiohttpTransport:
         # In a thread: reading certificates would block the event loop for a while.
         context = await asyncio.to_thread(self.settings.network.ssl_context)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=_REQUESTS_IN_FLIGHT, ssl=context),
+            connector=TolerantConnector(limit=_REQUESTS_IN_FLIGHT, ssl=context),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             max_line_size=_LONGEST_HEADER,

@@ -12,6 +12,7 @@ _ENDPOINT = re.compile(
     r"/v1/(images|videos|music|audio|tasks|uploads|balance|user|models|model-schema|model-docs|chat)(/|$)",
     re.IGNORECASE,
 )
+_VERSION = re.compile(r"/v1$", re.IGNORECASE)
 
 
 def normalise_base_url(written: str) -> str:
@@ -26,7 +27,7 @@ def normalise_base_url(written: str) -> str:
     written = written.strip()
     parts = _split(written if "://" in written else f"https://{written}")
     _refuse(parts)
-    path = parts.path.rstrip("/").removesuffix("/v1").rstrip("/")
+    path = _VERSION.sub("", parts.path.rstrip("/")).rstrip("/")
     return f"{parts.scheme.lower()}://{_authority(parts)}{path}"
 
 

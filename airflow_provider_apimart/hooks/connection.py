@@ -86,8 +86,10 @@ class _ConnectionReader:
         return extra
 
     def _api_key(self) -> str:
-        key = _BEARER.sub("", (self._connection.password or "").strip()).strip()
-        if not key:
+        key = _BEARER.sub("", (self._connection.password or "").strip().strip("\"'")).strip()
+        if not key and self._connection.login:
+            raise self._refuse("password", "it is empty, and the login is not used; the API key must be the password")
+        if not key or key.lower() == "bearer":
             raise self._refuse("password", "it is empty; it must be the APIMart API key")
         if not key.strip("*"):
             # As Airflow 3.0 hands it to the test of a stored connection.

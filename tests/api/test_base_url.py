@@ -18,6 +18,7 @@ from airflow_provider_apimart.api.base_url import normalise_base_url
         ("https://api.apimart.ai//v1//", "https://api.apimart.ai"),
         ("api.apimart.ai", "https://api.apimart.ai"),
         ("api.apimart.ai/v1", "https://api.apimart.ai"),
+        ("https://api.apimart.ai/V1/", "https://api.apimart.ai"),
         ("  HTTPS://API.ApiMart.ai/v1 \n", "https://api.apimart.ai"),
         ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
         ("localhost:8080/v1/", "https://localhost:8080"),
@@ -44,6 +45,9 @@ SECRET = "s3cr3t"
 @pytest.mark.parametrize(
     ("written", "reason"),
     [
+        ("https://api.apimart.ai/v1/images/generations", "endpoint; write the base URL, without '/v1/images'"),
+        ("https://api.apimart.ai/V1/Tasks/task_1", "endpoint"),
+        ("api.apimart.ai/v1/balance", "endpoint"),
         ("", "has no host"),
         ("https://", "has no host"),
         ("https:///v1", "has no host"),
@@ -84,4 +88,4 @@ def test_any_text_is_normalised_or_refused(written: str) -> None:
     except ValueError:
         return
     assert normal.startswith(("https://", "http://"))
-    assert not normal.endswith(("/", "/v1"))
+    assert not normal.lower().endswith(("/", "/v1"))

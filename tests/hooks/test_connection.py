@@ -21,7 +21,14 @@ KEY = "sk-0123456789secret"
 
 def settings(extra: object = None, **fields: Any) -> ClientSettings:
     written = extra if isinstance(extra, str | None) else json.dumps(extra)
-    known: Mapping[str, Any] = {"conn_id": "my_apimart", "host": None, "port": None, "schema": None, "password": KEY}
+    known: Mapping[str, Any] = {
+        "conn_id": "my_apimart",
+        "host": None,
+        "port": None,
+        "schema": None,
+        "login": None,
+        "password": KEY,
+    }
     return settings_from_connection(SimpleNamespace(**{**known, "extra": written, **fields}))  # type: ignore[arg-type]
 
 

@@ -99,7 +99,8 @@ def _range(headers: Mapping[str, str]) -> tuple[int | None, int | None]:
 
 
 def _length(headers: Mapping[str, str]) -> int | None:
-    length = headers.get("Content-Length", "")
+    # Several headers are one with commas; urllib3 refuses different values.
+    length = headers.get("Content-Length", "").partition(",")[0].strip()
     return int(length) if _LENGTH.fullmatch(length) and "Transfer-Encoding" not in headers else None
 
 
