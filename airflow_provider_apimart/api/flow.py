@@ -1,10 +1,9 @@
 """
-What takes more than one request, told without I/O.
+Flows: sequences of requests and pauses, without I/O.
 
-A flow is a generator. It yields a :class:`~airflow_provider_apimart.api.http_messages.Request` and is sent the
-reply, or yields a :class:`Pause` and is resumed after it; what it returns is the result. An error of the
-transport is thrown in where the reply would have come. The worker's transport and the triggerer's hold the very
-same flows.
+A flow is a generator. It yields a :class:`~airflow_provider_apimart.api.http_messages.Request` and is sent the reply,
+or yields a :class:`Pause` and is resumed after it. Its return value is the result. A transport throws its errors into
+the flow in place of a reply. The transports of the worker and of the triggerer run the same flows.
 """
 
 from __future__ import annotations
@@ -53,15 +52,15 @@ def retrying(
     clock: Callable[[], float] = time.monotonic,
 ) -> Flow[T]:
     """
-    Hold a flow until it succeeds or the policy gives up.
+    Run a flow until it succeeds or the policy gives up.
 
-    This is the only place of the provider that sends something again.
+    This is the only place of the provider that repeats requests. An error is logged when it occurs first.
 
-    :param start: Starts the flow; called anew for every try.
-    :param clock: Seconds that only grow.
-    :raises ApimartError: The last error, when the policy gave up on it or it isn't one that passes.
+    :param start: Starts the flow; called for every try.
+    :param clock: Monotonic seconds.
+    :raises ApimartError: The last error, if the policy gave up or the error isn't transient.
     """
-    began, failures = clock(), _NO_FAILURES
+    began, failures, logged = clock(), _NO_FAILURES, ""
     while True:
         try:
             return (yield from start())
@@ -71,7 +70,8 @@ def retrying(
             if seconds is None:
                 raise
             failures = failures.after_pause(error, seconds)
-            # Thousands may be asked to slow down at once; whoever paces them tells it once.
-            level = logging.DEBUG if isinstance(error, ApimartRateLimitError) else logging.WARNING
-            log.log(level, "%s. It is tried again in %.1f s", error, seconds)
+            # Thousands may be rate limited at once; the rate limiter logs that once.
+            is_known = isinstance(error, ApimartRateLimitError) or str(error) == logged
+            log.log(logging.DEBUG if is_known else logging.WARNING, "%s. Retrying in %.1f s", error, seconds)
+            logged = str(error)
         yield Pause(seconds)

@@ -1,4 +1,4 @@
-"""When to send something again: one decision without I/O, for submits, reads and uploads alike."""
+"""Retry policy: the decision whether and when to repeat a request, for submits, reads and uploads alike. No I/O."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from airflow_provider_apimart.exceptions import (
 @dataclass(frozen=True)
 class Failures:
     """
-    What went wrong since something was first tried.
+    Failures since the first try of a request.
 
-    :param tries: Failed tries. Being asked to slow down (429) isn't one.
-    :param unknown: Those of them that left the outcome of a submit unknown.
-    :param rate_limited: Times that the service asked to slow down.
-    :param seconds: Since the first try, without the pauses that the service asked for by 429.
-    :param rate_limited_seconds: Those pauses.
+    :param tries: The number of failed tries, without those answered with 429.
+    :param unknown: The number of failed tries that left the outcome of a submit unknown.
+    :param rate_limited: The number of tries answered with 429.
+    :param seconds: Seconds since the first try, without the pauses after a 429.
+    :param rate_limited_seconds: Seconds of the pauses after a 429.
     """
 
     tries: int = 0
@@ -46,7 +46,7 @@ class Failures:
         return replace(now, tries=self.tries + 1, unknown=self.unknown + unknown)
 
     def after_pause(self, error: ApimartError, pause: float) -> Failures:
-        """Return the failures after a pause, which counts as rate limited if that was its reason."""
+        """Return the failures after a pause. It counts as rate limited if the error was a 429."""
         limited = pause if isinstance(error, ApimartRateLimitError) else 0.0
         return replace(self, rate_limited_seconds=self.rate_limited_seconds + limited)
 
@@ -54,18 +54,18 @@ class Failures:
 @dataclass(frozen=True)
 class RetryPolicy:
     """
-    How often, how long and how patiently to try.
+    Bounds of the tries of a request, and of the pauses between them.
 
-    :param tries: Times that something is sent at most. Being asked to slow down (429) doesn't count.
-    :param unknown_tries: Times that a submit is sent at most while its outcome stays unknown. Fewer, since a service
-        that ignored the idempotency key would charge for each.
-    :param seconds: No try begins later than this after the first one.
-    :param rate_limited_seconds: How long the service may ask to slow down, on top of that.
-    :param first: Upper bound of the first pause in seconds; it doubles with every failure. The pause is drawn evenly
-        between nothing and the bound, so that clients which failed together don't return together.
-    :param longest: No such pause is longer, and no more of a ``Retry-After`` is waited out before it.
-    :param new_seconds: Seconds for which a generation that is not found is looked for again, however many tries fail;
-        in a status policy, the seconds after a submit for which a generation is new.
+    :param tries: The largest number of tries, without those answered with 429.
+    :param unknown_tries: The largest number of tries of a submit whose outcome stays unknown. It is smaller, since a
+        service that ignored the idempotency key would charge for each.
+    :param seconds: Seconds after the first try within which every other try begins.
+    :param rate_limited_seconds: Seconds of pauses after a 429 at most, in addition to ``seconds``.
+    :param first: Upper bound of the first pause in seconds; it doubles with every failure. A pause is drawn evenly
+        between 0 and the bound, so that clients that failed together don't return together.
+    :param longest: Largest upper bound of a pause in seconds, and the most that is waited of a ``Retry-After``.
+    :param new_seconds: Seconds for which the status of a generation that is not found is read again, however many
+        tries fail; in a status policy, the seconds after a submit for which a generation is new.
     """
 
     tries: int = 8
@@ -77,7 +77,7 @@ class RetryPolicy:
     new_seconds: float = 0.0
 
     def within(self, seconds: float) -> RetryPolicy:
-        """Return the policy for someone who has only so many seconds left."""
+        """Return the policy bounded to a number of seconds."""
         if seconds >= self.seconds and seconds >= self.rate_limited_seconds:
             return self
         left = max(0.0, seconds)
@@ -95,7 +95,7 @@ class RetryPolicy:
         """
         Return the seconds to pause before the next try, or ``None`` to give up.
 
-        :param failures: What went wrong so far, this error included.
+        :param failures: The failures so far, this error included.
         :param draw: A random number from 0 to 1.
         """
         if isinstance(error, ApimartRateLimitError):

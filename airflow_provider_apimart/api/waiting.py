@@ -183,10 +183,10 @@ def read_status_with_retries(
     """
     Read a generation's status, with a few retries.
 
-    A generation that is not found is looked for again: a few times in any case, and for as long as it is new. One that
-    is completed without any output is read a few times more, since some services show the outputs moments later.
+    A generation that is not found is read again: a few times in any case, and for as long as it is new. One that is
+    completed without any output is read a few times more, since some services show the outputs moments later.
 
-    :param clock: The Unix time, which tells the generation's age.
+    :param clock: Unix time, from which the generation's age follows.
     :raises ApimartStatusUnreadableError: When too many reads failed in a row. The generation keeps running.
     :raises ApimartGenerationNotFoundError: When it is not new and was not found several times in a row.
     :raises ApimartError: At once for anything that a repetition cannot fix, such as an authentication error.

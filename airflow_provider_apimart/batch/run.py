@@ -121,7 +121,7 @@ class BatchRun:
     async def _tell_progress(self) -> None:
         while True:
             await asyncio.sleep(self._progress.seconds_to_next_line(time.monotonic()))
-            counts = count_items(self._ledger.entries, saves=self._save is not None)
+            counts = count_items(self._ledger.entries, saves=self._save is not None, in_flight=self._in_flight)
             log.info(self._progress.line(counts, len(self._in_flight), time.monotonic()))
 
     def _todos(self) -> Iterator[tuple[BatchItem, Todo]]:

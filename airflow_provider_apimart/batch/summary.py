@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -74,17 +74,20 @@ class BatchCounts:
         }
 
 
-def count_items(entries: Iterable[LedgerEntry], *, saves: bool) -> BatchCounts:
+def count_items(entries: Iterable[LedgerEntry], *, saves: bool, in_flight: Collection[str] = ()) -> BatchCounts:
     """
     Count the items of a batch.
 
     :param saves: Whether files are to be saved.
+    :param in_flight: Ids of the items that are worked on: a submit among them whose reply has yet to come counts as
+        running, and not as one of unknown outcome.
     """
     statuses: Counter[ItemStatus] = Counter()
     unsaved = files = 0
     cost = Decimal(0)
     for entry in entries:
-        statuses[entry.status] += 1
+        is_sent = entry.status is ItemStatus.UNKNOWN and entry.id in in_flight
+        statuses[ItemStatus.RUNNING if is_sent else entry.status] += 1
         unsaved += saves and entry.status is ItemStatus.COMPLETED and not entry.is_saved
         files += len(entry.files)
         cost += entry.total_cost

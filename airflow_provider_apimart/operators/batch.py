@@ -250,7 +250,8 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, RendersText):
         self.gallery_link = ""
         self._interruption = Interruption()
         plan = self._plan(context, started_at, finished)
-        self.log.info("Items of the batch: %d", len(plan.items))
+        if finished is None:
+            self.log.info("Items of the batch: %d", len(plan.items))
         with self._saving(context) as save:
             end = run_try(plan, self.hook.settings, self._folder, save, self._interruption)
         if end.parked:

@@ -43,6 +43,15 @@ def test_a_success_is_returned_at_once(clock: Clock) -> None:
     assert (held.value.json, held.pauses, len(held.requests)) == ({"a": 1}, [], 1)
 
 
+def test_an_error_that_repeats_is_a_warning_once(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    same, other = errors.ApimartServerError("unreachable"), errors.ApimartServerError("overloaded")
+    tried(RetryPolicy(tries=9), same, same, other, other, same, reply(200), clock=clock)
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert [text.partition(".")[0] for text in warnings] == ["unreachable", "overloaded", "unreachable"]
+    assert sum("Retrying in" in record.message for record in caplog.records) == 5
+
+
 @pytest.mark.parametrize("kind", TRANSIENT)
 @pytest.mark.parametrize("tries", [1, 2, 5])
 def test_tries_are_bounded(kind: type[errors.ApimartError], tries: int, clock: Clock) -> None:

@@ -86,15 +86,15 @@ def _run(batch: BareBatch, try_number: int, max_tries: int) -> None:
     os.environ["AIRFLOW_CONN_APIMART_DEFAULT"] = batch.connection
     try:
         operator = ApimartBatchGenerationOperator(task_id="generate", poll_interval=0.1, **batch.arguments)
-        _execute(operator, task_context(try_number, max_tries))
+        execute(operator, task_context(try_number, max_tries))
     except errors.ApimartBatchRefusedError:
         sys.exit(_REFUSED)
     except (errors.ApimartBatchIncompleteError, errors.ApimartSupersededError):
         sys.exit(_INCOMPLETE)
 
 
-def _execute(operator: ApimartBatchGenerationOperator, context: Any) -> None:
-    """Do what the worker and, if it is told so, the triggerer do."""
+def execute(operator: ApimartBatchGenerationOperator, context: Any) -> None:
+    """Do what the worker and, if the batch defers, the triggerer do."""
     try:
         operator.execute(context)
         return

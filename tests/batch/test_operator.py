@@ -1,16 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.links.gallery import ApimartGalleryLink
 from airflow_provider_apimart.operators.batch import ApimartBatchGenerationOperator
 from airflow_provider_apimart.sandbox import Sandbox
-from tests.batch.bare import task_context
+from tests.batch.bare import execute, task_context
 
 REQUESTS = [{"prompt": "a cat"}, {"prompt": "a dog"}]
 
@@ -132,6 +134,55 @@ def test_a_gallery_on_a_web_server_is_linked_itself(tmp_path: Path, gallery: str
     task = operator(tmp_path)
     task.link(task_context(), gallery)
     assert ApimartGalleryLink().get_link(task, ti_key=None) == (gallery or "")  # type: ignore[arg-type]  # not read
+
+
+LINES = "".join(json.dumps(each) + "\n" for each in REQUESTS)
+
+
+@pytest.mark.parametrize("form", [str, Path, Path.as_uri, lambda path: ObjectStoragePath(path.as_uri())])
+@pytest.mark.parametrize("content", [LINES, json.dumps(REQUESTS), "\ufeff" + LINES])
+def test_requests_may_be_a_file_however_it_is_named(
+    sandbox: Sandbox, tmp_path: Path, form: Callable[[Path], Any], content: str
+) -> None:
+    path = tmp_path / "items.jsonl"
+    path.write_text(content, encoding="utf-8")
+    manifest = operator(tmp_path, requests=form(path), poll_interval=0.05).execute(task_context())
+    assert manifest["completed"] == sandbox.billed == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("id,prompt\n1,a cat\n2,a dog\n", "is not JSON Lines: line 1 is 'id,prompt'"),
+        ("id\tprompt\n" * 60, "is not JSON Lines: line 1 is"),
+    ],
+)
+def test_a_file_of_another_kind_is_told_in_one_line(
+    sandbox: Sandbox, tmp_path: Path, content: str, reason: str
+) -> None:
+    path = tmp_path / "items.csv"
+    path.write_text(content)
+    with pytest.raises(errors.ApimartInvalidRequestError, match=reason) as raised:
+        operator(tmp_path, requests=path).execute(task_context())
+    assert "\n" not in str(raised.value)
+    assert sandbox.requests == ()
+
+
+@pytest.mark.parametrize("form", [str, Path])
+def test_a_relative_path_is_called_relative(sandbox: Sandbox, tmp_path: Path, form: Callable[[str], Any]) -> None:
+    with pytest.raises(errors.ApimartInvalidRequestError, match=r"items\.jsonl is relative, and there is no"):
+        operator(tmp_path, requests=form("items.jsonl")).execute(task_context())
+
+
+def test_a_healthy_batch_is_logged_without_a_doubt_and_each_fact_once(
+    sandbox: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level("INFO")
+    requests = [{"prompt": f"a cat {number}"} for number in range(12)]
+    execute(operator(tmp_path, requests=requests, deferrable=True, poll_interval=0.05, max_in_flight=3), task_context())
+    log = capsys.readouterr().out + caplog.text
+    assert log.count("Items of the batch: 12") == 1
+    assert "unknown outcome" not in log
 
 
 @pytest.mark.parametrize("event", [None, {}, "odd", {"started_at": None}])

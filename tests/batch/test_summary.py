@@ -143,6 +143,16 @@ def test_counts_cost_and_files_are_counted() -> None:
     assert describe(counts) == "2 of 4 items completed, 1 failed, 1 still running, 1 not saved, for $1.62"
 
 
+def test_a_submit_without_a_reply_yet_is_running() -> None:
+    found = entries(S.UNKNOWN, S.UNKNOWN, S.COMPLETED)
+    assert count_items(found, saves=False, in_flight={"item-0"}).statuses == {
+        S.RUNNING: 1,
+        S.UNKNOWN: 1,
+        S.COMPLETED: 1,
+    }
+    assert count_items(found, saves=False).statuses == {S.UNKNOWN: 2, S.COMPLETED: 1}
+
+
 def test_a_manifest_of_thousands_is_small() -> None:
     counts = count_items(entries(*[S.COMPLETED] * 10_000), saves=False)
     assert len(json.dumps(counts.to_json())) < 300
