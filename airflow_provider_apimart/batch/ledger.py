@@ -53,7 +53,7 @@ class Todo(Enum):
 
     NOTHING = auto()
     SAVE = auto()
-    """The generation is completed and its files aren't saved."""
+    """The generation is completed, and its files aren't saved or, where nothing is saved, lack URLs."""
     RESUME = auto()
     """It was paid for, or may have been: go on with it."""
     SUBMIT = auto()
@@ -106,6 +106,11 @@ class LedgerEntry:
     def is_saved(self) -> bool:
         """Whether every output lies in the destination."""
         return len(self.files) >= len(self.outputs)
+
+    @property
+    def lacks_urls(self) -> bool:
+        """Whether an output is neither saved nor at a URL, since it came inside APIMart's reply."""
+        return not self.is_saved and any(not output.get("url") for output in self.outputs)
 
     @property
     def is_paid(self) -> bool:
@@ -231,7 +236,7 @@ class Ledger:
         entry = self._entries[item_id]
         match entry.status:
             case ItemStatus.COMPLETED:
-                return Todo.SAVE if saves and not entry.is_saved else Todo.NOTHING
+                return Todo.SAVE if (not entry.is_saved if saves else entry.lacks_urls) else Todo.NOTHING
             case ItemStatus.MODERATED if entry.clear_marker == self._clear_marker:
                 return Todo.NOTHING
             case ItemStatus.NOT_SUBMITTED:

@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
 from airflow_provider_apimart.api.generation import Generation
+from airflow_provider_apimart.api.inline_outputs import upload_inline_outputs
 from airflow_provider_apimart.api.json_values import JsonObject
 from airflow_provider_apimart.api.polling_stats import PollingStats
 from airflow_provider_apimart.api.waiting import (
@@ -321,6 +323,7 @@ class BatchRun:
 
     async def _save_outputs(self, item: BatchItem, generation: Generation) -> None:
         if self._save is None or not generation.outputs:
+            await self._upload_inline_outputs(item, generation)
             return
         self._save_failures.begin()
         try:
@@ -331,6 +334,16 @@ class BatchRun:
             raise
         self._save_failures.saved()
         self._ledger.note_files(item.id, files)
+
+    async def _upload_inline_outputs(self, item: BatchItem, generation: Generation) -> None:
+        """Give URLs to outputs that came inside a reply: nothing else would keep them where nothing is saved."""
+        if not any(output.is_inline for output in generation.outputs):
+            return
+        reading = partial(
+            read_status_with_retries, self._wait(item), self._polling_stats.routes, self._plan.status_policy
+        )
+        flow = upload_inline_outputs(generation, reading, self._plan.upload_policy)
+        self._ledger.note_end(item.id, await self._transport.run(flow))
 
     def _note_trouble(self, item: BatchItem, error: errors.ApimartError) -> None:
         self._metrics(item).ended(error)

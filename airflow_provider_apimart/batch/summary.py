@@ -26,7 +26,8 @@ class BatchCounts:
     The counts of a batch.
 
     :param statuses: The number of items by status.
-    :param unsaved: The number of completed items of which files are to be saved and aren't all saved.
+    :param unsaved: The number of completed items of which files are to be saved and aren't all saved, or have neither
+        a file nor a URL.
     :param files: The number of saved files.
     :param cost: US dollars, earlier generations of the items included.
     """
@@ -88,7 +89,7 @@ def count_items(entries: Iterable[LedgerEntry], *, saves: bool, in_flight: Colle
     for entry in entries:
         is_sent = entry.status is ItemStatus.UNKNOWN and entry.id in in_flight
         statuses[ItemStatus.RUNNING if is_sent else entry.status] += 1
-        unsaved += saves and entry.status is ItemStatus.COMPLETED and not entry.is_saved
+        unsaved += entry.status is ItemStatus.COMPLETED and (not entry.is_saved if saves else entry.lacks_urls)
         files += len(entry.files)
         cost += entry.total_cost
     return BatchCounts(statuses, unsaved, files, cost)

@@ -329,13 +329,18 @@ def _with_end(attempt: Attempt, fact: Fact) -> Attempt:
 def _end_rank(fact: Fact) -> tuple[Any, ...]:
     """Order ends by how much they say: a completed one is never forgotten for a failed one."""
     generation = fact.details["generation"]
-    outputs = generation.get("outputs")
     return (
         _status(fact) is GenerationStatus.COMPLETED,
         generation.get("cost") is not None,
-        len(outputs) if isinstance(outputs, list) else 0,
+        *_counts(generation.get("outputs")),
         *fact.order,
     )
+
+
+def _counts(outputs: object) -> tuple[int, int]:
+    """Return how many outputs there are, and how many of them have a URL."""
+    known = outputs if isinstance(outputs, list) else []
+    return len(known), sum(isinstance(each, Mapping) and bool(each.get("url")) for each in known)
 
 
 def _generation_id(fact: Fact) -> str:

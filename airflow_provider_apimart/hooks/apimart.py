@@ -248,11 +248,11 @@ class ApimartHook(BaseHook):
         """
         if not any(output.is_inline for output in generation.outputs):
             return generation
-        from airflow_provider_apimart.hooks.inline_outputs import upload_inline_outputs
+        from airflow_provider_apimart.api.inline_outputs import upload_inline_outputs
 
-        return upload_inline_outputs(
-            generation, self.get_generation, lambda file: self.run(upload(file, self.upload_policy))
-        )
+        wait = Wait.begin(generation.generation_id, modality=generation.modality)
+        reading = partial(read_status_with_retries, wait, self.polling_stats.routes, self.status_policy)
+        return self.read(lambda: upload_inline_outputs(generation, reading, self.upload_policy))
 
     def get_unsaved_generations(self, ledger: str) -> list[dict[str, Any]]:
         """

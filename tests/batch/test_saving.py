@@ -29,14 +29,14 @@ ITEMS = [{"id": f"i{number}", "prompt": f"a cat {number}"} for number in range(5
 
 
 def run(
-    folder: Path, requests: list[dict[str, Any]], context: Mapping[str, Any] | None = None, **arguments: Any
+    folder: Path | None, requests: list[dict[str, Any]], context: Mapping[str, Any] | None = None, **arguments: Any
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Run a batch, and return the lines of its ledger and its manifest."""
     made = ApimartBatchGenerationOperator(
         task_id="generate",
         model="gemini-3-pro-image-preview",
         requests=requests,
-        destination=folder.as_uri(),
+        destination=None if folder is None else folder.as_uri(),
         poll_interval=0.05,
         **arguments,
     )
@@ -250,6 +250,33 @@ def test_outputs_that_appear_a_moment_later_are_saved(monkeypatch: pytest.Monkey
     with gate(monkeypatch, later(moment_later)):
         lines, _ = run(tmp_path, ITEMS[:1])
     assert_all_there(tmp_path, lines, 1)
+
+
+@pytest.mark.parametrize("reply", [at_once, later])
+def test_without_a_destination_an_inline_result_gets_a_url(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reply: Any
+) -> None:
+    monkeypatch.setenv("AIRFLOW__APIMART__LEDGER_PATH", tmp_path.as_uri())
+    with gate(monkeypatch, reply(RESULTS["data URL"])) as server:
+        lines, manifest = run(None, ITEMS[:2])
+        assert [line["outputs"][0]["url"] for line in lines] == [f"{server.url}/f/0.png"] * 2
+    assert (manifest["completed"], manifest["unsaved"]) == (2, 0)
+    assert inline(0)[22:200] not in json.dumps(lines)
+
+
+@pytest.mark.parametrize("reply", [at_once, later])
+def test_without_a_destination_a_result_that_no_url_keeps_fails_by_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reply: Any
+) -> None:
+    monkeypatch.setenv("AIRFLOW__APIMART__LEDGER_PATH", tmp_path.as_uri())
+    video = "data:video/mp4;base64," + base64.b64encode(b"\x00\x00\x00\x18ftypisom" + bytes(900)).decode()
+    with (
+        gate(monkeypatch, reply(lambda number: {"videos": [{"url": video}]})),
+        pytest.raises(errors.ApimartBatchIncompleteError, match=r"1 not saved.*inside APIMart's reply") as raised,
+    ):
+        run(None, ITEMS[:1])
+    advice = "Set a destination" if reply is at_once else "Give the generation's id to ApimartToObjectStorageOperator"
+    assert advice in str(raised.value)
 
 
 def test_an_inline_result_gets_a_url_by_an_upload(monkeypatch: pytest.MonkeyPatch) -> None:
