@@ -103,6 +103,8 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "config": CONFIG,
+        # Airflow 3.2+; older versions ignore it.
+        "cli": [f"{_PACKAGE}.cli.definition.get_apimart_cli_commands"],
         "extra-links": [
             f"{_PACKAGE}.links.generation.ApimartGenerationLink",
             f"{_PACKAGE}.links.gallery.ApimartGalleryLink",

@@ -12,6 +12,7 @@ SINCE = {
     "way to drive its task runner and triggers in one process": (3, 1),
     "approval task": (3, 1),
     "assets by that name": (3, 0),
+    "command line of providers": (3, 2),
     "connection form from the provider's description": (3, 2),
     "AWAITING_INPUT state": (3, 3),
     "retry policy": (3, 3),

@@ -24,6 +24,7 @@ from tests.packaging.environment import PROJECT, VERSIONS, constraints, make
 # the provider on each version is what `make wheel` checks.
 TOUCHES_AIRFLOW = (
     "tests/batch/test_in_airflow.py",
+    "tests/cli",
     "tests/compat",
     "tests/durable/test_crash_every_version.py",
     "tests/durable/test_crash_points.py",

@@ -47,10 +47,15 @@ def balance() -> Flow[Balance]:
     :raises ApimartError: When it couldn't be read; the service's ``success: false`` is an
         :class:`~airflow_provider_apimart.exceptions.ApimartServerError` with its message.
     """
-    return _read_balance((yield from ask(Request("GET", contract.BALANCE_PATH))))
+    return read_balance((yield from ask(Request("GET", contract.BALANCE_PATH))))
 
 
-def _read_balance(reply: Reply) -> Balance:
+def read_balance(reply: Reply) -> Balance:
+    """
+    Return the balance that a reply says.
+
+    :raises ApimartError: If it says none.
+    """
     if error_reply := find_error_reply(reply):
         raise read_error(error_reply)
     body = mapping(reply.json)

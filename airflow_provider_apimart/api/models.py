@@ -213,7 +213,8 @@ def _limits(schema: JsonObject) -> Limits:
 
 
 def _number(value: object) -> float | None:
-    return None if isinstance(value, str) else number(value)
+    found = None if isinstance(value, str) else number(value)
+    return int(found) if found is not None and found.is_integer() else found
 
 
 def _enum(schema: JsonObject) -> tuple[str | int | float | bool, ...] | None:

@@ -38,8 +38,8 @@ _CONTRACT_FIELDS = frozenset(
         "length",
     }
 )
-# Every request may have them.
-_FIELDS_OF_ALL = frozenset({"model", "webhook", "metadata"})
+#: Fields that every request may have.
+FIELDS_OF_ALL = frozenset({"model", "webhook", "metadata"})
 _MOST_SHOWN = 100
 
 
@@ -118,11 +118,11 @@ class Models:
                 yield Finding(f"Invalid {name} for {model.id}: {_shown(value)} (allowed: {allowed(parameter)})")
 
     def _undescribed(self, model: ModelDescription, name: str) -> Iterator[Finding]:
-        near = None if name in _CONTRACT_FIELDS | _FIELDS_OF_ALL else nearest_parameter(name, model.parameters)
+        near = None if name in _CONTRACT_FIELDS | FIELDS_OF_ALL else nearest_parameter(name, model.parameters)
         if near:
             is_a_word = model.takes_others is True or name in self._all_parameters
             yield Finding(f"Unknown parameter {name!r} for {model.id} (did you mean {near!r}?)", not is_a_word)
-        elif model.is_complete and name not in _FIELDS_OF_ALL:
+        elif model.is_complete and name not in FIELDS_OF_ALL:
             hint = "not in the model's description; it may be ignored"
             yield Finding(f"Unknown parameter {name!r:.{_MOST_SHOWN}} for {model.id} ({hint})", is_certain=False)
 

@@ -68,7 +68,7 @@ def test_what_a_description_says() -> None:
         "parameters": {
             "model": {"type": "string", "enum": ["m"]},
             "size": {"type": "string", "enum": ["1:1", "16:9"]},
-            "n": {"type": "integer", "minimum": 1.0, "maximum": 4.0},
+            "n": {"type": "integer", "minimum": 1, "maximum": 4},
             "image_urls": {"type": "array", "max_items": 3},
         },
     }

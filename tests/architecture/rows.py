@@ -27,6 +27,7 @@ ROWS = (
             "operators": "submit and wait",
             "transfers": "save results",
             "triggers": "wait while deferred",
+            "cli": "commands",
             "links": "buttons of a task",
         },
     ),

@@ -1,0 +1,41 @@
+"""Definition of the commands. Every ``airflow`` command imports it, so it imports nothing but their classes."""
+
+from __future__ import annotations
+
+from airflow.cli.cli_config import (
+    ARG_OUTPUT,
+    ARG_VERBOSE,
+    ActionCommand,
+    Arg,
+    CLICommand,
+    GroupCommand,
+    lazy_load_command,
+)
+
+_PACKAGE = "airflow_provider_apimart.cli"
+
+ARG_CONN_ID = Arg(("--conn-id",), help="The connection to use (default: apimart_default)", default="apimart_default")
+
+COMMANDS = (
+    ActionCommand(
+        name="doctor",
+        help="Check a connection to APIMart at no cost",
+        description="Check the API key, balance, clock, proxy, certificates, models and prices of a connection to "
+        "APIMart. It costs nothing, and exits with 1 if something is wrong.",
+        func=lazy_load_command(f"{_PACKAGE}.doctor.doctor"),
+        args=(ARG_CONN_ID, ARG_VERBOSE),
+    ),
+    ActionCommand(
+        name="models",
+        help="List the models that the API key may use",
+        description="List the models that the API key may use. With --output json, also the values and ranges of their "
+        "parameters that APIMart advertises.",
+        func=lazy_load_command(f"{_PACKAGE}.models.models"),
+        args=(ARG_CONN_ID, ARG_OUTPUT, ARG_VERBOSE),
+    ),
+)
+
+
+def get_apimart_cli_commands() -> list[CLICommand]:
+    """Return the commands, for Airflow's parser."""
+    return [GroupCommand(name="apimart", help="Check and query APIMart", subcommands=COMMANDS)]
