@@ -32,9 +32,10 @@ _TEXT = PROSE | {
     "destination",
     "filename",
     "image",
+    "key",
 }
 # Fields in which a template must not render to nothing, because an absent value would mean something else.
-_NEVER_ABSENT = PROSE | {"model", "requests", "max_cost", "destination", "filename", "image", "apimart_conn_id"}
+_NEVER_ABSENT = PROSE | {"model", "requests", "max_cost", "destination", "filename", "image", "apimart_conn_id", "key"}
 
 
 class RendersText(BaseOperator):

@@ -1,8 +1,8 @@
 """
 Generate one image for each row of a CSV file, with a model and a size of its own.
 
-``expand_kwargs`` maps an operator over several arguments at once. The connection is set for all rows here; a row may
-name one of its own, as a second account.
+``expand_kwargs`` maps an operator over several arguments at once. ``key`` names the files of each product. The
+connection is set for all rows here; a row may name one of its own, as a second account.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from airflow_provider_apimart.operators.generation import ApimartImageGeneration
 from airflow_provider_apimart.transfers.apimart_to_object_storage import ApimartToObjectStorageOperator
 
 PRODUCTS = """\
-prompt,model,size
-"A red kettle on a white table, product photo",gemini-3-pro-image-preview,1:1
-"A blue umbrella on a white table, product photo",gemini-2.5-flash-image-preview,4:3
+key,prompt,model,size
+kettle,"A red kettle on a white table, product photo",gemini-3-pro-image-preview,1:1
+umbrella,"A blue umbrella on a white table, product photo",gemini-2.5-flash-image-preview,4:3
 """
 
 with DAG(
@@ -42,9 +42,9 @@ with DAG(
         apimart_conn_id="apimart_default",
         deferrable=True,
         retries=2,
-        map_index_template="{{ task.prompt }}",
+        map_index_template="{{ task.key }}",
         max_active_tis_per_dag=16,
     ).expand_kwargs(rows())
-    ApimartToObjectStorageOperator.partial(task_id="save", destination="{{ params.destination }}").expand(
-        generation=generate.output
-    )
+    ApimartToObjectStorageOperator.partial(
+        task_id="save", destination="{{ params.destination }}", filename="{key}_{index}"
+    ).expand(generation=generate.output)

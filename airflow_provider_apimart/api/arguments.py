@@ -14,7 +14,7 @@ from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from airflow_provider_apimart.api.plain_values import duration, is_gap, unwrapped
+from airflow_provider_apimart.api.plain_values import LONGEST_NAME, duration, is_gap, short_name, unwrapped
 from airflow_provider_apimart.exceptions import ApimartArgumentError
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
@@ -135,6 +135,21 @@ def one_of(value: Any, argument: str, choices: tuple[str, ...]) -> str:
     if not isinstance(value, str) or value not in choices:
         raise _invalid(argument, f"must be {' or '.join(map(repr, choices))}", value)
     return value
+
+
+def optional_name(value: Any, argument: str) -> str | None:
+    """
+    Return a user's own name for something as text, or ``None`` for a missing value.
+
+    :param value: A text, or a whole number.
+    :raises ApimartArgumentError: If it is another value, too long, or has characters that cannot be printed.
+    """
+    if is_gap(value):
+        return None
+    name = short_name(value)
+    if name is None:
+        raise _invalid(argument, f"must be a text of 1 to {LONGEST_NAME} printable characters", value)
+    return name
 
 
 def is_template(value: Any) -> bool:

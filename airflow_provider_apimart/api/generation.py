@@ -107,6 +107,7 @@ class Generation:
     :param status_word: The service's own word for the status, lower-cased.
     :param progress: Percent done. It may jump from 0 to 100.
     :param estimated_seconds: How long the service thinks it takes; a coarse guess.
+    :param key: The submitter's own name of it, such as a product number; ``None`` if it has none.
     :param prompt_sha256: Hexadecimal digits of the prompt's SHA-256, as its submitter knows it.
     :param requested: How many outputs were asked for, as the submitter knows it; ``None`` if unknown.
     :param cost: US dollars as charged.
@@ -120,6 +121,7 @@ class Generation:
     status_word: str
     modality: Modality | None = None
     model: str | None = None
+    key: str | None = None
     prompt_sha256: str | None = None
     requested: int | None = None
     progress: float | None = None
@@ -165,14 +167,16 @@ class Generation:
         *,
         modality: Modality | None = None,
         model: str | None = None,
+        key: str | None = None,
         prompt_sha256: str | None = None,
         requested: int | None = None,
     ) -> Generation:
-        """Return the generation with what the submitter knows and a status reply doesn't tell."""
+        """Return the generation with facts that the submitter knows and a status reply doesn't have."""
         return replace(
             self,
             modality=self.modality or modality,
             model=self.model or model,
+            key=self.key or key,
             prompt_sha256=self.prompt_sha256 or prompt_sha256,
             requested=self.requested if requested is None else requested,
         )
@@ -183,6 +187,7 @@ class Generation:
             "generation_id": self.generation_id,
             "modality": self.modality and self.modality.value,
             "model": self.model,
+            "key": self.key,
             "prompt_sha256": self.prompt_sha256,
             "requested": self.requested,
             "status": self.status.value if self.status.is_final else self.status_word,
@@ -216,6 +221,7 @@ def generation_from_xcom(value: Mapping[str, Any]) -> Generation:
         status_word=word.lower(),
         modality=Modality(modality) if modality in set(Modality) else None,
         model=text(value.get("model")),
+        key=text(value.get("key")),
         prompt_sha256=text(value.get("prompt_sha256")),
         requested=_count(value.get("requested")),
         outputs=tuple(_outputs_from_xcom(value)),

@@ -12,6 +12,8 @@ from uuid import UUID
 
 # Above this, floats no longer hold every whole number.
 _EXACT_INTEGERS = 2.0**53
+#: Characters of an id or key at most.
+LONGEST_NAME = 200
 # Missing values of pandas that cannot be compared, or compare in ways of their own.
 _GAP_TYPES = frozenset({"NAType", "NaTType"})
 _PLAIN_TYPES = frozenset({str, int, bool, type(None), dict, list})
@@ -55,6 +57,13 @@ def unwrapped(value: Any) -> Any:
     if isinstance(value, date):
         return value.isoformat()
     return str(value) if isinstance(value, UUID) else value
+
+
+def short_name(value: Any) -> str | None:
+    """Return a text of 1 to 200 printable characters, or a whole number as text; ``None`` for any other value."""
+    value = unwrapped(value)
+    name = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    return name if 0 < len(name) <= LONGEST_NAME and name.isprintable() else None
 
 
 def duration(value: Any) -> Any:

@@ -9,13 +9,12 @@ from typing import Any
 
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.payload import build_payload, given_parameters
-from airflow_provider_apimart.api.plain_values import is_gap, unwrapped
+from airflow_provider_apimart.api.plain_values import LONGEST_NAME, is_gap, short_name, unwrapped
 from airflow_provider_apimart.api.rendered import rendered_value
 from airflow_provider_apimart.durable.identity import PaidRequest
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 
 _MOST_LISTED = 100
-_LONGEST_ID = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +154,9 @@ def _check_text(payload: Mapping[str, Any]) -> None:
 
 def _id(value: object, position: int) -> str:
     value = unwrapped(value)
-    if value is None:
-        return str(position)
-    name = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    if not name or len(name) > _LONGEST_ID or not name.isprintable():
-        raise _WrongItemError(f"has the id {value!r}, which is not a text of 1 to {_LONGEST_ID} printable characters")
+    name = str(position) if value is None else short_name(value)
+    if name is None:
+        raise _WrongItemError(f"has the id {value!r}, which is not a text of 1 to {LONGEST_NAME} printable characters")
     return name
 
 
@@ -179,7 +176,7 @@ def _parameters(value: object, fields: Mapping[str, Any], shared: Shared) -> dic
 
 def _named(written: object, position: int) -> str:
     own = written.get("id") if isinstance(written, Mapping) else None
-    return f"Item {position}" if is_gap(own) else f"Item {str(unwrapped(own))[:_LONGEST_ID]!r}"
+    return f"Item {position}" if is_gap(own) else f"Item {str(unwrapped(own))[:LONGEST_NAME]!r}"
 
 
 def _refused(wrong: list[str]) -> ApimartInvalidRequestError:

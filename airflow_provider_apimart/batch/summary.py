@@ -114,7 +114,7 @@ def made(entries: Iterable[LedgerEntry]) -> Iterator[GenerationFacts]:
     """Return the facts for lineage of each completed item."""
     for entry in entries:
         if entry.status is ItemStatus.COMPLETED:
-            generation = entry.generation().known_as(prompt_sha256=prompt_sha256(entry.prompt))
+            generation = entry.generation().known_as(key=entry.id, prompt_sha256=prompt_sha256(entry.prompt))
             files = tuple(map(saved_file, entry.files))
             yield GenerationFacts(generation, files) if files else unsaved(generation)
 

@@ -12,7 +12,7 @@ from airflow_provider_apimart.api.generation import Generation
 from airflow_provider_apimart.api.json_values import plain
 
 #: Files and generations that are listed one by one at most: events stay in Airflow's database.
-MOST_TOLD = 100
+MOST_LISTED = 100
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class FileFacts:
         return {"uri": self.uri, "sha256": self.sha256, "bytes": self.size, "expires_at": plain(self.expires_at)}
 
 
-def saved_file(told: Mapping[str, Any]) -> FileFacts:
+def saved_file(details: Mapping[str, Any]) -> FileFacts:
     """Return the facts of a saved file from its form in XCom and ledgers."""
-    return FileFacts(told["uri"], told["sha256"], told["bytes"])
+    return FileFacts(details["uri"], details["sha256"], details["bytes"])
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ class GenerationFacts:
             "generation_id": generation.generation_id,
             "modality": generation.modality and generation.modality.value,
             "model": generation.model,
+            "key": generation.key,
             "status": generation.status.value if generation.status.is_final else generation.status_word,
             "prompt_sha256": generation.prompt_sha256,
             "requested": generation.requested,
@@ -78,7 +79,7 @@ class TaskFacts:
     """
     All generations and files of a task.
 
-    :param told: The first generations, with at most :data:`MOST_TOLD` files among them.
+    :param listed: The first generations, with at most :data:`MOST_LISTED` files among them.
     :param generation_count: Number of all generations.
     :param file_count: Number of all files.
     :param cost: US dollars for all of them, as far as APIMart reported; ``None`` if it reported none.
@@ -86,7 +87,7 @@ class TaskFacts:
     :param ledger: URI of the file with every generation.
     """
 
-    told: tuple[GenerationFacts, ...]
+    listed: tuple[GenerationFacts, ...]
     generation_count: int
     file_count: int
     cost: Decimal | None
@@ -101,7 +102,7 @@ class TaskFacts:
             "cost": plain(self.cost),
             "destination": self.destination,
             "ledger": self.ledger,
-            "generations": [generation.to_json() for generation in self.told],
+            "generations": [generation.to_json() for generation in self.listed],
         }
 
 
@@ -113,15 +114,15 @@ def task_facts(
 
     :param made: All generations in their order. They are iterated once and not kept.
     """
-    told: list[GenerationFacts] = []
+    listed: list[GenerationFacts] = []
     generation_count = file_count = 0
     costs: list[Decimal] = []
     for facts in made:
-        if generation_count < MOST_TOLD and file_count < MOST_TOLD:
-            told.append(GenerationFacts(facts.generation, facts.files[: MOST_TOLD - file_count]))
+        if generation_count < MOST_LISTED and file_count < MOST_LISTED:
+            listed.append(GenerationFacts(facts.generation, facts.files[: MOST_LISTED - file_count]))
         generation_count += 1
         file_count += len(facts.files)
         if facts.generation.cost is not None:
             costs.append(facts.generation.cost)
     cost = sum(costs, Decimal(0)) if costs else None
-    return TaskFacts(tuple(told), generation_count, file_count, cost, destination, ledger)
+    return TaskFacts(tuple(listed), generation_count, file_count, cost, destination, ledger)

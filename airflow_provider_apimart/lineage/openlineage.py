@@ -27,7 +27,7 @@ def operator_lineage(facts: TaskFacts) -> OperatorLineage[OutputDataset, RunFace
         from airflow_provider_apimart.lineage.openlineage_facets import ApimartGenerationsRunFacet
     except ImportError:
         return None
-    saved = [file for generation in facts.told for file in generation.files if file.expires_at is None]
+    saved = [file for generation in facts.listed for file in generation.files if file.expires_at is None]
     return OperatorLineage(
         outputs=[_dataset(file) for file in saved],
         run_facets={FACET_KEY: ApimartGenerationsRunFacet.of(facts)},

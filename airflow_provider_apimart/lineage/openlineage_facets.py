@@ -33,11 +33,11 @@ class ApimartGenerationsRunFacet(RunFacet):
     @classmethod
     def of(cls, facts: TaskFacts) -> Self:
         """Return the facet of a task."""
-        told = facts.to_json()
+        written = facts.to_json()
         return cls(
             generationCount=facts.generation_count,
             fileCount=facts.file_count,
-            cost=told["cost"],
+            cost=written["cost"],
             ledger=facts.ledger,
-            generations=told["generations"],
+            generations=written["generations"],
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_apimart.api.arguments import one_of, optional_seconds
+from airflow_provider_apimart.api.arguments import is_template, one_of, optional_name, optional_seconds
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 from airflow_provider_apimart.operators.waiting import WaitsForGeneration
 from airflow_provider_apimart.rendering import RendersText
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     Reference = str | PurePath | ObjectStoragePath
 
 _DEFAULT_TIMEOUT = timedelta(hours=1)
+# Templated fields that are not sent under their own names.
+_NOT_SENT = ("parameters", "key", "apimart_conn_id")
 
 
 class ApimartGenerationOperator(WaitsForGeneration, RendersText):
@@ -49,6 +51,9 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
     :param negative_prompt: What to avoid, for models that take it. (templated)
     :param parameters: Any other parameters of the model, sent unchanged. The model's page at APIMart lists them.
         (templated)
+    :param key: Your own name for the generation, such as a product number: a text of 1 to 200 printable characters. It
+        is in the log, the return value and the events of assets, and names files with ``filename="{key}_{index}"`` of
+        the transfer. It is not sent to APIMart. (templated)
     :param upload_references: Whether fields for URLs of images, also those in ``parameters``, may name files: local
         paths on the worker, or URIs or paths of Airflow's object storage. Each distinct content is uploaded once,
         before the submit, and again only shortly before its 72 hours end. Files are compared by content: a retry needs
@@ -83,7 +88,7 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
         "seed",
         "negative_prompt",
     )
-    template_fields: Sequence[str] = (*payload_fields, "parameters", "apimart_conn_id")
+    template_fields: Sequence[str] = (*payload_fields, *_NOT_SENT)
     #: ``prompt="prompts/cat.txt"`` reads the prompt from a file in the DAG's folder, itself a template.
     file_fields: ClassVar[tuple[str, ...]] = ("prompt", "negative_prompt")
     template_fields_renderers: ClassVar[dict[str, str]] = {"parameters": "json"}
@@ -100,6 +105,7 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
         seed: int | str | None = None,
         negative_prompt: str | None = None,
         parameters: Mapping[str, Any] | None = None,
+        key: str | int | None = None,
         upload_references: bool = False,
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -119,6 +125,7 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
         self.seed = seed
         self.negative_prompt = negative_prompt
         self.parameters = parameters
+        self.key = key if is_template(key) else optional_name(key, "key")
         self.upload_references = upload_references
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
@@ -188,6 +195,7 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
         from airflow_provider_apimart.durable.records import record_of
         from airflow_provider_apimart.hooks.reference_files import ReferenceFiles
 
+        key = optional_name(self.key, "key")
         request = ReferenceFiles().request(self.apimart_conn_id, Modality(self.modality), self.payload())
         paid = PaidOnce(
             task=task_identity(context["ti"]),
@@ -202,13 +210,14 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
             before_submit=lambda: check_requests(Check(self.check), self.hook.key_scope, [CheckedRequest.of(request)]),
             on_submitted=self._metrics.submitted,
         )
-        return self.hook.run(paid.obtain())
+        return self.hook.run(paid.obtain()).known_as(key=key)
 
     def _announce(self, context: Context, generation: Generation) -> None:
         self._generation_id = generation.generation_id
         if generation.generation_id:
             context["ti"].xcom_push(key="generation_id", value=generation.generation_id)
-        self.log.info("Generation %s of %s: %s", generation.generation_id, self.model, generation.status_word)
+        of = f"{self.model}, key {generation.key}" if generation.key else self.model
+        self.log.info("Generation %s of %s: %s", generation.generation_id, of, generation.status_word)
 
     def _finished(self, context: Context, generation: Generation) -> Generation:
         """Return the generation when it is completed, or defer."""
@@ -249,11 +258,12 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
         from airflow_provider_apimart.api.payload import prompt_sha256, requested_outputs
 
         try:
-            payload = self.payload()
+            payload, key = self.payload(), optional_name(self.key, "key")
         except ApimartInvalidRequestError:
             # It was valid when it was sent. A template may render differently on resuming, which fails nothing paid.
             return generation
         return generation.known_as(
+            key=key,
             prompt_sha256=prompt_sha256(payload.get("prompt")),
             requested=requested_outputs(Modality(self.modality), payload),
         )
@@ -273,7 +283,7 @@ class ApimartImageGenerationOperator(ApimartGenerationOperator):
 
     modality = "image"
     payload_fields = (*ApimartGenerationOperator.payload_fields, "n", "quality", "mask_url")
-    template_fields = (*payload_fields, "parameters", "apimart_conn_id")
+    template_fields = (*payload_fields, *_NOT_SENT)
 
     def __init__(
         self,
@@ -303,7 +313,7 @@ class ApimartVideoGenerationOperator(ApimartGenerationOperator):
 
     modality = "video"
     payload_fields = (*ApimartGenerationOperator.payload_fields, "duration", "aspect_ratio", "image_with_roles")
-    template_fields = (*payload_fields, "parameters", "apimart_conn_id")
+    template_fields = (*payload_fields, *_NOT_SENT)
 
     def __init__(
         self,
@@ -344,7 +354,7 @@ class ApimartMusicGenerationOperator(ApimartGenerationOperator):
         "duration",
         "audio_format",
     )
-    template_fields = (*payload_fields, "parameters", "apimart_conn_id")
+    template_fields = (*payload_fields, *_NOT_SENT)
 
     def __init__(
         self,

@@ -28,10 +28,11 @@ class SaveOptions:
 
     :param destination: Directory on this machine, or any URI of Airflow's object storage.
     :param filename: Template of the files' names without the extension, which follows from the content. Its fields are
-        ``{generation_id}``, ``{index}`` (of the output, from zero), ``{id}`` (of a batch's item, otherwise the
-        generation's), ``{kind}``, ``{model}``, ``{modality}``, ``{ds}``, ``{run_id}``, ``{dag_id}``, ``{task_id}`` and
-        ``{map_index}``; a ``/`` makes folders. A file never replaces that of another output or of somebody else: where
-        the name is taken, a digest is added to it.
+        ``{generation_id}``, ``{index}`` (of the output, from zero), ``{id}`` (of a batch's item, otherwise the ``key``
+        of the generation operator, otherwise the generation's id), ``{key}`` (the same), ``{kind}``, ``{model}``,
+        ``{modality}``, ``{ds}``, ``{run_id}``, ``{dag_id}``, ``{task_id}`` and ``{map_index}``; a ``/`` makes folders.
+        A file never replaces that of another output or of somebody else: where the name is taken, a digest is added to
+        it.
     :param allow_private_hosts: Hosts and networks that aren't public and may be fetched from, such as
         ``["cdn.internal", "198.18.0.0/15"]``; ``True`` for all of them.
     :param max_file_bytes: Largest size of one file, ``None`` for no cap.

@@ -51,7 +51,7 @@ class OutputSaver:
         values = {
             **self._run,
             "generation_id": result_id,
-            "id": item_id or result_id,
+            **dict.fromkeys(("id", "key"), item_id or generation.key or result_id),
             "index": index,
             "kind": output.kind.value,
             "model": generation.model,

@@ -187,7 +187,7 @@ class ApimartGenerationSensor(WaitsForGeneration, BaseSensorOperator):
         named = self._named
         generation = self.hook.with_urls(generation)
         return super()._deliver(
-            context, generation.known_as(prompt_sha256=named.prompt_sha256, requested=named.requested)
+            context, generation.known_as(key=named.key, prompt_sha256=named.prompt_sha256, requested=named.requested)
         )
 
     def _get_next_poke_interval(

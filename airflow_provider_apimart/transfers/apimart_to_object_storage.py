@@ -63,9 +63,10 @@ class ApimartToObjectStorageOperator(EmitsLineage, RendersText):
         ``s3://aws_default@bucket/pictures/``. For folders by day write ``{ds}/`` into ``filename``, which works in runs
         without a logical date too. (templated)
     :param filename: Template of the files' names without the extension, which follows from the content. Its fields are
-        ``{generation_id}``, ``{index}`` (of the output, from zero), ``{id}`` (of a batch's item, otherwise the
-        generation's), ``{kind}``, ``{model}``, ``{modality}``, ``{ds}``, ``{run_id}``, ``{dag_id}``, ``{task_id}`` and
-        ``{map_index}``; a ``/`` makes folders. Characters that no file name should hold are replaced. (templated)
+        ``{generation_id}``, ``{index}`` (of the output, from zero), ``{id}`` (of a batch's item, otherwise the ``key``
+        of the generation operator, otherwise the generation's id), ``{key}`` (the same), ``{kind}``, ``{model}``,
+        ``{modality}``, ``{ds}``, ``{run_id}``, ``{dag_id}``, ``{task_id}`` and ``{map_index}``; a ``/`` makes folders.
+        Characters that no file name should hold are replaced. (templated)
     :param concurrency: The number of files that are saved at once.
     :param allow_private_hosts: Hosts and networks that aren't public and may be fetched from, such as
         ``["cdn.internal", "198.18.0.0/15"]``; ``True`` for all of them. The connection's own host and port may always.
@@ -166,7 +167,9 @@ class ApimartToObjectStorageOperator(EmitsLineage, RendersText):
         generation = selected.generation
         if not generation.outputs and generation.generation_id is not None:
             asked = self.hook.get_generation(generation.generation_id, generation.modality)
-            generation = asked.known_as(model=generation.model, prompt_sha256=generation.prompt_sha256)
+            generation = asked.known_as(
+                model=generation.model, key=generation.key, prompt_sha256=generation.prompt_sha256
+            )
         _check_finished(generation)
         return replace(selected, generation=generation)
 

@@ -20,8 +20,8 @@ BODIES = {name: body for name, (body, _) in COMPLETED_SHAPES.items()} | {
     "unknown word": {"data": {"status": "Brand New"}},
 }
 KEYS = {
-    "generation_id", "modality", "model", "prompt_sha256", "status", "url", "urls", "outputs", "expires_at", "cost",
-    "credits_cost", "usage", "created", "completed",
+    "generation_id", "modality", "model", "key", "prompt_sha256", "status", "url", "urls", "outputs", "expires_at",
+    "cost", "credits_cost", "usage", "created", "completed",
 }  # fmt: skip
 
 

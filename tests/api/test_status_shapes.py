@@ -154,6 +154,7 @@ def test_recorded_completed_in_full() -> None:
         "generation_id": TASK_ID,
         "modality": "image",
         "model": None,
+        "key": None,
         "prompt_sha256": None,
         "status": "completed",
         "url": URL,

@@ -16,7 +16,7 @@ from airflow.providers.common.compat.sdk import AssetAlias
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.generation import Generation, GenerationStatus, Output, OutputKind
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
-from airflow_provider_apimart.lineage.facts import MOST_TOLD, FileFacts, GenerationFacts, task_facts, unsaved
+from airflow_provider_apimart.lineage.facts import MOST_LISTED, FileFacts, GenerationFacts, task_facts, unsaved
 from airflow_provider_apimart.lineage.openlineage import FACET_KEY, operator_lineage
 from airflow_provider_apimart.lineage.storage_uri import StorageUri
 
@@ -46,7 +46,7 @@ def test_an_event_tells_of_a_hundred_files_and_counts_the_rest(
     facts = task_facts((made(number, files_each) for number in range(generations)), ledger=LEDGER)
     extra = json.loads(json.dumps(facts.to_json(), allow_nan=False))
     assert len(extra["generations"]) == told_generations
-    assert sum(len(generation["files"]) for generation in extra["generations"]) == told_files <= MOST_TOLD
+    assert sum(len(generation["files"]) for generation in extra["generations"]) == told_files <= MOST_LISTED
     assert extra["generation_count"] == generations
     assert extra["file_count"] == generations * files_each
     assert extra["cost"] == pytest.approx(generations / 100)

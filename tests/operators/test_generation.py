@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,13 +15,18 @@ from airflow_provider_apimart.operators.generation import (
     ApimartVideoGenerationOperator,
 )
 from airflow_provider_apimart.sandbox import Sandbox
+from airflow_provider_apimart.sensors.generation import ApimartGenerationSensor
+from airflow_provider_apimart.transfers.apimart_to_object_storage import ApimartToObjectStorageOperator
 from airflow_provider_apimart.triggers.generation import ApimartGenerationTrigger
+from tests.batch.bare import task_context
+
+MODEL = "gemini-3-pro-image-preview"
 
 
 @pytest.mark.parametrize("operator_class", [ApimartImageGenerationOperator, ApimartVideoGenerationOperator])
 def test_every_argument_that_is_sent_is_templated(operator_class: type[ApimartGenerationOperator]) -> None:
     assert set(operator_class.payload_fields) <= set(operator_class.template_fields)
-    assert {"parameters", "apimart_conn_id"} <= set(operator_class.template_fields)
+    assert {"parameters", "key", "apimart_conn_id"} <= set(operator_class.template_fields)
 
 
 def test_an_image_request_is_sent_as_the_contract_says() -> None:
@@ -82,6 +89,41 @@ def test_what_cannot_be_right_is_refused_before_any_call(
     with pytest.raises(ApimartInvalidRequestError, match=said):
         operator.execute({"ti": None})  # type: ignore[typeddict-item]  # refused before the context is used
     assert sandbox.requests == ()
+
+
+@pytest.mark.parametrize(
+    ("key", "name"), [("kettle", "kettle"), (7, "7"), (2.0, "2"), ("Ärmel 9", "Ärmel 9"), (None, None)]
+)
+def test_a_key_names_the_generation_and_its_files(
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    key: Any,
+    name: str | None,
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_APIMART_DEFAULT", sandbox.connection_json())
+    task = ApimartImageGenerationOperator(task_id="generate", model=MODEL, prompt="p", key=key, poll_interval=0.05)
+    returned = task.execute(task_context())
+    assert returned["key"] == name
+    assert (f"{MODEL}, key {name}: " in capsys.readouterr().out) is (name is not None)
+    assert "key" not in sandbox.generations[0].payload
+    (generation,) = task.lineage_facts.listed if task.lineage_facts else ()
+    assert generation.to_json()["key"] == name
+    sensor = ApimartGenerationSensor(task_id="wait", generation=returned, poke_interval=0.05)
+    assert sensor.execute(task_context())["key"] == name
+    for given in (returned, json.dumps(returned)):
+        save = ApimartToObjectStorageOperator(
+            task_id="save", generation=given, destination=str(tmp_path), filename="{key}_{index}"
+        )
+        (uri,) = save.execute(task_context())
+        assert uri.endswith(f"/{name or returned['generation_id']}_0.png")
+
+
+@pytest.mark.parametrize("key", ["", " ", "a\nb", "x" * 201, True, 1.5, ["a"], {"a": 1}])
+def test_a_key_that_names_nothing_is_refused_when_the_dag_is_parsed(key: Any) -> None:
+    with pytest.raises(ValueError, match="key must be a text of 1 to 200 printable characters"):
+        ApimartImageGenerationOperator(task_id="generate", model="m", prompt="p", key=key)
 
 
 @pytest.mark.parametrize("arguments", [{"on_unknown_outcome": "maybe"}, {"poll_interval": 0}, {"poll_interval": -1.0}])

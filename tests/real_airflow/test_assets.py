@@ -35,6 +35,7 @@ def extra(made: GenerationView) -> dict[str, Any]:
         "generation_id": made.generation_id,
         "modality": "image",
         "model": made.model,
+        "key": None,
         "status": "completed",
         "prompt_sha256": hashlib.sha256(made.payload["prompt"].encode()).hexdigest(),
         "cost": float(made.cost),

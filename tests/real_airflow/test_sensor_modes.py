@@ -16,6 +16,7 @@ GENERATION_KEYS = {
     "generation_id",
     "modality",
     "model",
+    "key",
     "prompt_sha256",
     "requested",
     "status",

@@ -16,7 +16,7 @@ from string import Formatter
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 
 FIELDS = (
-    "generation_id", "index", "id", "kind", "model", "modality",
+    "generation_id", "index", "id", "key", "kind", "model", "modality",
     "ds", "run_id", "dag_id", "task_id", "map_index",
 )  # fmt: skip
 DEFAULT_TEMPLATE = "{generation_id}_{index}"
