@@ -70,11 +70,12 @@ def test_pages_include_no_code_that_a_forge_does_not_show() -> None:
 def test_a_block_runs_as_it_is_written(
     block: Block, sandbox: Sandbox, environment: dict[str, str], tmp_path: Path
 ) -> None:
+    connected = environment | {"AIRFLOW_CONN_APIMART_DEFAULT": sandbox.connection_json()}
     runners: dict[str, Callable[[], None]] = {
         "python": lambda: run_python(block, tmp_path),
         "json": lambda: read_json(block.code),
-        "bash": lambda: run_commands(block, block.code, environment),
-        "console": lambda: run_commands(block, block.commands, environment),
+        "bash": lambda: run_commands(block, block.code, connected),
+        "console": lambda: run_commands(block, block.commands, connected),
     }
     runners[block.language]()
 
