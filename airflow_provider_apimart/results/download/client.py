@@ -11,9 +11,9 @@ from __future__ import annotations
 import http.client
 import socket
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Event, Lock, Timer
+from threading import Event, Lock
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -29,6 +29,7 @@ from airflow_provider_apimart.api.redaction import without_query
 from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.exceptions import ApimartDownloadError, ApimartResultRefusedError, ApimartTransientError
 from airflow_provider_apimart.results.download.address_policy import AddressPolicy, private_hosts
+from airflow_provider_apimart.results.download.head_watch import HeadWatch
 from airflow_provider_apimart.results.download.limits import Limits
 
 _BLOCK = 512 * 1024
@@ -72,18 +73,13 @@ def network_of(settings: ClientSettings, *, allow_private_hosts: bool | str | It
 
 
 class _TimedConnection(HTTPConnection):
-    """A connection that is cut when the head of a reply isn't whole in time, even if single bytes keep arriving."""
+    """A connection that is cut when the head of a reply isn't complete in time."""
 
-    head_seconds = 60.0
+    head_watch: HeadWatch
 
     def getresponse(self) -> Any:
-        watch = Timer(self.head_seconds, _shut_down, (self.sock,))
-        watch.daemon = True
-        watch.start()
-        try:
+        with self.head_watch.limited(self.sock):
             return super().getresponse()
-        finally:
-            watch.cancel()
 
 
 class _CheckedConnection(_TimedConnection):
@@ -123,13 +119,6 @@ def _check(policy: AddressPolicy, host: str, port: int, address: str) -> None:
         )
 
 
-def _shut_down(connection: socket.socket | None) -> None:
-    if connection is not None:
-        # Not the method of a TLS socket, which would take its state away under the reader.
-        with suppress(OSError):
-            socket.socket.shutdown(connection, socket.SHUT_RDWR)
-
-
 class ResultClient:
     """
     HTTP client for hosts of results. Several threads may use it at once.
@@ -143,6 +132,7 @@ class ResultClient:
         self._pools: dict[tuple[str, str | None], urllib3.PoolManager] = {}
         self._proxies: dict[tuple[str, ...], str | None] = {}
         self._lock = Lock()
+        self._head_watch = HeadWatch(limits.head_seconds)
         self._options: dict[str, Any] = {
             "maxsize": connections,
             "num_pools": 32,
@@ -154,6 +144,7 @@ class ResultClient:
     def close(self) -> None:
         """Close all connections. Running downloads end with an error at their next block."""
         self._closed.set()
+        self._head_watch.close()
         for pools in self._pools.values():
             pools.clear()
 
@@ -240,7 +231,7 @@ class ResultClient:
     def _new_pools(self, scheme: str, proxy: str | None) -> urllib3.PoolManager:
         # Made once: reading the authorities costs a good part of what a small file does.
         tls: dict[str, Any] = {"ssl_context": self._network.settings.ssl_context()} if scheme == "https" else {}
-        details: dict[str, Any] = {"head_seconds": self._limits.head_seconds}
+        details: dict[str, Any] = {"head_watch": self._head_watch}
         if proxy:
             pools: urllib3.PoolManager = _proxied(proxy, self._options | tls)
             pools.pool_classes_by_scheme = _pool_classes(_TimedConnection, details)
