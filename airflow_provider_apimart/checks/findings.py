@@ -74,6 +74,10 @@ class Models:
         return by_id
 
     @cached_property
+    def _ids(self) -> tuple[str, ...]:
+        return tuple(self._by_id)
+
+    @cached_property
     def _all_parameters(self) -> frozenset[str]:
         return frozenset(name for model in self.listed for name in model.parameters)
 
@@ -99,11 +103,11 @@ class Models:
 
     def _unknown_model(self, name: str) -> Finding:
         shown = f"{name!r:.{_MOST_SHOWN}}"
-        if listed := older_id_of(name, self._by_id):
+        if listed := older_id_of(name, self._ids):
             return Finding(
                 f"Unlisted model {shown} ({listed!r} is listed; older ids may be accepted)", is_certain=False
             )
-        similar = " or ".join(map(repr, nearest_models(name, self._by_id)))
+        similar = " or ".join(map(repr, nearest_models(name, self._ids)))
         hint = f"did you mean {similar}?" if similar else f"APIMart lists {len(self._by_id)} others for this API key"
         return Finding(f"Unknown model {shown} ({hint})")
 
@@ -118,7 +122,7 @@ class Models:
                 yield Finding(f"Invalid {name} for {model.id}: {_shown(value)} (allowed: {allowed(parameter)})")
 
     def _undescribed(self, model: ModelDescription, name: str) -> Iterator[Finding]:
-        near = None if name in _CONTRACT_FIELDS | FIELDS_OF_ALL else nearest_parameter(name, model.parameters)
+        near = None if name in _CONTRACT_FIELDS | FIELDS_OF_ALL else nearest_parameter(name, tuple(model.parameters))
         if near:
             is_a_word = model.takes_others is True or name in self._all_parameters
             yield Finding(f"Unknown parameter {name!r} for {model.id} (did you mean {near!r}?)", not is_a_word)

@@ -45,14 +45,15 @@ class KnownModels:
         if kept is None or kept.until <= self.clock():
             kept = self._kept[key_scope] = yield from self._read()
         if isinstance(kept.models, ApimartError):
-            raise kept.models
+            # Raised again and again, it would collect their frames.
+            raise kept.models.with_traceback(None)
         return kept.models
 
     def _read(self) -> Flow[_Kept]:
         try:
             models = Models((yield from list_models()))
         except ApimartError as error:
-            return _Kept(self.clock() + TROUBLE_KEPT_SECONDS, error.with_traceback(None))
+            return _Kept(self.clock() + TROUBLE_KEPT_SECONDS, error)
         return _Kept(self.clock() + KEPT_SECONDS, models)
 
     def forget(self) -> None:

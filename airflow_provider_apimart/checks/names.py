@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterable
 from functools import lru_cache
 
 # Known names by the length that they need for so many edits. In shorter ones, an edit makes another word.
@@ -16,38 +15,34 @@ _ALIKE = 0.6
 _DRIFT = re.compile(r"^doubao-|-(ext|apimart)$")
 
 
-def nearest_parameter(name: str, known: Iterable[str]) -> str | None:
+# Batches have thousands of items with the same mistake.
+_once = lru_cache(maxsize=1_000)
+
+
+@_once
+def nearest_parameter(name: str, known: tuple[str, ...]) -> str | None:
     """
     Return the known name that another one nearly spells, ``None`` if it spells none.
 
     Capitals and separators don't count. One inserted, missing, wrong or transposed letter is near for a name of four
     letters or more, two are for a name of eight or more.
     """
-    return _nearest_parameter(name, tuple(known))
-
-
-# Batches have thousands of items with the same mistake.
-@lru_cache(maxsize=1_000)
-def _nearest_parameter(name: str, known: tuple[str, ...]) -> str | None:
     letters = _letters(name)
     distances = [(_edits(letters, _letters(each)), each) for each in known if _is_as_long(letters, _letters(each))]
     near = [(edits, each) for edits, each in distances if edits <= _allowed_edits(_letters(each))]
     return min(near)[1] if near else None
 
 
-def nearest_models(name: str, known: Iterable[str]) -> tuple[str, ...]:
+@_once
+def nearest_models(name: str, known: tuple[str, ...]) -> tuple[str, ...]:
     """Return the most similar ids of models, the best one first."""
-    return _nearest_models(name, tuple(known))
-
-
-@lru_cache(maxsize=1_000)
-def _nearest_models(name: str, known: tuple[str, ...]) -> tuple[str, ...]:
     by_letters = {each.lower(): each for each in known}
     found = difflib.get_close_matches(name.lower(), by_letters, n=_MOST_SUGGESTIONS, cutoff=_ALIKE)
     return tuple(by_letters[each] for each in found)
 
 
-def older_id_of(name: str, known: Collection[str]) -> str | None:
+@_once
+def older_id_of(name: str, known: tuple[str, ...]) -> str | None:
     """Return the listed model of which a name may be an older id, or the same id written differently."""
     return next((each for each in known if _lasting(each) == _lasting(name)), None)
 

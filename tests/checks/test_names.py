@@ -30,18 +30,18 @@ def edited(draw: st.DrawFn, words: st.SearchStrategy[str] = WORDS) -> tuple[str,
 @given(edited())
 def test_a_word_with_one_mistake_is_near(words: tuple[str, str]) -> None:
     word, mistake = words
-    assert nearest_parameter(mistake, [word]) == word
+    assert nearest_parameter(mistake, (word,)) == word
 
 
 @given(WORDS, st.lists(WORDS, max_size=5))
 def test_the_word_itself_is_nearest(word: str, others: list[str]) -> None:
-    assert nearest_parameter(word, [*others, word]) == word
+    assert nearest_parameter(word, (*others, word)) == word
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_any_text_is_judged(name: str, known: str) -> None:
-    assert nearest_parameter(name, [known]) in (None, known)
-    assert set(nearest_models(name, [known])) <= {known}
+    assert nearest_parameter(name, (known,)) in (None, known)
+    assert set(nearest_models(name, (known,))) <= {known}
 
 
 @pytest.mark.parametrize(
@@ -59,11 +59,11 @@ def test_any_text_is_judged(name: str, known: str) -> None:
     ],
 )
 def test_other_words_are_not_near(name: str, known: str) -> None:
-    assert nearest_parameter(name, [known]) is None
+    assert nearest_parameter(name, (known,)) is None
 
 
 def test_a_very_long_name_takes_no_time() -> None:
-    assert nearest_parameter("x" * 1_000_000, ["prompt", "aspect_ratio"]) is None
+    assert nearest_parameter("x" * 1_000_000, ("prompt", "aspect_ratio")) is None
 
 
 @pytest.mark.parametrize(
@@ -77,5 +77,5 @@ def test_a_very_long_name_takes_no_time() -> None:
     ],
 )
 def test_ids_that_drifted(name: str, listed: str) -> None:
-    assert older_id_of(name, ["other", listed]) == listed
-    assert older_id_of(f"{name}0", ["other", listed]) is None
+    assert older_id_of(name, ("other", listed)) == listed
+    assert older_id_of(f"{name}0", ("other", listed)) is None
