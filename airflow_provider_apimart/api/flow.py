@@ -72,6 +72,6 @@ def retrying(
             failures = failures.after_pause(error, seconds)
             # Thousands may be rate limited at once; the rate limiter logs that once.
             is_known = isinstance(error, ApimartRateLimitError) or str(error) == logged
-            log.log(logging.DEBUG if is_known else logging.WARNING, "%s. Retrying in %.1f s", error, seconds)
+            log.log(logging.DEBUG if is_known else logging.WARNING, "%s. Retrying in %.1f s", error.summary, seconds)
             logged = str(error)
         yield Pause(seconds)

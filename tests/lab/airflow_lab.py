@@ -11,7 +11,8 @@ from typing import Any, Self
 
 from tests.lab.fork_server import ForkServer, Template, airflow_environment
 
-QUICK = {"first": 0.02, "longest": 1.0}
+# An unknown generation counts as new for two seconds instead of two minutes.
+QUICK = {"first": 0.02, "longest": 1.0, "new_seconds": 2.0}
 
 
 @dataclass(frozen=True)

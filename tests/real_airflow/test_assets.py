@@ -38,6 +38,7 @@ def extra(made: GenerationView) -> dict[str, Any]:
         "key": None,
         "status": "completed",
         "prompt_sha256": hashlib.sha256(made.payload["prompt"].encode()).hexdigest(),
+        "requested": 1,
         "cost": float(made.cost),
         "files": [{"uri": url, "sha256": None, "bytes": None} for url in made.urls],
     }
