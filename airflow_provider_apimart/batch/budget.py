@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum, auto
 from typing import Any
 
 from airflow_provider_apimart.durable.identity import PaidRequest
+from airflow_provider_apimart.quotes.account_ratio import AccountRatio
+from airflow_provider_apimart.quotes.quote import Quote
 
 
 class Admission(Enum):
@@ -22,86 +25,124 @@ class Admission(Enum):
     """Nothing further may be submitted."""
 
 
+@dataclass(frozen=True, slots=True)
+class ItemPrice:
+    """
+    What is known of an item's price before it is paid.
+
+    :param kind: What items have in common that should cost the same; see :func:`price_kind`.
+    """
+
+    kind: Hashable
+    model: str
+    quote: Quote
+
+
 class Budget:
     """
     Keeps a batch within ``max_cost``.
 
-    What is in flight is reserved with the best known price: what the same kind of item has cost at most. A kind whose
-    price isn't known counts as the most expensive one seen, and only one such item is in flight at a time, so that
-    the limit is exceeded by no more than the price of one item.
+    What is in flight is reserved with its quote, times what the account pays of the public prices, and never with less
+    than its kind has cost before. So the limit holds wherever there are quotes.
+
+    Nothing bounds the price of an item without a quote. Only one such item is in flight at a time, so that the limit is
+    exceeded by no more than its price.
 
     :param limit: US dollars, ``None`` for no limit.
     """
 
     def __init__(self, limit: Decimal | None) -> None:
         self.limit = limit
-        self.spent = Decimal(0)
-        self._prices: dict[Hashable, Decimal] = {}
-        self._in_flight: dict[str, tuple[Hashable, Decimal]] = {}
+        self._paid = Decimal(0)
+        self._unpriced = 0
         self._untold = False
+        self._ratio = AccountRatio()
+        self._seen: dict[Hashable, Decimal] = {}
+        self._in_flight: dict[str, ItemPrice] = {}
 
-    def admits(self, kind: Hashable) -> Admission:
-        """Return whether an item of some kind may be submitted now."""
-        if self.limit is None:
-            return Admission.GO
-        if self.is_blind or self.spent >= self.limit:
-            return Admission.STOP
-        if kind not in self._prices and any(other not in self._prices for other, _ in self._in_flight.values()):
-            return Admission.WAIT
-        if not self._prices and self._in_flight:
-            return Admission.WAIT
-        if self.spent + self.reserved + self._price(kind) <= self.limit:
-            return Admission.GO
-        # What is in flight may fail, which costs nothing.
-        return Admission.WAIT if self._in_flight else Admission.STOP
+    @property
+    def spent(self) -> Decimal:
+        """US dollars that were paid; what has told no price counts with the highest one."""
+        return self._paid + self._unpriced * self._highest_price
 
     @property
     def reserved(self) -> Decimal:
         """US dollars that what is in flight will cost."""
-        return sum((price for _, price in self._in_flight.values()), Decimal(0))
+        return sum(map(self._dollars, self._in_flight.values()), Decimal(0))
 
-    def reserve(self, item_id: str, kind: Hashable) -> None:
+    @property
+    def is_blind(self) -> bool:
+        """Whether there are neither quotes nor costs, so that the limit can't be kept."""
+        return self._untold and not self._seen
+
+    def admits(self, price: ItemPrice) -> Admission:
+        """Return whether an item of some price may be submitted now."""
+        if self.limit is None:
+            return Admission.GO
+        if self.spent >= self.limit:
+            return Admission.STOP
+        if price.quote.cost is None:
+            if self.is_blind:
+                return Admission.STOP
+            if any(other.quote.cost is None for other in self._in_flight.values()):
+                return Admission.WAIT
+        if self.spent + (self.reserved + self._dollars(price)) * self._margin <= self.limit:
+            return Admission.GO
+        # What is in flight may fail, or cost less than is reserved.
+        return Admission.WAIT if self._in_flight else Admission.STOP
+
+    def reserve(self, item_id: str, price: ItemPrice) -> None:
         """Note that an item may have been submitted."""
-        self._in_flight[item_id] = (kind, self._price(kind))
+        self._in_flight[item_id] = price
 
     def release(self, item_id: str) -> None:
         """Note that an item wasn't charged."""
         self._in_flight.pop(item_id, None)
 
-    def settle(self, item_id: str, kind: Hashable, cost: Decimal | None) -> None:
+    def settle(self, item_id: str, price: ItemPrice, cost: Decimal | None, *, is_complete: bool = True) -> None:
         """
         Note what an item has cost.
 
         :param cost: US dollars. Where APIMart didn't say (``None``), or said 0 or less, the reserved price counts.
+        :param is_complete: Whether all outputs were delivered; fewer outputs cost less.
         """
-        reserved = self._in_flight.pop(item_id, (kind, self._price(kind)))[1]
+        self._in_flight.pop(item_id, None)
         # Nothing is free: a cost of 0 or less would let a limit never be reached.
         if cost is None or cost <= 0:
-            self._untold = True
-            self.spent += reserved
+            self._untold = self._untold or price.quote.cost is None
+            self.spend(None, price)
             return
-        self.spent += cost
-        self._prices[kind] = max(cost, self._prices.get(kind, cost))
+        self._paid += cost
+        self._seen[price.kind] = max(cost, self._seen.get(price.kind, cost))
+        self._ratio.learn(price.model, price.quote, cost, is_complete=is_complete)
 
-    def spend(self, cost: Decimal | None) -> None:
+    def spend(self, cost: Decimal | None, price: ItemPrice | None = None) -> None:
         """
-        Note what was spent before, on what isn't asked for any more.
+        Note what was paid, or may have been paid, for what isn't in flight.
 
-        :param cost: US dollars; ``None`` where that isn't known, which counts as the highest price.
+        :param cost: US dollars; ``None`` where that isn't known.
+        :param price: Its price, which counts where the cost isn't known. Without one, the highest price counts.
         """
-        self.spent += self._highest_price if cost is None or cost <= 0 else cost
+        if cost is not None and cost > 0:
+            self._paid += cost
+        elif price is not None and (price.quote.cost is not None or price.kind in self._seen):
+            self._paid += self._dollars(price)
+        else:
+            self._unpriced += 1
 
     @property
-    def is_blind(self) -> bool:
-        """Whether APIMart tells no prices, so that the limit can't be kept."""
-        return self._untold and not self._prices
+    def _margin(self) -> int:
+        # An account may pay more than the public prices. The first cost tells; until then, half of the limit is kept.
+        return 1 if self._ratio.is_known or not self._in_flight else 2
 
     @property
     def _highest_price(self) -> Decimal:
-        return max(self._prices.values(), default=Decimal(0))
+        return max(self._seen.values(), default=Decimal(0))
 
-    def _price(self, kind: Hashable) -> Decimal:
-        return self._prices.get(kind, self._highest_price)
+    def _dollars(self, price: ItemPrice) -> Decimal:
+        if price.quote.cost is None:
+            return self._seen.get(price.kind, self._highest_price)
+        return max(price.quote.cost * self._ratio.of(price.model), self._seen.get(price.kind, Decimal(0)))
 
 
 # What a request says in these doesn't change its price.

@@ -75,6 +75,7 @@ class LedgerEntry:
     :param saved: When its files lay in the destination.
     :param clear_marker: ``ti.max_tries`` when it got into trouble.
     :param tried_at: When the try began in which it got into trouble, Unix time. That try leaves it alone.
+    :param quote: What its request was quoted at before it was sent: ``cost``, ``certainty``, ``reason``.
     :param request: The request without its prompt, in which files stand as the SHA-256 of their content.
     :param earlier: Other generations under this item's id that were or may have been charged, with cost and files.
     :param submission: Its submit: fingerprint, idempotency key and what was known of it.
@@ -98,6 +99,7 @@ class LedgerEntry:
     saved: str | None = None
     clear_marker: int | None = None
     tried_at: float | None = None
+    quote: Mapping[str, Any] | None = None
     request: Mapping[str, Any] | None = field(default=None, repr=False)
     earlier: JsonObjects = ()
     submission: Mapping[str, Any] | None = field(default=None, repr=False)
@@ -330,6 +332,7 @@ def _entry(
         saved=_iso(attempt.saved.at, "seconds") if attempt and attempt.saved else None,
         clear_marker=trouble.details["clear_marker"] if trouble else None,
         tried_at=trouble.details["tried_at"] if trouble else None,
+        quote=attempt.quote if attempt else None,
         request={name: value for name, value in payload.items() if name not in ("prompt", "model")} or None,
         earlier=_earlier(record, attempt),
         submission=_submission(attempt),
@@ -397,6 +400,7 @@ def _replaced(attempt: Attempt) -> Mapping[str, Any]:
         "generation_id": attempt.generation_id,
         "status": generation.get("status") or (ItemStatus.RUNNING if generation else ItemStatus.UNKNOWN).value,
         "cost": generation.get("cost"),
+        "quote": attempt.quote,
         "files": attempt.files,
     }
 

@@ -12,6 +12,7 @@ from functools import partial
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
+from airflow_provider_apimart.api.flow import Flow
 from airflow_provider_apimart.api.generation import Generation
 from airflow_provider_apimart.api.inline_outputs import upload_inline_outputs
 from airflow_provider_apimart.api.json_values import JsonObject
@@ -24,18 +25,20 @@ from airflow_provider_apimart.api.waiting import (
     read_status_with_retries,
     wait_until_final,
 )
-from airflow_provider_apimart.batch.budget import Admission, Budget, price_kind
+from airflow_provider_apimart.batch.budget import Admission
 from airflow_provider_apimart.batch.items import BatchItem
 from airflow_provider_apimart.batch.journal import Journal
 from airflow_provider_apimart.batch.ledger import ItemStatus, Ledger, Todo
 from airflow_provider_apimart.batch.plan import BatchPlan
 from airflow_provider_apimart.batch.progress import BatchProgress
 from airflow_provider_apimart.batch.saving import SaveFailures
+from airflow_provider_apimart.batch.spending import Spending
 from airflow_provider_apimart.batch.summary import count_items
 from airflow_provider_apimart.batch.uploads import BatchUploads
 from airflow_provider_apimart.checks.check import Check, CheckedRequest, check_requests
 from airflow_provider_apimart.durable.paid_once import PaidOnce
 from airflow_provider_apimart.metrics import GenerationMetrics
+from airflow_provider_apimart.quotes.quote import QuoteTotal
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +67,8 @@ class BatchRun:
         self._save = save
         self._polling_stats = PollingStats()
         self._uploads = BatchUploads(transport, plan.upload_policy, (ledger.known(item.id) for item in plan.items))
-        self._budget = Budget(plan.max_cost)
-        self._kinds = {item.id: price_kind(item.request) for item in plan.items} if plan.max_cost is not None else {}
+        self._spending = Spending(plan, ledger)
+        self._admitted: set[str] = set()
         self._in_flight: set[str] = set()
         self._active: set[asyncio.Task[None]] = set()
         self._settled = asyncio.Event()
@@ -79,6 +82,11 @@ class BatchRun:
         return [self._wait(item) for item in self._plan.items if item.id in self._in_flight]
 
     @property
+    def quoted(self) -> QuoteTotal:
+        """What the batch is quoted at."""
+        return self._spending.quoted
+
+    @property
     def is_done(self) -> bool:
         """Whether nothing is left to submit."""
         return self.stopped_by is not None or not any(todo is Todo.SUBMIT for _, todo in self._todos())
@@ -90,10 +98,10 @@ class BatchRun:
         :raises ApimartInvalidRequestError: If nothing was ever sent, and nothing may be.
         :raises ApimartDestinationError: If the record can't be written.
         """
-        self._account_for_earlier_tries()
         telling = asyncio.get_running_loop().create_task(self._tell_progress())
         try:
             await self._check_requests()
+            await self._spending.begin(self._transport, self._to_submit())
             for item, todo in sorted(self._todos(), key=lambda each: each[1] is Todo.SUBMIT):
                 if await self._may_start(item, todo):
                     self._start(item, todo)
@@ -107,7 +115,7 @@ class BatchRun:
 
     async def _check_requests(self) -> None:
         """Compare what is to be submitted with the descriptions of the models, all at once and before it is paid."""
-        items = [item for item, todo in self._todos() if todo is Todo.SUBMIT]
+        items = self._to_submit()
         was_told = self._plan.check is Check.WARN and self._plan.finished is not None
         if not items or was_told:
             return
@@ -119,6 +127,9 @@ class BatchRun:
                 raise
             # What was paid for is still waited for and saved.
             self._stop(error)
+
+    def _to_submit(self) -> list[BatchItem]:
+        return [item for item, todo in self._todos() if todo is Todo.SUBMIT]
 
     async def _tell_progress(self) -> None:
         while True:
@@ -132,34 +143,14 @@ class BatchRun:
             if todo is not Todo.NOTHING:
                 yield item, todo
 
-    def _account_for_earlier_tries(self) -> None:
-        entries = [self._ledger[item.id] for item in self._plan.items]
-        for item, entry in zip(self._plan.items, entries, strict=True):
-            if entry.status is ItemStatus.COMPLETED:
-                self._budget.settle(item.id, self._kind(item), entry.cost)
-        # Prices are known from here on, as far as they will be: what hasn't told its own counts with the highest.
-        for item, entry in zip(self._plan.items, entries, strict=True):
-            if not entry.is_paid or entry.status is ItemStatus.COMPLETED:
-                continue
-            if self._ledger.todo(item.id, saves=False) is Todo.SUBMIT:
-                # A person has decided to pay again for what may have been charged already.
-                self._budget.spend(None)
-            else:
-                self._budget.reserve(item.id, self._kind(item))
-        replaced = [cost for entry in (*entries, *self._ledger.left_behind) for cost in entry.earlier_costs]
-        dropped = [entry.cost for entry in self._ledger.left_behind if entry.is_paid]
-        for cost in (*replaced, *dropped):
-            self._budget.spend(cost)
-
-    def _kind(self, item: BatchItem) -> object:
-        return self._kinds.get(item.id)
-
     async def _may_start(self, item: BatchItem, todo: Todo) -> bool:
         """Wait until an item may be begun, and return whether it may."""
         if self._is_parked(item) and self._ledger[item.id].generation_id not in (self._plan.finished or ()):
             self._in_flight.add(item.id)
             return False
         while True:
+            if todo is Todo.SUBMIT:
+                await self._spending.renew(self._transport, item)
             match self._admission(item, todo):
                 case Admission.GO:
                     return True
@@ -185,21 +176,13 @@ class BatchRun:
             return Admission.WAIT
         if todo is Todo.RESUME:
             return Admission.GO
-        admission = self._budget.admits(self._kind(item))
-        if admission is Admission.STOP:
-            self._stop(self._over_budget())
-        return admission
+        return self._admitted_by_budget(item)
 
-    def _over_budget(self) -> errors.ApimartError:
-        if self._budget.is_blind:
-            return errors.ApimartBatchRefusedError(
-                "APIMart doesn't say what generations cost here, so max_cost can't be kept and nothing further is "
-                "submitted. Leave max_cost away, and clear the task"
-            )
-        return errors.ApimartBatchRefusedError(
-            f"max_cost of ${self._budget.limit} is reached: ${self._budget.spent} are spent, and the next item would "
-            "go beyond. Nothing further is submitted; to go on, raise max_cost and clear the task"
-        )
+    def _admitted_by_budget(self, item: BatchItem) -> Admission:
+        admission = self._spending.admits(item)
+        if admission is Admission.STOP:
+            self._stop(self._spending.limit_error())
+        return admission
 
     def _stop(self, error: errors.ApimartError) -> None:
         if self.stopped_by is None:
@@ -210,7 +193,8 @@ class BatchRun:
         if todo is not Todo.SAVE:
             self._in_flight.add(item.id)
         if todo is Todo.SUBMIT:
-            self._budget.reserve(item.id, self._kind(item))
+            self._spending.reserve(item)
+            self._admitted.add(item.id)
         task = asyncio.get_running_loop().create_task(self._make(item, todo))
         self._active.add(task)
         task.add_done_callback(lambda _: self._settled.set())
@@ -239,7 +223,7 @@ class BatchRun:
         if generation is not None:
             self._in_flight.discard(item.id)
             self._settled.set()
-            self._budget.settle(item.id, self._kind(item), generation.cost)
+            self._spending.settle(item, generation)
             self._metrics(item).completed(generation)
         return generation
 
@@ -295,8 +279,24 @@ class BatchRun:
             status_policy=self._plan.status_policy,
             upload_policy=self._plan.upload_policy,
             known_uploads=self._uploads.registry,
+            before_submit=lambda: self._quoted(item),
             on_submitted=self._metrics(item).submitted,
         )
+
+    def _quoted(self, item: BatchItem) -> Flow[JsonObject | None]:
+        """
+        Return an item's quote before it is submitted. Where it is submitted again, the budget is asked again.
+
+        :raises ApimartCostLimitError: If the item may not be submitted now.
+        """
+        if item.id not in self._admitted:
+            self._spending.release(item)
+            if self._admitted_by_budget(item) is not Admission.GO:
+                raise errors.ApimartCostLimitError(f"Item {item.id!r} isn't submitted again: max_cost may be exceeded")
+            self._spending.reserve(item)
+        self._admitted.discard(item.id)
+        return self._spending.quote(item).to_json()
+        yield  # A flow that asks nothing.
 
     def _wait(self, item: BatchItem) -> Wait:
         entry = self._ledger[item.id]
@@ -353,7 +353,7 @@ class BatchRun:
         status = self._status_after(item, error)
         self._ledger.note_trouble(item.id, status, str(error))
         if status not in (ItemStatus.UNKNOWN, ItemStatus.RUNNING, ItemStatus.COMPLETED):
-            self._budget.release(item.id)
+            self._spending.release(item)
 
     def _status_after(self, item: BatchItem, error: errors.ApimartError) -> ItemStatus:
         entry = self._ledger[item.id]
@@ -361,6 +361,8 @@ class BatchRun:
             # An unknown outcome stays one whatever kept its repetition from being sent.
             return entry.status
         match error:
+            case errors.ApimartCostLimitError():
+                return ItemStatus.NOT_SUBMITTED
             case errors.ApimartModerationError():
                 return ItemStatus.MODERATED
             case errors.ApimartGenerationFailedError():

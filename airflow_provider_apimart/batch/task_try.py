@@ -23,6 +23,7 @@ from airflow_provider_apimart.batch.run import BatchRun, Save
 from airflow_provider_apimart.batch.summary import BatchCounts, count_items, describe, failures
 from airflow_provider_apimart.durable.folder import Folder
 from airflow_provider_apimart.durable.identity import file_name_of
+from airflow_provider_apimart.quotes.quote import total
 from airflow_provider_apimart.results.storage.destination import uri_of
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,12 @@ def run_try(
     for line in [] if parked else failures(ledger.entries):
         log.warning("%s", line)
     page = None if parked else _write_results(plan, journal, ledger, counts)
-    manifest = {"ledger": uri_of(journal.ledger), "gallery": page, **counts.to_json()}
+    manifest = {
+        "ledger": uri_of(journal.ledger),
+        "gallery": page,
+        **counts.to_json(),
+        "quote": run.quoted.to_json(),
+    }
     return TryResult(ledger.entries, counts, parked, run.is_done, run.stopped_by, manifest)
 
 
@@ -111,4 +117,6 @@ def _write_results(plan: BatchPlan, journal: Journal, ledger: Ledger, counts: Ba
 
 def _empty(save: Save | None) -> TryResult:
     counts = count_items([], saves=save is not None)
-    return TryResult([], counts, [], True, None, {"ledger": None, "gallery": None, **counts.to_json()})
+    return TryResult(
+        [], counts, [], True, None, {"ledger": None, "gallery": None, **counts.to_json(), "quote": total([]).to_json()}
+    )

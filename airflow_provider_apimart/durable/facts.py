@@ -65,6 +65,8 @@ FIELDS: Mapping[FactKind, Mapping[str, type | tuple[type, ...]]] = {
         "uploads": Mapping,
         "modality": str,
         "request": Mapping,
+        # Since 1.1.0: as Quote.to_json has it.
+        "quote": (Mapping, type(None)),
     },
     FactKind.REFUSED: {"key": str, "send": str, "reason": str},
     FactKind.SUBMITTED: {"key": str, "generation": Mapping},
@@ -193,6 +195,11 @@ class Attempt:
     def request(self) -> JsonObject:
         """The request, in which files stand under names that tell their content."""
         return self.sending.details["request"] if self.sending else {}
+
+    @property
+    def quote(self) -> JsonObject | None:
+        """What the request was quoted at before it was sent, as plain JSON."""
+        return self.sending.details.get("quote") if self.sending else None
 
     @property
     def modality(self) -> str | None:

@@ -12,6 +12,7 @@ from functools import cached_property
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.flow import Flow
 from airflow_provider_apimart.api.generation import Generation, GenerationStatus
+from airflow_provider_apimart.api.json_values import JsonObject
 from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.status import StatusRoutes
 from airflow_provider_apimart.api.submission import SUBMIT_POLICY, Submission, still_unknown, submit
@@ -45,7 +46,8 @@ class PaidOnce:
     :param key_scope: Where an idempotency key sent now protects.
     :param known_uploads: What was uploaded before; by default the uploads that the record knows.
     :param before_submit: Starts a flow that runs before a new generation is submitted, and before its references are
-        uploaded. What it raises keeps the POST from being sent. The repetition of a lost submit isn't a new one.
+        uploaded. It returns the request's quote as plain JSON, for the record. What it raises keeps the POST from being
+        sent. The repetition of a lost submit isn't a new one.
     :param on_submitted: Called when the service has made a new generation.
     :param clock: The Unix time.
     """
@@ -60,7 +62,7 @@ class PaidOnce:
     status_policy: RetryPolicy = STATUS_POLICY
     upload_policy: RetryPolicy = UPLOAD_POLICY
     known_uploads: UploadRegistry | None = None
-    before_submit: Callable[[], Flow[None]] | None = None
+    before_submit: Callable[[], Flow[JsonObject | None]] | None = None
     on_submitted: Callable[[], None] = lambda: None
     clock: Callable[[], float] = time.time
 
@@ -136,14 +138,13 @@ class PaidOnce:
 
     def _submit(self, first: int, situation: Situation) -> Flow[Generation]:
         self._report_earlier(situation)
-        if self.before_submit:
-            yield from self.before_submit()
+        quote = (yield from self.before_submit()) if self.before_submit else None
         # Before the record: whoever finds it may send the request, and must find all of it.
         registry = self.known_uploads or RecordedUploads(self.record)
         uploads = yield from upload_all(self.request.files, registry, self.upload_policy, self.clock)
         for number in range(first, first + _MOST_FAILED_REPLAYS):
             key = idempotency_key(self.task, self._fingerprint, number)
-            submission = yield from self._post(key, number, uploads, None)
+            submission = yield from self._post(key, number, uploads, None, quote)
             generation = yield from self._current(submission)
             if generation.status is not GenerationStatus.FAILED or not submission.replayed:
                 return self._unfailed(key, generation)
@@ -175,7 +176,7 @@ class PaidOnce:
         )
         first_sent = attempt.unanswered_since
         try:
-            submission = yield from self._post(attempt.key, attempt.number, attempt.uploads, first_sent)
+            submission = yield from self._post(attempt.key, attempt.number, attempt.uploads, first_sent, attempt.quote)
         except (errors.ApimartUnknownOutcomeError, errors.ApimartSupersededError):
             raise
         except errors.ApimartError as error:
@@ -185,7 +186,12 @@ class PaidOnce:
         return self._unfailed(attempt.key, generation)
 
     def _post(
-        self, key: str, number: int, uploads: Mapping[str, str], unanswered_since: float | None
+        self,
+        key: str,
+        number: int,
+        uploads: Mapping[str, str],
+        unanswered_since: float | None,
+        quote: JsonObject | None,
     ) -> Flow[Submission]:
         """
         Send a POST, with a fact before it and another one after it.
@@ -193,7 +199,7 @@ class PaidOnce:
         :param unanswered_since: When an earlier POST with this key was sent whose outcome is unknown, if there is one.
         """
         send = secrets.token_hex(6)
-        self._note_sending(key, number, uploads, send)
+        self._note_sending(key, number, uploads, send, quote)
         policy = replace(self.submit_policy, unknown_tries=1) if self._must_not_repeat else self.submit_policy
         gate = _Gate(self.record, unanswered_since, self.clock)
         try:
@@ -209,7 +215,9 @@ class PaidOnce:
         self._note_submission(key, submission)
         return submission
 
-    def _note_sending(self, key: str, number: int, uploads: Mapping[str, str], send: str) -> None:
+    def _note_sending(
+        self, key: str, number: int, uploads: Mapping[str, str], send: str, quote: JsonObject | None
+    ) -> None:
         self.record.note(
             FactKind.SENDING,
             key=key,
@@ -221,6 +229,7 @@ class PaidOnce:
             uploads=dict(uploads),
             modality=self.request.modality.value,
             request=self.request.payload,
+            quote=quote,
         )
 
     def _note_submission(self, key: str, submission: Submission) -> None:

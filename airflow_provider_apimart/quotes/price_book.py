@@ -59,7 +59,7 @@ class PriceBook:
         model = payload.get("model")
         if not isinstance(model, str) or not model:
             return no_quote("the request names no model")
-        if not self._is_fresh(model):
+        if not self.is_fresh(model):
             yield from self.read(model)
         return self.known_quote(modality, payload)
 
@@ -80,7 +80,8 @@ class PriceBook:
             page = _Page(self.clock(), None, f"the price route can't be read: {error.summary}")
         self._pages[model] = page
 
-    def _is_fresh(self, model: str) -> bool:
+    def is_fresh(self, model: str) -> bool:
+        """Whether the prices of a model were read within :data:`KEPT_SECONDS`."""
         page = self._pages.get(model)
         return page is not None and self.clock() - page.read_at < KEPT_SECONDS
 

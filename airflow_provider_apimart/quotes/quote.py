@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from airflow_provider_apimart.api.dollars import written_dollars
-from airflow_provider_apimart.api.json_values import plain
+from airflow_provider_apimart.api.json_values import mapping, money, plain
 
 
 class Certainty(StrEnum):
@@ -62,6 +62,15 @@ class Quote:
         if self.cost is None:
             return f"no quote: {self.reason}"
         return f"at most {written_dollars(self.cost)}" if not self.is_exact else written_dollars(self.cost)
+
+
+def quote_from_json(value: object) -> Quote:
+    """Return the quote that :meth:`Quote.to_json` wrote; anything else is no quote."""
+    known = mapping(value)
+    cost = money(known.get("cost"))
+    if cost is None or cost <= 0 or known.get("certainty") not in (Certainty.EXACT, Certainty.AT_MOST):
+        return no_quote(str(known.get("reason") or "it was sent without a quote"))
+    return Quote(cost, Certainty(known["certainty"]), known.get("reason"))
 
 
 def no_quote(reason: str) -> Quote:

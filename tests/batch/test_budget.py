@@ -1,106 +1,190 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_apimart.batch.budget import Admission, Budget, price_kind
+from airflow_provider_apimart.batch.budget import Admission, Budget, ItemPrice, price_kind
 from airflow_provider_apimart.batch.items import BatchItem
+from airflow_provider_apimart.quotes.quote import Certainty, Quote, no_quote
 from tests.batch.support import as_items
 
-KINDS = ("a", "b", "c", "d")
-prices = st.decimals(min_value="0.001", max_value="5", places=3)
+dollars = st.decimals(min_value="0.001", max_value="5", places=3)
+
+
+def quoted(cost: Decimal | str, kind: str = "kind", certainty: Certainty = Certainty.EXACT) -> ItemPrice:
+    return ItemPrice(kind, f"model of {kind}", Quote(Decimal(cost), certainty))
+
+
+def unquoted(kind: str = "kind") -> ItemPrice:
+    return ItemPrice(kind, f"model of {kind}", no_quote("no prices"))
+
+
+@dataclass
+class Batch:
+    """
+    Items that are submitted, fail and end in any order.
+
+    :param waiting: Their prices as known before, and what they cost.
+    """
+
+    budget: Budget
+    waiting: list[tuple[ItemPrice, Decimal]]
+    charged: Decimal = Decimal(0)
+    most: Decimal = Decimal(0)
+
+    def run(self, data: st.DataObject, *, tells: bool = True) -> None:
+        in_flight: dict[str, tuple[ItemPrice, Decimal]] = {}
+        queue = list(enumerate(self.waiting))
+        while queue or in_flight:
+            admission = self.budget.admits(queue[0][1][0]) if queue else Admission.STOP
+            assert in_flight or admission is not Admission.WAIT, "a deadlock"
+            if admission is Admission.STOP:
+                queue = []
+            if admission is Admission.GO and (not in_flight or data.draw(st.booleans(), "submit")):
+                number, (price, cost) = queue.pop(0)
+                self.budget.reserve(str(number), price)
+                in_flight[str(number)] = (price, cost)
+                self.charged += cost
+            elif in_flight:
+                name = data.draw(st.sampled_from(sorted(in_flight)), "settles")
+                price, cost = in_flight.pop(name)
+                if data.draw(st.integers(0, 3), "fails") == 0:
+                    self.budget.release(name)
+                    self.charged -= cost
+                else:
+                    told = tells or price.quote.cost is None or data.draw(st.booleans(), "tells")
+                    self.budget.settle(name, price, cost if told else None)
+            self.most = max(self.most, self.charged)
+
+
+limits = st.decimals(min_value="0", max_value="20", places=3)
+
+
+@settings(max_examples=400, deadline=None)
+@given(limit=limits, costs=st.lists(dollars, max_size=40), data=st.data(), tells=st.booleans())
+def test_with_exact_quotes_the_limit_is_never_exceeded(
+    limit: Decimal, costs: list[Decimal], data: st.DataObject, tells: bool
+) -> None:
+    batch = Batch(Budget(limit), [(quoted(cost, data.draw(st.sampled_from("ab"))), cost) for cost in costs])
+    batch.run(data, tells=tells)
+    assert batch.most <= limit
+
+
+@settings(max_examples=400, deadline=None)
+@given(limit=limits, costs=st.lists(st.tuples(dollars, dollars), max_size=40), data=st.data())
+def test_with_upper_bounds_the_limit_is_never_exceeded(
+    limit: Decimal, costs: list[tuple[Decimal, Decimal]], data: st.DataObject
+) -> None:
+    batch = Batch(Budget(limit), [(quoted(max(each), "a", Certainty.AT_MOST), min(each)) for each in costs])
+    batch.run(data)
+    assert batch.most <= limit
+
+
+@settings(max_examples=400, deadline=None)
+@given(limit=limits, costs=st.lists(dollars, max_size=40), ratio=st.decimals("0.3", "2", places=2), data=st.data())
+def test_an_account_with_a_ratio_of_its_own_exceeds_it_by_the_first_item_at_most(
+    limit: Decimal, costs: list[Decimal], ratio: Decimal, data: st.DataObject
+) -> None:
+    batch = Batch(Budget(limit), [(quoted(cost), cost * ratio) for cost in costs])
+    batch.run(data)
+    assert batch.most <= max(limit, *(cost * ratio for cost in costs if cost <= limit), Decimal(0))
 
 
 @settings(max_examples=400, deadline=None)
 @given(
-    limit=st.decimals(min_value="0", max_value="20", places=3),
-    price_of=st.fixed_dictionaries(dict.fromkeys(KINDS, prices)),
-    waiting=st.lists(st.sampled_from(KINDS), max_size=40),
+    limit=limits,
+    costs=st.lists(st.tuples(dollars, st.sampled_from("abc"), st.booleans()), max_size=40),
     data=st.data(),
 )
-def test_whatever_happens_the_limit_is_exceeded_by_no_more_than_one_item(
-    limit: Decimal, price_of: dict[str, Decimal], waiting: list[str], data: st.DataObject
+def test_without_quotes_whatever_the_prices_are_it_is_exceeded_by_one_item_at_most(
+    limit: Decimal, costs: list[tuple[Decimal, str, bool]], data: st.DataObject
 ) -> None:
-    budget, in_flight, charged = Budget(limit), dict[str, str](), Decimal(0)
-    known: set[str] = set()
-    queue = list(enumerate(waiting))
-    while queue or in_flight:
-        admission = budget.admits(queue[0][1]) if queue else Admission.STOP
-        assert in_flight or admission is not Admission.WAIT, "a deadlock"
-        if admission is Admission.STOP:
-            queue = []
-        if admission is Admission.GO and (not in_flight or data.draw(st.booleans(), "submit")):
-            number, kind = queue.pop(0)
-            budget.reserve(str(number), kind)
-            in_flight[str(number)] = kind
-            charged += price_of[kind]
-        elif in_flight:
-            name = data.draw(st.sampled_from(sorted(in_flight)), "settles")
-            kind = in_flight.pop(name)
-            if data.draw(st.booleans(), "fails"):
-                budget.release(name)
-                charged -= price_of[kind]
-            else:
-                tells = kind not in known or data.draw(st.booleans(), "tells")
-                budget.settle(name, kind, price_of[kind] if tells else None)
-                known.add(kind)
-        assert charged <= limit + max(price_of.values())
+    """Prices differ under the same settings, and some items have a quote."""
+    items = [(quoted(cost, kind) if has_quote else unquoted(kind), cost) for cost, kind, has_quote in costs]
+    batch = Batch(Budget(limit), items)
+    batch.run(data)
+    assert batch.most <= limit + max((cost for cost, _, has_quote in costs if not has_quote), default=Decimal(0))
 
 
-@given(limit=st.decimals(min_value="0.001", max_value="9", places=3), items=st.integers(1, 30))
-def test_with_one_price_the_limit_is_used_up(limit: Decimal, items: int) -> None:
-    """It keeps within the limit but for the first item, and leaves no item out that fits."""
-    budget, made, price = Budget(limit), 0, Decimal("0.25")
-    while made < items and budget.admits("kind") is Admission.GO:
-        budget.reserve(str(made), "kind")
-        budget.settle(str(made), "kind", price)
+@given(limit=st.decimals(min_value="0.25", max_value="9", places=3), items=st.integers(1, 30), has_quote=st.booleans())
+def test_with_one_price_the_limit_is_used_up(limit: Decimal, items: int, has_quote: bool) -> None:
+    budget, made, cost = Budget(limit), 0, Decimal("0.25")
+    price = quoted(cost) if has_quote else unquoted()
+    while made < items and budget.admits(price) is Admission.GO:
+        budget.reserve(str(made), price)
+        budget.settle(str(made), price, cost)
         made += 1
-    assert made == min(items, max(1, int(limit / price)))
+    assert made == min(items, int(limit / cost))
 
 
-def test_the_first_item_goes_alone_to_learn_the_price() -> None:
+def test_a_quote_that_is_beyond_the_limit_isnt_submitted() -> None:
+    assert Budget(Decimal("0.20")).admits(quoted("0.21")) is Admission.STOP
+
+
+def test_exact_quotes_need_no_first_item_alone() -> None:
     budget = Budget(Decimal(10))
-    assert budget.admits("a") is Admission.GO
-    budget.reserve("1", "a")
-    assert budget.admits("a") is Admission.WAIT
-    budget.release("1")
-    assert budget.admits("a") is Admission.GO
-    budget.reserve("2", "a")
-    budget.settle("2", "a", Decimal(1))
-    for number in range(3, 12):
-        assert budget.admits("a") is Admission.GO
-        budget.reserve(str(number), "a")
-    assert budget.spent == 1
-    assert budget.reserved == 9
-    assert budget.admits("a") is Admission.WAIT
+    for number in range(5):
+        assert budget.admits(quoted(1)) is Admission.GO
+        budget.reserve(str(number), quoted(1))
+    # Half of the limit is kept until a cost has told what the account pays.
+    assert budget.admits(quoted(1)) is Admission.WAIT
+    budget.settle("0", quoted(1), Decimal(1))
+    assert budget.admits(quoted(1)) is Admission.GO
+
+
+def test_what_the_account_pays_is_learnt_for_each_model() -> None:
+    budget = Budget(Decimal(100))
+    budget.settle("0", quoted(1, "a"), Decimal("0.8"))
+    budget.reserve("1", quoted(10, "a"))
+    assert budget.reserved == 8
+    budget.reserve("2", quoted(10, "b"))
+    assert budget.reserved == 18
+    budget.settle("3", quoted(1, "c"), Decimal("1.5"))
+    assert budget.reserved == 8 + 15
+
+
+def test_fewer_outputs_are_no_discount() -> None:
+    budget = Budget(Decimal(100))
+    budget.settle("0", quoted(4, "a"), Decimal(2), is_complete=False)
+    budget.reserve("1", quoted(10, "a"))
+    assert budget.reserved == 10
+
+
+def test_an_item_never_counts_less_than_its_kind_has_cost() -> None:
+    budget = Budget(Decimal(100))
+    budget.settle("0", unquoted("a"), Decimal(3))
+    budget.reserve("1", quoted(1, "a"))
+    assert budget.reserved == 3
 
 
 def test_an_unknown_price_counts_as_the_highest_seen_and_one_goes_at_a_time() -> None:
-    budget = Budget(Decimal(10))
-    budget.settle("1", "cheap", Decimal(1))
-    budget.settle("2", "dear", Decimal(4))
-    assert budget.admits("unknown") is Admission.GO
-    budget.reserve("3", "unknown")
+    budget = Budget(Decimal(20))
+    budget.settle("1", unquoted("cheap"), Decimal(1))
+    budget.settle("2", unquoted("dear"), Decimal(4))
+    assert budget.admits(unquoted("unknown")) is Admission.GO
+    budget.reserve("3", unquoted("unknown"))
     assert budget.reserved == 4
-    assert budget.admits("another unknown") is Admission.WAIT
-    assert budget.admits("cheap") is Admission.GO
+    assert budget.admits(unquoted("cheap")) is Admission.WAIT
+    assert budget.admits(quoted(1, "quoted")) is Admission.GO
 
 
 def test_without_a_limit_everything_goes() -> None:
     budget = Budget(None)
-    budget.settle("1", None, None)
-    assert budget.admits(None) is Admission.GO
+    budget.settle("1", unquoted(), None)
+    assert budget.admits(unquoted()) is Admission.GO
 
 
 def test_nothing_goes_where_no_price_is_ever_told() -> None:
     budget = Budget(Decimal(10))
-    budget.reserve("1", "a")
-    budget.settle("1", "a", None)
+    budget.reserve("1", unquoted())
+    budget.settle("1", unquoted(), None)
     assert budget.is_blind
-    assert budget.admits("a") is Admission.STOP
+    assert budget.admits(unquoted()) is Admission.STOP
+    assert budget.admits(quoted(1)) is Admission.GO
 
 
 @pytest.mark.parametrize("first_tells", [True, False])
@@ -108,17 +192,24 @@ def test_one_item_that_tells_its_price_is_enough(first_tells: bool) -> None:
     """Also where several were made by earlier tries, in whichever order they are accounted for."""
     budget = Budget(Decimal(10))
     for number, tells in enumerate((first_tells, not first_tells)):
-        budget.settle(str(number), "a", Decimal(2) if tells else None)
+        budget.settle(str(number), unquoted(), Decimal(2) if tells else None)
     assert not budget.is_blind
-    assert budget.admits("a") is Admission.GO
+    assert budget.spent == 4
+    assert budget.admits(unquoted()) is Admission.GO
 
 
 def test_what_was_replaced_at_an_unknown_price_counts_as_the_highest() -> None:
     budget = Budget(Decimal(10))
-    budget.settle("1", "a", Decimal(4))
     budget.spend(None)
+    budget.settle("1", unquoted(), Decimal(4))
     budget.spend(Decimal(1))
     assert budget.spent == 9
+
+
+def test_what_was_replaced_and_had_a_quote_counts_as_that() -> None:
+    budget = Budget(Decimal(10))
+    budget.spend(None, quoted(2))
+    assert budget.spent == 2
 
 
 def kinds(*written: object) -> list[object]:
