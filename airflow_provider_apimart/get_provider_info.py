@@ -83,7 +83,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [_modules("hooks.apimart")],
-        "operators": [_modules("operators.upload", "operators.generation", "operators.batch")],
+        "operators": [_modules("operators.upload", "operators.generation", "operators.batch", "operators.quote")],
         "sensors": [_modules("sensors.generation", "sensors.balance")],
         "triggers": [_modules("triggers.generation", "triggers.batch")],
         "transfers": [

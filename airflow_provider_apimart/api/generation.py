@@ -110,6 +110,7 @@ class Generation:
     :param key: The submitter's own name of it, such as a product number; ``None`` if it has none.
     :param prompt_sha256: Hexadecimal digits of the prompt's SHA-256, as its submitter knows it.
     :param requested: How many outputs were asked for, as the submitter knows it; ``None`` if unknown.
+    :param quote: What its request was quoted at before it was sent, as plain JSON, as its submitter knows it.
     :param cost: US dollars as charged.
     :param credits_cost: The same in the service's credits, ten for a dollar.
     :param result: What a completed result holds beside its media, such as a text or found objects.
@@ -127,6 +128,7 @@ class Generation:
     progress: float | None = None
     estimated_seconds: float | None = None
     outputs: tuple[Output, ...] = ()
+    quote: JsonObject | None = None
     cost: Decimal | None = None
     credits_cost: Decimal | None = None
     usage: JsonObject | None = None
@@ -170,6 +172,7 @@ class Generation:
         key: str | None = None,
         prompt_sha256: str | None = None,
         requested: int | None = None,
+        quote: JsonObject | None = None,
     ) -> Generation:
         """Return the generation with facts that the submitter knows and a status reply doesn't have."""
         return replace(
@@ -179,6 +182,7 @@ class Generation:
             key=self.key or key,
             prompt_sha256=self.prompt_sha256 or prompt_sha256,
             requested=self.requested if requested is None else requested,
+            quote=self.quote or quote,
         )
 
     def to_xcom(self) -> dict[str, Any]:
@@ -198,6 +202,7 @@ class Generation:
                 for output in self.outputs
             ],
             "expires_at": plain(self.expires_at),
+            "quote": plain(self.quote),
             "cost": plain(self.cost),
             "credits_cost": plain(self.credits_cost),
             "usage": plain(self.usage),
@@ -224,6 +229,7 @@ def generation_from_xcom(value: Mapping[str, Any]) -> Generation:
         key=text(value.get("key")),
         prompt_sha256=text(value.get("prompt_sha256")),
         requested=_count(value.get("requested")),
+        quote=mapping(value.get("quote")) or None,
         outputs=tuple(_outputs_from_xcom(value)),
         cost=money(value.get("cost")),
         credits_cost=money(value.get("credits_cost")),

@@ -83,7 +83,7 @@ class Spending:
     def settle(self, item: BatchItem, generation: Generation) -> None:
         """Note what an item has cost."""
         requested = requested_outputs(item.request.modality, item.request.payload)
-        is_complete = requested is None or len(generation.outputs) >= requested
+        is_complete = not generation.known_as(requested=requested).missing_outputs
         self._budget.settle(item.id, self._prices[item.id], generation.cost, is_complete=is_complete)
 
     def limit_error(self) -> errors.ApimartError:

@@ -54,24 +54,25 @@ class CheckedRequest:
         return cls(request.modality, request.payload, item)
 
 
-def check_requests(check: Check, key_scope: str, requests: Iterable[CheckedRequest]) -> Flow[None]:
+def check_requests(check: Check, key_scope: str, requests: Iterable[CheckedRequest]) -> Flow[Sequence[str]]:
     """
     Compare requests with the descriptions of their models, and log or refuse what contradicts them.
 
     Descriptions that can't be read are no error: this is logged, and nothing is checked.
 
     :param key_scope: Identifies the API key and its host.
+    :return: What contradicts them, a line each.
     :raises ApimartInvalidRequestError: With all certain findings, if they refuse the requests.
     """
     if check is Check.OFF:
-        return
+        return ()
     try:
         models = yield from KNOWN_MODELS.read(key_scope)
     except ApimartError as error:
         # Whoever wants requests refused has to know that none is.
         level = logging.WARNING if check is Check.REFUSE else logging.INFO
         log.log(level, "Requests are not checked, since the list of models couldn't be read: %s", error.summary)
-        return
+        return ()
     found = find(models, requests)
     refusing = [line for finding, line in found if finding.is_certain] if check is Check.REFUSE else []
     for finding, line in found:
@@ -79,6 +80,7 @@ def check_requests(check: Check, key_scope: str, requests: Iterable[CheckedReque
             log.warning("%s", line)
     if refusing:
         raise _refusal(refusing)
+    return [line for _, line in found]
 
 
 def find(models: Models, requests: Iterable[CheckedRequest]) -> Sequence[tuple[Finding, str]]:

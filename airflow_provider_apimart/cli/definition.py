@@ -14,6 +14,14 @@ from airflow.cli.cli_config import (
 
 _PACKAGE = "airflow_provider_apimart.cli"
 
+ARG_FILE = Arg(("file",), help="A JSON Lines file with a request a line, as the batch operator reads it")
+ARG_MODALITY = Arg(
+    ("--modality",),
+    help="For requests that don't say (default: image)",
+    choices=("image", "video", "music"),
+    default="image",
+)
+ARG_MODEL = Arg(("--model",), help="For requests that don't say")
 ARG_CONN_ID = Arg(("--conn-id",), help="The connection to use (default: apimart_default)", default="apimart_default")
 
 COMMANDS = (
@@ -32,6 +40,13 @@ COMMANDS = (
         "parameters that APIMart advertises.",
         func=lazy_load_command(f"{_PACKAGE}.models.models"),
         args=(ARG_CONN_ID, ARG_OUTPUT, ARG_VERBOSE),
+    ),
+    ActionCommand(
+        name="quote",
+        help="Quote the requests of a file at no cost",
+        description="Quote the requests of a JSON Lines file at APIMart's public prices, by model. It costs nothing.",
+        func=lazy_load_command(f"{_PACKAGE}.quote.quote"),
+        args=(ARG_FILE, ARG_MODALITY, ARG_MODEL, ARG_CONN_ID, ARG_OUTPUT, ARG_VERBOSE),
     ),
 )
 

@@ -371,6 +371,12 @@ def note_delivery(record: Record, generation_id: str | None, clear_marker: int) 
                 record.note(FactKind.DELIVERED, key=attempt.key, clear_marker=clear_marker)
 
 
+def recorded_quote(record: Record, generation_id: str | None) -> JsonObject | None:
+    """Return what a generation was quoted at before it was sent, as plain JSON; ``None`` where that isn't known."""
+    attempts = record.read().attempts.values()
+    return next((each.quote for each in attempts if each.generation and each.generation_id == generation_id), None)
+
+
 def _open_attempt(situation: Situation) -> Attempt:
     return next(each for each in situation.record.others(situation.fingerprint) if each.outcome_is_unknown)
 

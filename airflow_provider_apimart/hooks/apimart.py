@@ -37,6 +37,8 @@ from airflow_provider_apimart.api.waiting import (
 from airflow_provider_apimart.compat.secrets_masker import amask_secrets, mask_secrets
 from airflow_provider_apimart.durable.identity import key_scope
 from airflow_provider_apimart.hooks.connection import settings_from_connection
+from airflow_provider_apimart.quotes.price_book import PriceBook
+from airflow_provider_apimart.quotes.quote import Quote
 from airflow_provider_apimart.results.download.limits import DOWNLOAD_POLICY
 
 if TYPE_CHECKING:
@@ -277,6 +279,22 @@ class ApimartHook(BaseHook):
         # After a wait that a refused key ended, the current status is unknown.
         reads_at_once = chain([at_once], repeat(True))
         return finished_generation(self.read(lambda: waiting(at_once=next(reads_at_once))))
+
+    @cached_property
+    def price_book(self) -> PriceBook:
+        """The public prices that this hook has read, each for ten minutes."""
+        return PriceBook()
+
+    def quote(self, modality: Modality | str, payload: Mapping[str, Any]) -> Quote:
+        """
+        Return what a request will cost at APIMart's public prices. It costs nothing, and the API key isn't sent.
+
+        :param modality: ``"image"``, ``"video"`` or ``"music"``.
+        :param payload: Body of the request, as for :meth:`submit_generation`.
+        :return: An exact quote, an upper bound, or no quote with the reason, also if the prices can't be read.
+        :raises ApimartInvalidRequestError: If the request is invalid.
+        """
+        return self.run(self.price_book.quote(Modality(modality), build_payload({}, payload, with_files=True)))
 
     def get_balance(self) -> Balance:
         """

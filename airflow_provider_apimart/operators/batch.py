@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import conf
 
@@ -23,10 +21,10 @@ from airflow_provider_apimart.api.arguments import (
 )
 from airflow_provider_apimart.compat.resumption import must_restart
 from airflow_provider_apimart.compat.xcom import returnable
-from airflow_provider_apimart.exceptions import ApimartInvalidRequestError, error_from_json
+from airflow_provider_apimart.exceptions import error_from_json
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
 from airflow_provider_apimart.links.gallery import ApimartGalleryLink, LinksGallery
-from airflow_provider_apimart.rendering import RendersText
+from airflow_provider_apimart.operators.requests import ReadsRequests
 from airflow_provider_apimart.results.download.limits import MAX_FILE_BYTES, MAX_TOTAL_BYTES
 from airflow_provider_apimart.results.options import SaveOptions, check_destination, run_values
 
@@ -36,16 +34,14 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
     from airflow_provider_apimart.batch.interruption import Interruption
-    from airflow_provider_apimart.batch.items import BatchItem
     from airflow_provider_apimart.batch.plan import BatchPlan
     from airflow_provider_apimart.batch.run import Save
     from airflow_provider_apimart.batch.task_try import TryResult
-    from airflow_provider_apimart.hooks.apimart import ApimartHook
 
 _SAVED_AT_ONCE = 8
 
 
-class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, RendersText):
+class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
     """
     Generate thousands of images, videos or pieces of music in one task instance, each of which is paid for once.
 
@@ -65,22 +61,8 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, RendersText):
 
     .. seealso:: :doc:`/operators/batch`
 
-    :param requests: The items: a list, the output of another task, or the absolute path or URI of a JSON Lines file.
-        Each is a mapping with fields of the request under APIMart's names (``model``, ``prompt``, ``image_urls``,
-        ...) and, optionally, ``id`` (default: its position), ``modality`` and ``parameters``. Set ids if the order may
-        change between two tries. All items are checked before the first one is paid for. (templated)
-    :param modality: Default for items without it: ``"image"``, ``"video"`` or ``"music"``.
-    :param model: Default for items without it. (templated)
-    :param prompt: Default for items without it. (templated)
-    :param image_urls: Default for items without it. (templated)
-    :param size: Default for items without it. (templated)
-    :param resolution: Default for items without it. (templated)
-    :param n: Default for items without it: the number of images of an item. (templated)
-    :param duration: Default for items without it: seconds of a video. (templated)
-    :param parameters: Default for items without them: any other parameters of the models. (templated)
-    :param upload_references: Whether references may name files, as for
-        :class:`~airflow_provider_apimart.operators.generation.ApimartImageGenerationOperator`. Each distinct file is
-        uploaded once, not once for every item.
+    All arguments of :class:`~airflow_provider_apimart.operators.requests.ReadsRequests`, which describe the items, and:
+
     :param destination: Directory on this machine, or any URI of Airflow's object storage, to which the outputs of an
         item are saved as soon as it is completed. ``None`` saves nothing: the temporary URLs are in the ledger.
         (templated)
@@ -98,8 +80,9 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, RendersText):
         moderation, are not submitted again.
     :param max_failures: The number of items that may be missing although the task succeeds: a count, or as a float a
         share of the items. Items that moderation refused don't count.
-    :param max_cost: US dollars at which nothing further is submitted, earlier tries included. It is exceeded by no
-        more than the price of one item. (templated)
+    :param max_cost: US dollars that the batch costs at most, earlier tries included. Items are reserved with their
+        quotes. Items without a quote are made one at a time, and exceed it by no more than the price of one of them.
+        See :doc:`/cost`. (templated)
     :param deferrable: Whether to wait in the triggerer, without a worker slot. The task resumes to submit and to save
         whenever half of the running generations have ended.
     :param poll_interval: Seconds or a timedelta between two status reads of a generation; ``None`` adapts to the run
@@ -108,32 +91,9 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, RendersText):
         generation that takes longer keeps running, and a retry resumes waiting for it.
     :param on_unknown_outcome: As for
         :class:`~airflow_provider_apimart.operators.generation.ApimartImageGenerationOperator`, for each item.
-    :param check: What is done before the first submit about contradictions between the items and APIMart's
-        descriptions of their models: ``"warn"`` logs them, ``"refuse"`` fails the task before anything is sent,
-        ``"off"`` doesn't check. Each is told once, with the first items that have it. See :doc:`/checks`.
-    :param apimart_conn_id: The :ref:`connection <howto/connection:apimart>` to use. (templated)
     """
 
-    #: Arguments that are sent under their own names.
-    shared_fields: ClassVar[tuple[str, ...]] = (
-        "model",
-        "prompt",
-        "image_urls",
-        "size",
-        "resolution",
-        "n",
-        "duration",
-    )
-    template_fields: Sequence[str] = (
-        "requests",
-        *shared_fields,
-        "parameters",
-        "destination",
-        "filename",
-        "max_cost",
-        "apimart_conn_id",
-    )
-    template_fields_renderers: ClassVar[dict[str, str]] = {"requests": "json", "parameters": "json"}
+    template_fields: Sequence[str] = (*ReadsRequests.template_fields, "destination", "filename", "max_cost")
     ui_color = "#d3e3fd"
     operator_extra_links = (ApimartGalleryLink(),)
     _interruption: Interruption | None = None
@@ -141,17 +101,6 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, RendersText):
     def __init__(
         self,
         *,
-        requests: Iterable[Mapping[str, Any]] | str | os.PathLike[str] | ObjectStoragePath,
-        modality: Literal["image", "video", "music"] = "image",
-        model: str | None = None,
-        prompt: str | None = None,
-        image_urls: Sequence[str | Mapping[str, Any]] | str | None = None,
-        size: str | None = None,
-        resolution: str | None = None,
-        n: int | str | None = None,
-        duration: float | str | None = None,
-        parameters: Mapping[str, Any] | None = None,
-        upload_references: bool = False,
         destination: str | ObjectStoragePath | None = None,
         filename: str = "{id}_{generation_id}_{index}",
         allow_private_hosts: bool | str | Sequence[str] = False,
@@ -165,23 +114,10 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, RendersText):
         poll_interval: float | str | timedelta | None = None,
         timeout: float | str | timedelta | None = timedelta(hours=1),
         on_unknown_outcome: Literal["retry_same_key", "fail"] = "retry_same_key",
-        check: Literal["warn", "refuse", "off"] = "warn",
-        apimart_conn_id: str = "apimart_default",
         multiple_outputs: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(multiple_outputs=multiple_outputs, **kwargs)
-        self.requests = requests
-        self.modality = one_of(modality, "modality", ("image", "video", "music"))
-        self.model = model
-        self.prompt = prompt
-        self.image_urls = image_urls
-        self.size = size
-        self.resolution = resolution
-        self.n = n
-        self.duration = duration
-        self.parameters = parameters
-        self.upload_references = upload_references
         self.destination = destination
         self.filename = filename
         self.allow_private_hosts = allow_private_hosts
@@ -195,15 +131,6 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, RendersText):
         self.poll_interval = optional_seconds(poll_interval, "poll_interval", exclusive=True)
         self.timeout = optional_seconds(timeout, "timeout")
         self.on_unknown_outcome = one_of(on_unknown_outcome, "on_unknown_outcome", ("retry_same_key", "fail"))
-        self.check = one_of(check, "check", ("warn", "refuse", "off"))
-        self.apimart_conn_id = apimart_conn_id
-
-    @cached_property
-    def hook(self) -> ApimartHook:
-        """The connection to APIMart."""
-        from airflow_provider_apimart.hooks.apimart import ApimartHook
-
-        return ApimartHook(self.apimart_conn_id)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -271,7 +198,7 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, RendersText):
         from airflow_provider_apimart.durable.identity import task_identity
 
         return BatchPlan(
-            items=self._items(),
+            items=self.items(),
             task=task_identity(context["ti"]),
             key_scope=self.hook.key_scope,
             max_in_flight=self.max_in_flight,
@@ -287,45 +214,6 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, RendersText):
             submit_policy=self.hook.submit_policy,
             status_policy=self.hook.status_policy,
             upload_policy=self.hook.upload_policy,
-        )
-
-    def _items(self) -> list[BatchItem]:
-        from airflow_provider_apimart.api.contract import Modality
-        from airflow_provider_apimart.batch.items import Shared, read_items
-        from airflow_provider_apimart.hooks.reference_files import ReferenceFiles
-
-        self.check_rendered()
-        arguments = {name: getattr(self, name) for name in self.shared_fields}
-        shared = Shared(
-            self.apimart_conn_id,
-            Modality(self.modality),
-            arguments,
-            self.parameters,
-            ReferenceFiles().request if self.upload_references else None,
-        )
-        return read_items(self._written_items(), shared)
-
-    def _written_items(self) -> Iterable[object]:
-        from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-        from airflow_provider_apimart.batch.items import parse_rendered
-        from airflow_provider_apimart.batch.request_file import read_request_file
-
-        requests: Any = self.requests
-        if callable(getattr(requests, "to_dict", None)) and not isinstance(requests, Mapping):
-            # A DataFrame of pandas.
-            return cast("Iterable[object]", requests.to_dict("records"))
-        match requests:
-            case str():
-                rendered = parse_rendered(requests)
-                return read_request_file(requests) if rendered is None else rendered
-            case os.PathLike() | ObjectStoragePath():
-                return read_request_file(requests)
-            case Iterable() if not isinstance(requests, Mapping | bytes):
-                return requests
-        raise ApimartInvalidRequestError(
-            f"Invalid requests: {type(requests).__name__} is neither a list of items nor the path of a JSON Lines "
-            "file. Nothing was sent"
         )
 
     @property

@@ -8,24 +8,34 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_apimart.api.arguments import is_template, one_of, optional_name, optional_seconds
+from airflow_provider_apimart.api.arguments import (
+    is_template,
+    one_of,
+    optional_dollars,
+    optional_name,
+    optional_seconds,
+)
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 from airflow_provider_apimart.operators.waiting import WaitsForGeneration
 from airflow_provider_apimart.rendering import RendersText
 
 if TYPE_CHECKING:
+    from decimal import Decimal
     from pathlib import PurePath
 
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
+    from airflow_provider_apimart.api.flow import Flow
     from airflow_provider_apimart.api.generation import Generation
+    from airflow_provider_apimart.api.json_values import JsonObject
     from airflow_provider_apimart.api.waiting import Wait
+    from airflow_provider_apimart.durable.identity import PaidRequest
 
     Reference = str | PurePath | ObjectStoragePath
 
 _DEFAULT_TIMEOUT = timedelta(hours=1)
 # Templated fields that are not sent under their own names.
-_NOT_SENT = ("parameters", "key", "apimart_conn_id")
+_NOT_SENT = ("parameters", "key", "max_cost", "apimart_conn_id")
 
 
 class ApimartGenerationOperator(WaitsForGeneration, RendersText):
@@ -68,6 +78,9 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
     :param on_unknown_outcome: Handling of a submit whose reply was lost, so that it may or may not have been charged:
         ``"retry_same_key"`` repeats the identical request with the same idempotency key, which APIMart charges once
         within 24 hours; ``"fail"`` sends nothing more and leaves the decision to a person.
+    :param max_cost: US dollars that the generation may cost, ``None`` for no limit. A request that is quoted above it
+        at APIMart's public prices, or that has no quote, is refused before anything is sent. See :doc:`/cost`.
+        (templated)
     :param check: What is done before a submit about contradictions between the request and APIMart's description of
         the model: ``"warn"`` logs them, ``"refuse"`` fails the task before anything is sent, ``"off"`` doesn't check.
         See :doc:`/checks`.
@@ -112,6 +125,7 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
         poll_interval: float | str | timedelta | None = None,
         timeout: float | str | timedelta | None = _DEFAULT_TIMEOUT,
         on_unknown_outcome: Literal["retry_same_key", "fail"] = "retry_same_key",
+        max_cost: float | str | Decimal | None = None,
         check: Literal["warn", "refuse", "off"] = "warn",
         apimart_conn_id: str = "apimart_default",
         **kwargs: Any,
@@ -132,6 +146,7 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
         self.poll_interval = optional_seconds(poll_interval, "poll_interval", exclusive=True)
         self.timeout = optional_seconds(timeout, "timeout")
         self.on_unknown_outcome = one_of(on_unknown_outcome, "on_unknown_outcome", ("retry_same_key", "fail"))
+        self.max_cost = max_cost if is_template(max_cost) else optional_dollars(max_cost, "max_cost")
         self.check = one_of(check, "check", ("warn", "refuse", "off"))
         self.apimart_conn_id = apimart_conn_id
         self._generation_id: str | None = None
@@ -145,6 +160,7 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
 
         :raises ApimartInvalidRequestError: Before anything is sent, if the request is invalid, or contradicts the
             description of its model and ``check="refuse"``. Not retried.
+        :raises ApimartCostLimitError: Before anything is sent, if it may cost more than ``max_cost``. Not retried.
         :raises ApimartIndeterminateOutcomeError: If a person has to decide whether to pay again. Not retried.
         :raises ApimartUnknownOutcomeError: If the outcome of a submit is unknown. A retry repeats it with the same key.
         :raises ApimartGenerationFailedError: If the generation failed. A retry submits a new one.
@@ -188,7 +204,6 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
 
     def _obtain(self, context: Context) -> Generation:
         from airflow_provider_apimart.api.contract import Modality
-        from airflow_provider_apimart.checks.check import Check, CheckedRequest, check_requests
         from airflow_provider_apimart.durable.decision import OnUnknownOutcome
         from airflow_provider_apimart.durable.identity import task_identity
         from airflow_provider_apimart.durable.paid_once import PaidOnce
@@ -196,6 +211,7 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
         from airflow_provider_apimart.hooks.reference_files import ReferenceFiles
 
         key = optional_name(self.key, "key")
+        max_cost = optional_dollars(self.max_cost, "max_cost")
         request = ReferenceFiles().request(self.apimart_conn_id, Modality(self.modality), self.payload())
         paid = PaidOnce(
             task=task_identity(context["ti"]),
@@ -207,10 +223,23 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
             submit_policy=self.hook.submit_policy,
             status_policy=self.hook.status_policy,
             upload_policy=self.hook.upload_policy,
-            before_submit=lambda: check_requests(Check(self.check), self.hook.key_scope, [CheckedRequest.of(request)]),
+            before_submit=lambda: self._before_submit(request, max_cost),
             on_submitted=self._metrics.submitted,
         )
         return self.hook.run(paid.obtain()).known_as(key=key)
+
+    def _before_submit(self, request: PaidRequest, max_cost: Decimal | None) -> Flow[JsonObject | None]:
+        """Check a request against its model's description and against the limit, and return its quote."""
+        from airflow_provider_apimart.checks.check import Check, CheckedRequest, check_requests
+        from airflow_provider_apimart.quotes.limit import check_cost_limit
+
+        yield from check_requests(Check(self.check), self.hook.key_scope, [CheckedRequest.of(request)])
+        if max_cost is None:
+            return None
+        quote = yield from self.hook.price_book.quote(request.modality, request.payload)
+        check_cost_limit(quote, max_cost)
+        self.log.info("The generation is quoted at %s", quote)
+        return quote.to_json()
 
     def _announce(self, context: Context, generation: Generation) -> None:
         self._generation_id = generation.generation_id
@@ -240,16 +269,18 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
 
     def _deliver(self, context: Context, generation: Generation) -> dict[str, Any]:
         from airflow_provider_apimart.api.waiting import check_not_empty
-        from airflow_provider_apimart.durable.paid_once import note_delivery
+        from airflow_provider_apimart.durable.paid_once import note_delivery, recorded_quote
         from airflow_provider_apimart.durable.records import record_of
 
         self._generation_id = generation.generation_id
-        generation = self._with_request(generation)
+        record = record_of(context)
+        quote = recorded_quote(record, generation.generation_id)
+        generation = self._with_request(generation).known_as(quote=quote)
         if generation.status.is_final:
             check_not_empty(generation)
             generation = self.hook.with_urls(generation)
             self._metrics.completed(generation)
-        note_delivery(record_of(context), generation.generation_id, context["ti"].max_tries)
+        note_delivery(record, generation.generation_id, context["ti"].max_tries)
         return super()._deliver(context, generation)
 
     def _with_request(self, generation: Generation) -> Generation:

@@ -15,7 +15,7 @@ from tests.batch.support import as_items
 dollars = st.decimals(min_value="0.001", max_value="5", places=3)
 
 
-def quoted(cost: Decimal | str, kind: str = "kind", certainty: Certainty = Certainty.EXACT) -> ItemPrice:
+def quoted(cost: Decimal | str | int, kind: str = "kind", certainty: Certainty = Certainty.EXACT) -> ItemPrice:
     return ItemPrice(kind, f"model of {kind}", Quote(Decimal(cost), certainty))
 
 

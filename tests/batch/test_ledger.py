@@ -166,7 +166,9 @@ def test_a_changed_input_begins_anew_and_remembers_what_was_paid() -> None:
     ledger.note_end("0", completed())
     entry = ledger_of("a dog", earlier=facts)[0]["0"]
     assert (entry.status, entry.generation_id, entry.prompt) == (ItemStatus.NOT_SUBMITTED, None, "a dog")
-    assert entry.earlier == ({"generation_id": "task_1", "status": "completed", "cost": 0.02, "quote": None, "files": []},)
+    assert entry.earlier == (
+        {"generation_id": "task_1", "status": "completed", "cost": 0.02, "quote": None, "files": []},
+    )
     assert entry.total_cost == Decimal("0.02")
     assert ledger_of("a cat", earlier=facts)[0]["0"].status is ItemStatus.COMPLETED
 
