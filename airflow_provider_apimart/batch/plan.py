@@ -15,6 +15,7 @@ from airflow_provider_apimart.batch.items import BatchItem
 from airflow_provider_apimart.checks.check import Check
 from airflow_provider_apimart.durable.decision import OnUnknownOutcome
 from airflow_provider_apimart.durable.identity import TaskIdentity
+from airflow_provider_apimart.quotes.price_book import PRICE_POLICY
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class BatchPlan:
     submit_policy: RetryPolicy = SUBMIT_POLICY
     status_policy: RetryPolicy = STATUS_POLICY
     upload_policy: RetryPolicy = UPLOAD_POLICY
+    price_policy: RetryPolicy = PRICE_POLICY
 
     def identity(self, item: BatchItem) -> TaskIdentity:
         """Return the identity of an item, which is the same in every try of the task."""

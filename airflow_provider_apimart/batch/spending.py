@@ -16,7 +16,7 @@ from airflow_provider_apimart.batch.budget import Admission, Budget, ItemPrice, 
 from airflow_provider_apimart.batch.items import BatchItem
 from airflow_provider_apimart.batch.ledger import ItemStatus, Ledger, LedgerEntry, Todo
 from airflow_provider_apimart.batch.plan import BatchPlan
-from airflow_provider_apimart.quotes.price_book import PRICE_POLICY, PriceBook
+from airflow_provider_apimart.quotes.price_book import PriceBook
 from airflow_provider_apimart.quotes.quote import Quote, QuoteTotal, quote_from_json, total
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Spending:
         self._ledger = ledger
         self._budget = Budget(plan.max_cost)
         self._has_limit = plan.max_cost is not None
-        self._book = PriceBook(PRICE_POLICY if self._has_limit else _ONCE)
+        self._book = PriceBook(plan.price_policy if self._has_limit else _ONCE)
         self._prices: dict[str, ItemPrice] = {}
 
     async def begin(self, transport: AiohttpTransport, to_submit: Iterable[BatchItem]) -> None:

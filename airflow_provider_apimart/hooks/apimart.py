@@ -37,7 +37,7 @@ from airflow_provider_apimart.api.waiting import (
 from airflow_provider_apimart.compat.secrets_masker import amask_secrets, mask_secrets
 from airflow_provider_apimart.durable.identity import key_scope
 from airflow_provider_apimart.hooks.connection import settings_from_connection
-from airflow_provider_apimart.quotes.price_book import PriceBook
+from airflow_provider_apimart.quotes.price_book import PRICE_POLICY, PriceBook
 from airflow_provider_apimart.quotes.quote import Quote
 from airflow_provider_apimart.results.download.limits import DOWNLOAD_POLICY
 
@@ -68,6 +68,7 @@ class ApimartHook(BaseHook):
     submit_policy: RetryPolicy = SUBMIT_POLICY
     status_policy: RetryPolicy = STATUS_POLICY
     upload_policy: RetryPolicy = UPLOAD_POLICY
+    price_policy: RetryPolicy = PRICE_POLICY
     download_policy: RetryPolicy = DOWNLOAD_POLICY
     connection_test_policy: RetryPolicy = RetryPolicy(tries=1, rate_limited_seconds=0.0)
 
@@ -283,7 +284,7 @@ class ApimartHook(BaseHook):
     @cached_property
     def price_book(self) -> PriceBook:
         """The public prices that this hook has read, each for ten minutes."""
-        return PriceBook()
+        return PriceBook(self.price_policy)
 
     def quote(self, modality: Modality | str, payload: Mapping[str, Any]) -> Quote:
         """

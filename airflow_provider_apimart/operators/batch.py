@@ -214,6 +214,7 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
             submit_policy=self.hook.submit_policy,
             status_policy=self.hook.status_policy,
             upload_policy=self.hook.upload_policy,
+            price_policy=self.hook.price_policy,
         )
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -48,6 +50,24 @@ def test_rejecting_the_picture_on_the_page_costs_nothing_more(
 
     airflow.wait_for(DAG_ID, run_id, approve="success", film="skipped")
     assert (sandbox.accepted, sandbox.billed) == (1, 1)
+
+
+def test_a_quote_above_the_limit_asks_a_person(
+    airflow: AirflowServer, sandbox: Sandbox, page: Page, tmp_path: Path
+) -> None:
+    dag_id = "example_apimart_quote"
+    run_id = airflow.trigger(dag_id, {"limit": 0.2, "destination": tmp_path.as_uri()})
+    airflow.wait_for(dag_id, run_id, quote="success", approve="awaiting_input")
+    page.goto(f"{airflow.base_url}/dags/{dag_id}/runs/{run_id}/tasks/approve/required_actions")
+    page.get_by_text("Quote: $0.275, certainty exact").wait_for()
+    assert page.get_by_text("Images requested: 3").is_visible()
+    keep("quote", page.locator("body"))
+    assert sandbox.accepted == 0
+
+    page.get_by_role("button", name="Approve").click()
+
+    airflow.wait_for(dag_id, run_id, approve="success", images="success")
+    assert (sandbox.billed, sandbox.dollars) == (3, Decimal("0.275"))
 
 
 def test_a_click_on_the_picture_opens_the_whole(sandbox: Sandbox, page: Page, run_id: str) -> None:

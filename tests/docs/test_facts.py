@@ -51,7 +51,7 @@ def test_every_message_that_is_quoted_is_one_of_ours() -> None:
 
 
 def test_every_metric_is_named() -> None:
-    page = (DOCS / "rate-limits-and-cost.rst").read_text()
+    page = (DOCS / "rate-limits.rst").read_text()
     names = [value for name, value in vars(metrics).items() if name.isupper() and isinstance(value, str)]
     assert sorted(re.findall(r"``(apimart\.[a-z._]+)``", page)) == sorted(names)
 

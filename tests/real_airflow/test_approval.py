@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from pathlib import Path
+
 import pytest
 
 from airflow_provider_apimart.sandbox import Sandbox
@@ -43,3 +46,28 @@ def test_a_rejected_picture_and_one_that_nobody_answers_for_cost_nothing_more(
     assert run.view("approve").state == "success"
     assert run.view("film").state == "skipped"
     assert (sandbox.accepted, sandbox.billed) == (1, 1)
+
+
+@pytest.fixture
+def quoted(lab: AirflowLab, sandbox: Sandbox, tmp_path: Path) -> Run:
+    """Run the example that quotes a batch above the limit until it waits for a person."""
+    conf = {"limit": 0.2, "destination": tmp_path.as_uri()}
+    run = lab.start_run("example_apimart_quote", conf)
+    assert run.drive(sandbox.connection_json())
+    assert run.view("approve").state == "awaiting_input"
+    assert sandbox.accepted == 0
+    return run
+
+
+def test_an_approved_quote_is_paid(lab: AirflowLab, sandbox: Sandbox, quoted: Run) -> None:
+    quoted.answer("approve", "Approve")
+    assert quoted.drive(sandbox.connection_json())
+    assert quoted.view("images").state == "success"
+    assert (sandbox.accepted, sandbox.dollars) == (3, Decimal("0.275"))
+
+
+def test_a_rejected_quote_costs_nothing(lab: AirflowLab, sandbox: Sandbox, quoted: Run) -> None:
+    quoted.answer("approve", "Reject")
+    assert quoted.drive(sandbox.connection_json())
+    assert quoted.view("images").state == "skipped"
+    assert sandbox.accepted == 0
