@@ -211,8 +211,8 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
         from airflow_provider_apimart.hooks.reference_files import ReferenceFiles
 
         key = optional_name(self.key, "key")
-        max_cost = optional_dollars(self.max_cost, "max_cost")
         request = ReferenceFiles().request(self.apimart_conn_id, Modality(self.modality), self.payload())
+        max_cost = optional_dollars(self.max_cost, "max_cost")
         paid = PaidOnce(
             task=task_identity(context["ti"]),
             request=request,

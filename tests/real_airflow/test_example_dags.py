@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_apimart.sandbox import Sandbox
-from tests.airflow_versions import lacks, needs, reason
+from tests.airflow_versions import lacks, reason, running
 from tests.lab.airflow_command import Airflow, AirflowCommands
 from tests.lab.fork_server import PROJECT
 
@@ -97,8 +97,8 @@ def test_a_failure_tells_a_person_what_failed_and_what_to_do(airflow: Airflow, s
     assert "What to do: clear the task" in told
     # From 3.0 to 3.2 this command keeps the error from callbacks, as a worker doesn't.
     if not (3, 0) <= running < (3, 3):
-        reason = "Out of paint. The generation failed at APIMart (refunded)"
-        assert f"{reason} (generation {generation.generation_id}). What to do: clear the task to try once" in told
+        told_reason = "Out of paint. The generation failed at APIMart (refunded)"
+        assert f"{told_reason} (generation {generation.generation_id}). What to do: clear the task to try once" in told
     assert sandbox.billed == 0
 
 
