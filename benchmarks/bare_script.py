@@ -1,7 +1,7 @@
 """
-What someone writes who has no provider: submit, look every so many seconds, all at once, and nothing more.
+Bare asyncio script without the provider: it submits all items at once and polls at a fixed interval.
 
-No record, no retry, no key: it is here as the limit of what a batch can reach.
+It has no record, no retries and no idempotency keys. It shows the upper limit for the speed of a batch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MODEL = "gemini-2.5-flash-image-preview"
 
 
 async def make(session: aiohttp.ClientSession, slots: asyncio.Semaphore, number: int, seconds: float) -> None:
-    """Make one picture."""
+    """Generate one image."""
     async with slots:
         async with session.post("/v1/images/generations", json={"model": MODEL, "prompt": f"Cat {number}"}) as reply:
             generation_id = (await reply.json())["data"][0]["task_id"]
@@ -33,12 +33,12 @@ async def make(session: aiohttp.ClientSession, slots: asyncio.Semaphore, number:
 
 
 async def main() -> None:
-    """Make all pictures and print how long it took, and the peak of memory."""
+    """Generate all images and print the seconds and the peak of memory."""
     described = argparse.ArgumentParser()
     described.add_argument("base_url")
     described.add_argument("--items", type=int, required=True)
     described.add_argument("--in-flight", type=int, required=True)
-    described.add_argument("--seconds", type=float, required=True, help="between two looks")
+    described.add_argument("--seconds", type=float, required=True, help="between two polls")
     asked = described.parse_args()
     slots = asyncio.Semaphore(asked.in_flight)
     headers = {"Authorization": f"Bearer {SandboxSettings().api_key}"}

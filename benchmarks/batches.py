@@ -1,5 +1,5 @@
 """
-A batch in a real Airflow, beside a bare asyncio script and the same work mapped, against the same sandbox.
+Speed of a batch in a real Airflow, compared with a bare asyncio script and with mapped tasks, on the same sandbox.
 
 ``python -m benchmarks.batches [--short]``
 """
@@ -28,16 +28,16 @@ RUN_SECONDS = 10.0
 LONGEST_RUN = 600.0
 BATCH = "batch operator, in a task of a real Airflow"
 WHOLE = "... with the task's own start and end, which are Airflow's"
-BARE = {"bare asyncio script, a look every 2 s": 2.0, "bare asyncio script, a look every 0.5 s": 0.5}
+BARE = {"bare asyncio script, a poll every 2 s": 2.0, "bare asyncio script, a poll every 0.5 s": 0.5}
 MAPPED = "mapped and deferred, from the first submit to the last"
 
 
 @dataclass(frozen=True)
 class Size:
     """
-    How much is measured.
+    Size of a measurement.
 
-    :param items: Of a batch, and of the bare script.
+    :param items: Items of a batch and of the bare script.
     :param mapped: Task instances of the mapped run, a part of the same work.
     :param large: Items of the batch whose memory is measured.
     """

@@ -1,5 +1,5 @@
 """
-The ways to save results that the benchmark compares, each in a fresh process.
+Ways to save results that the benchmark of downloads compares, each in a fresh process.
 
 ``python -m benchmarks.download_ways WAY FOLDER URL...`` prints seconds, processor time and memory as JSON. The clock
 runs from the first request to the last file in place; imports and the process's own start are left out. Memory is what

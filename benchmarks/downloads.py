@@ -1,5 +1,5 @@
 """
-Saving results, beside curl and the loop that everybody writes first, from a server on loopback.
+Speed of saving results from a server on loopback, compared with curl and a simple loop.
 
 ``python -m benchmarks.downloads [--short]``
 """
@@ -25,7 +25,7 @@ _SPARE = 2
 @dataclass(frozen=True)
 class Run:
     """
-    One way, once.
+    One measurement of one way.
 
     :param processor: Seconds of processor time, of the process that saves.
     :param grown: Bytes by which that process grew at its peak.
@@ -58,7 +58,7 @@ def large_file(size: int, rounds: int) -> None:
     """Print the throughput of one large file."""
     ways = [way for way in ("curl", "saver", "naive") if way != "curl" or shutil.which("curl")]
     with file_server(size) as server:
-        runs = in_turn(ways, [f"{server}/{size}/clip"], rounds)
+        runs = in_turn(ways, [f"{server}/{size}/video"], rounds)
     print(f"One file of {size / _MB:,.0f} MB, medians of {rounds} rounds in turn\n")
     print(f"{'':<44}{'seconds':>9}{'MB/s':>8}{'of curl':>9}{'processor':>11}{'grown by':>11}")
     for way in ways:

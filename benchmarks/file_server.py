@@ -1,7 +1,7 @@
 """
-A quick server of files on loopback, in a process of its own: as near as Python comes to the kernel's speed.
+File server on loopback in a process of its own, which sends files with ``sendfile``.
 
-``GET /<bytes>/<anything>`` is answered with so many bytes of a picture, after the server's latency.
+``GET /<bytes>/<anything>`` is answered with that many bytes of an image, after the server's latency.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def file_server(largest: int, latency: float = 0.0) -> Iterator[str]:
         process.join()
 
 
-def _serve(tell: Connection, largest: int, latency: float) -> None:
+def _serve(address: Connection, largest: int, latency: float) -> None:
     listening = socket.create_server(("127.0.0.1", 0), backlog=256)
     with tempfile.TemporaryFile() as file:
         _fill(file.fileno(), largest)
-        tell.send(f"http://127.0.0.1:{listening.getsockname()[1]}")
+        address.send(f"http://127.0.0.1:{listening.getsockname()[1]}")
         while True:
             connection, _ = listening.accept()
             threading.Thread(target=_converse, args=(connection, file.fileno(), latency), daemon=True).start()

@@ -1,8 +1,8 @@
 """
-What the DAG processor pays for importing the operators, side by side with others.
+Time and memory for importing the operators, compared with other providers.
 
 Each import runs in a fresh interpreter, in turn with the others, and the medians of several rounds count. The
-baseline is the SDK with what every DAG file uses; the operators' own price is what they cost on top of it.
+baseline is the SDK with the classes that every DAG file uses; the difference to it is the cost of the operators.
 """
 
 from __future__ import annotations

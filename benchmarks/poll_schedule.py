@@ -1,9 +1,9 @@
 """
-What the adaptive schedule asks and how late it is, against the fixed loop of 2 seconds of APIMart's own example.
+Requests and delay of the adaptive polling schedule, compared with the fixed interval of 2 seconds in APIMart's example.
 
-A clock that only jumps from look to look: every wait is the provider's own flow, held against a service
-whose generations take the times of the mix below. Each model's generations run 20 at a time, one after another as a
-nightly run makes them, so that what is learnt from the first helps the later ones.
+The clock is simulated and jumps from poll to poll. Every wait is the provider's own flow, run against a service whose
+generations take the times of the mix below. Each model's generations run 20 at a time, as in a nightly run, so that
+later ones profit from the run times of earlier ones.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class Model:
 
     @property
     def name(self) -> str:
-        """How the model is called, here and in the requests."""
+        """Name of the model, here and in the requests."""
         return f"{self.modality} of {self.median:.0f} s"
 
     def run_time(self, dice: random.Random) -> float:
-        """Draw how long a generation takes."""
+        """Return a random run time."""
         shortest, longest = (5.0, 180.0) if self.modality is Modality.IMAGE else (40.0, 900.0)
         return min(longest, max(shortest, dice.lognormvariate(math.log(self.median), self.sigma)))
 
@@ -64,12 +64,12 @@ Progress = Callable[[float], float | None]
 @dataclass(frozen=True)
 class Scenario:
     """
-    Circumstances under which the mix runs.
+    Conditions under which the mix runs.
 
-    :param learns: Whether a wait knows what earlier ones of the process saw.
-    :param estimated: What the service promises, as a multiple of the model's median; ``None`` for no promise.
-    :param progress: Percent done as told at a share of the run.
-    :param change: The model's run times are multiplied by it from the middle of the night on.
+    :param learns: Whether a wait knows the run times of earlier ones.
+    :param estimated: The service's ``estimated_time``, as a multiple of the model's median; ``None`` for none.
+    :param progress: Reported percentage at a share of the run.
+    :param change: Factor for the model's run times from the middle of the run on.
     """
 
     name: str
@@ -80,13 +80,13 @@ class Scenario:
 
 
 SCENARIOS = (
-    Scenario("learning, nothing told"),
-    Scenario("learning, estimated_time told", estimated=2.0),
+    Scenario("learning, nothing reported"),
+    Scenario("learning, estimated_time reported", estimated=2.0),
     Scenario("learning, progress linear", progress=lambda share: 100 * share),
     Scenario("learning, progress 0 until done", progress=lambda share: 0.0),
     Scenario("learning, progress stalls at 90 %", progress=lambda share: min(90.0, 300 * share)),
-    Scenario("nothing learnt, nothing told", learns=False),
-    Scenario("nothing learnt, estimated_time told", learns=False, estimated=2.0),
+    Scenario("nothing learnt, nothing reported", learns=False),
+    Scenario("nothing learnt, estimated_time reported", learns=False, estimated=2.0),
     Scenario("nothing learnt, progress linear", learns=False, progress=lambda share: 100 * share),
     Scenario("suddenly three times slower", change=3.0),
     Scenario("suddenly three times faster", change=1 / 3),
@@ -98,9 +98,9 @@ class Run:
     """
     One generation and the wait for it.
 
-    :param seconds: How long it takes.
-    :param requests: Looks so far.
-    :param found_after: Seconds from the submit to the look that found it finished.
+    :param seconds: Its run time.
+    :param requests: Number of polls so far.
+    :param found_after: Seconds from the submit to the poll that found it finished.
     """
 
     model: Model
@@ -112,32 +112,32 @@ class Run:
 
     @property
     def lag(self) -> float:
-        """How late it was found, in seconds."""
+        """Seconds from its end to the poll that found it finished."""
         return self.found_after - self.seconds
 
     @property
     def fixed_requests(self) -> int:
-        """Looks that the fixed loop needs."""
+        """Number of polls with the fixed interval."""
         return math.ceil(self.seconds / FIXED_INTERVAL)
 
     @property
     def fixed_lag(self) -> float:
-        """How late the fixed loop finds it, in seconds."""
+        """Seconds from its end to the poll that finds it finished, with the fixed interval."""
         return self.fixed_requests * FIXED_INTERVAL - self.seconds
 
     def read_status(self, now: float) -> Reply:
-        """Return the service's reply to a look."""
+        """Return the service's reply to a poll."""
         self.requests += 1
         self.found_after = now - self.submitted_at
         return Reply(200, {}, json.dumps({"code": 200, "data": self._record(now)}).encode())
 
     def _record(self, now: float) -> dict[str, object]:
         share = (now - self.submitted_at) / self.seconds
-        told = self.scenario.estimated
+        estimated = self.scenario.estimated
         record: dict[str, object] = {
             "status": "processing",
             "progress": self.scenario.progress(min(share, 1.0)),
-            "estimated_time": told and told * self.model.median,
+            "estimated_time": estimated and estimated * self.model.median,
             "created": int(self.submitted_at),
         }
         finished = {"status": "completed", "completed": int(self.submitted_at + self.seconds)}
@@ -178,7 +178,7 @@ class Night:
             yield from self._wait(run)
 
     def _wait(self, run: Run) -> Iterator[float]:
-        """Hold the provider's own wait; yield the times at which it goes on."""
+        """Run the provider's own wait; yield the times at which it continues."""
         wait = Wait("task", started_at=self.now, modality=self.model.modality, model=self.model.name)
         polling_stats = self.polling_stats if self.scenario.learns else PollingStats()
         flow = wait_until_final(wait, polling_stats, clock=lambda: self.now)
@@ -212,7 +212,7 @@ def main() -> None:
     """Print the tables."""
     random.seed(4)
     print(
-        f"Looks per generation and lag in parts of the run time: {len(MIX)} models, {GENERATIONS} generations each,\n"
+        f"Polls per generation and lag in parts of the run time: {len(MIX)} models, {GENERATIONS} generations each,\n"
         f"{AT_ONCE} at a time, beside a fixed loop of {FIXED_INTERVAL:.0f} s. Virtual clock.\n"
     )
     print(HEAD)

@@ -1,5 +1,5 @@
 """
-A batch against a service that lets so many requests a second through, and doesn't say how many.
+Throughput of a batch on a service with a rate limit that it doesn't publish.
 
 ``python -m benchmarks.rate_limit [--short]``
 """
@@ -18,7 +18,7 @@ from http import HTTPStatus
 
 from airflow_provider_apimart.sandbox import Sandbox, SandboxSettings
 
-# Until then, the pace is being learnt.
+# In these seconds, the rate is learnt.
 FIRST_SECONDS = 10.0
 RUN_SECONDS = 2.0
 
@@ -40,7 +40,7 @@ operator.execute({"ti": ti, "task": operator})
 @dataclass(frozen=True)
 class Figures:
     """
-    What a limited service has seen.
+    Requests that the service has counted.
 
     :param through: Requests a second that it let through after the first seconds, as a share of its limit.
     :param refused: Refused requests after the first seconds, as a share of all.
@@ -57,9 +57,9 @@ def measure(limit: float, seconds: float) -> Figures:
     Run a batch that has always more to send than the service lets through.
 
     :param limit: Requests a second.
-    :param seconds: How long it should take about.
+    :param seconds: Approximate duration.
     """
-    # A generation takes a submit and some looks; as many items at once as would ask for three times the limit.
+    # A generation takes a submit and some polls; enough items at once to send three times the limit.
     items, in_flight = int(limit * seconds / 3.5), max(20, int(limit * 2))
     settings = SandboxSettings(seconds=RUN_SECONDS, balance=Decimal(1_000_000), rate_limit=limit)
     with Sandbox(settings) as sandbox, tempfile.TemporaryDirectory() as home:

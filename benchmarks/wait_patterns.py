@@ -1,8 +1,8 @@
 """
-Ways to wait for thousands of jobs in one event loop, and one run of one of them.
+Patterns of waiting for thousands of jobs in one event loop, and one run of a pattern.
 
-Each is a trigger as the triggerer runs it: made one after another with the loop let go between, each in a task of its
-own. The first poll of a wait comes at a random moment of its first interval, later ones an interval after the last.
+Each wait is a trigger as the triggerer runs it: the triggers start one after another, each in an asyncio task of its
+own. The first poll of a wait is at a random time of its first interval; each later one is an interval after the last.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _PAGE = resource.getpagesize()
 @dataclass(frozen=True)
 class Figures:
     """
-    What a run of a pattern showed.
+    Figures of a run of a pattern.
 
     :param done: Share of the due polls that were done.
     :param latency: Seconds from a poll's being due to its answer, median; ``None`` where no wait polled twice.
@@ -56,7 +56,7 @@ class Figures:
 
 
 class Diary:
-    """When the polls of one wait were done."""
+    """Times of the polls of one wait."""
 
     def __init__(self) -> None:
         self.started = time.monotonic()
@@ -67,12 +67,12 @@ class Diary:
         self.polls.append(time.monotonic())
 
     def due(self, interval: float, end: float) -> int:
-        """Return how many polls were due by then, had each been answered at once."""
+        """Return the number of polls that were due by then, had each been answered at once."""
         first = min([*self.polls[:1], self.started + interval + ANSWERS_AFTER])
         return max(0, 1 + int((end - GRACE - first) // (interval + ANSWERS_AFTER)))
 
     def latencies(self, interval: float) -> list[float]:
-        """Return how long after its being due each poll but the first was answered."""
+        """Return the seconds between the due time and the reply of each poll but the first."""
         return [after - before - interval for before, after in zip(self.polls, self.polls[1:], strict=False)]
 
 
@@ -80,7 +80,7 @@ diaries: list[Diary] = []
 
 
 class PollingTrigger(BaseTrigger, ABC):
-    """A wait as triggers are mostly written: sleep, ask, read the answer, again."""
+    """Wait as in most triggers: a loop of sleep, request and reading the reply."""
 
     client: ClassVar[Any] = None
 
@@ -170,7 +170,7 @@ class InThreads(Blocking):
 
 
 class NotedProgress(ProgressLog):
-    """The log of one of our waits, which notes every look."""
+    """Progress log of one of our waits, which notes every poll."""
 
     def __init__(self, log: Any) -> None:
         super().__init__(log)
@@ -178,7 +178,7 @@ class NotedProgress(ProgressLog):
         diaries.append(self._diary)
 
     def __call__(self, generation: Generation) -> None:
-        """Note the look, and log as ever."""
+        """Note the poll, and log as usual."""
         self._diary.note()
         super().__call__(generation)
 
@@ -262,7 +262,7 @@ def main() -> None:
     pattern, waits, interval, seconds, base_url = sys.argv[1:]
     connection = {"conn_type": "apimart", "host": base_url, "password": "sk-benchmark"}
     os.environ["AIRFLOW_CONN_BENCHMARK"] = json.dumps(connection)
-    our_triggers.ProgressLog = NotedProgress  # type: ignore[attr-defined]  # the one place that sees every look
+    our_triggers.ProgressLog = NotedProgress  # type: ignore[attr-defined]  # the one place that sees every poll
 
     async def run() -> None:
         figures = await measure(pattern, int(waits), float(interval), float(seconds), base_url)

@@ -1,5 +1,5 @@
 """
-Thousands of waits in one event loop, as a triggerer runs them: ours beside the patterns that others use.
+Thousands of waits in one event loop, as in a triggerer: this provider compared with common patterns.
 
 ``python -m benchmarks.waits [--short]``. Every run is a fresh process; the status server is another one, which
 answers after 50 milliseconds. Runs of the patterns take turns, and the medians count.
@@ -37,9 +37,9 @@ OTHERS = (
 @dataclass(frozen=True)
 class Load:
     """
-    So many waits that each poll so often.
+    Number of waits and their polling interval.
 
-    :param seconds: For how long they are watched once every wait has polled.
+    :param seconds: Duration of the measurement, after every wait has polled once.
     :param others: Patterns beside ours and the bare session that can be tried with it.
     """
 
@@ -114,7 +114,7 @@ def compare(load: Load, rounds: int, *, short: bool, base_url: str, home: str) -
     """Run all patterns that can carry a load, and print its table."""
     runs: dict[str, list[Figures]] = {}
     for number in range(rounds):
-        # The others are far off, so one run of each tells enough.
+        # The others are far off, so one run of each is enough.
         for pattern in (BARE, OURS, *(() if short or number else load.others)):
             figures = load.run(pattern, base_url, home)
             runs.setdefault(pattern, []).extend([figures] if figures else [])

@@ -1,4 +1,4 @@
-"""What is left on an API key."""
+"""Balance of an API key."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from airflow_provider_apimart.api.json_values import mapping, money, plain
 @dataclass(frozen=True)
 class Balance:
     """
-    What is left on an API key, in US dollars.
+    Balance of an API key in US dollars.
 
     :param remaining: Dollars left, ``None`` for an unlimited key.
-    :param used: Dollars spent so far, where the service says.
+    :param used: Dollars spent so far, ``None`` if unknown.
     """
 
     remaining: Decimal | None
@@ -32,7 +32,7 @@ class Balance:
         return self.remaining is None
 
     def covers(self, dollars: Decimal) -> bool:
-        """Whether so many US dollars can be paid."""
+        """Whether an amount of US dollars can be paid."""
         return self.remaining is None or self.remaining >= dollars
 
     def to_xcom(self) -> dict[str, Any]:
@@ -42,9 +42,9 @@ class Balance:
 
 def balance() -> Flow[Balance]:
     """
-    Read what is left on the API key. It costs nothing.
+    Read the balance of the API key. It costs nothing.
 
-    :raises ApimartError: When it couldn't be read; the service's ``success: false`` is an
+    :raises ApimartError: If it couldn't be read. A reply with ``success: false`` is an
         :class:`~airflow_provider_apimart.exceptions.ApimartServerError` with its message.
     """
     return read_balance((yield from ask(Request("GET", contract.BALANCE_PATH))))

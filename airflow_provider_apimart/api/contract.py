@@ -34,7 +34,7 @@ PRICES_PATH = "/api/pricing/model"
 
 
 class Modality(StrEnum):
-    """What a generation makes, in the words of APIMart's routes and results."""
+    """Kind of media that a generation makes, in the words of APIMart's routes and results."""
 
     IMAGE = "image"
     VIDEO = "video"
@@ -42,7 +42,7 @@ class Modality(StrEnum):
 
     @property
     def path(self) -> str:
-        """The route that submits a generation, and below which the older polling route lies."""
+        """The route that submits a generation, and the prefix of the older polling route."""
         return f"/v1/{self.value}/generations" if self is Modality.MUSIC else f"/v1/{self.value}s/generations"
 
     @property

@@ -31,13 +31,13 @@ _CONNECTION_VERIFY = "the connection's extra.verify"
 @dataclass(frozen=True)
 class NetworkSettings:
     """
-    How hosts are reached, over whichever HTTP library.
+    Proxies and certificate authorities, the same for every HTTP library.
 
     :param proxy: Proxy of the connection, for all hosts. It comes before the environment's.
     :param proxies: Proxies of the environment by the name of their variable, ``http_proxy`` and so on, as written.
     :param no_proxy: Hosts that are reached without the environment's proxies, as written.
     :param authorities: Path of the trusted certificate authorities, a file or a directory; ``None`` for ``certifi``.
-    :param authorities_source: Where that path is written, for messages.
+    :param authorities_source: The setting that names this path, for messages.
     :param verify: Whether certificates are checked.
     """
 
@@ -141,7 +141,7 @@ def proxy_url(written: str, source: str) -> str:
     Return the URL of an HTTP proxy in the one form that all HTTP libraries read alike.
 
     :param written: As people write it: with or without a scheme, with credentials in any characters.
-    :param source: Where it is written, for messages.
+    :param source: The setting that names it, for messages.
     :raises ApimartConfigurationError: If it is no HTTP proxy. It is not repeated, since it may hold credentials.
     """
     scheme, separator, rest = written.strip().rpartition("://")

@@ -189,7 +189,7 @@ def submit_error(error_reply: ErrorReply) -> errors.ApimartError:
     """
     Return the error of a failed reply to a submit.
 
-    Its class tells whether the generation may run and be charged.
+    Its class says whether the generation may run and be charged.
     """
     if error_reply.status == HTTPStatus.TOO_MANY_REQUESTS:
         return _rate_limited(error_reply, _NOT_CHARGED)
@@ -287,7 +287,7 @@ def root_reason(error: BaseException, secrets: Secrets | None = None) -> str:
     """
     Return the innermost reason of a library's error, whose own text repeats addresses and wrappings.
 
-    :param secrets: What must not be shown of it.
+    :param secrets: The secrets to remove from it.
     """
     while inner := error.__cause__ or error.__context__:
         error = inner

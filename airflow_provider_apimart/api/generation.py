@@ -41,7 +41,7 @@ _MEANINGS = {
 
 
 class OutputKind(StrEnum):
-    """What an output shows."""
+    """Kind of an output."""
 
     IMAGE = "image"
     VIDEO = "video"
@@ -63,10 +63,10 @@ class Output:
 
     :param url: A public, temporary URL. It needs no API key and must never be sent one. Empty for an inline output:
         one whose content stands in APIMart's reply itself.
-    :param expires_at: When the URL dies; it can't be renewed. Where the service doesn't say, 24 hours after the
-        completion, or after it was first seen completed.
-    :param content: The file itself where the output is inline and the reply is at hand. It never travels through XCom,
-        ledgers, events or logs: whoever saves the output later asks APIMart for the reply again.
+    :param expires_at: Expiry of the URL; it can't be renewed. Where APIMart doesn't name it, 24 hours after the
+        completion, or after the first read that found it completed.
+    :param content: The file itself if the output is inline and was just read. It is never in XCom, ledgers, events or
+        logs: to save the output later, the reply is read again.
     """
 
     url: str
@@ -81,16 +81,16 @@ class Output:
 
     @property
     def digest(self) -> str:
-        """Hexadecimal digits that stand for the output where its generation has no id."""
+        """Hexadecimal digest that identifies the output if its generation has no id."""
         return hashlib.sha256(self.url.encode() if self.content is None else self.content).hexdigest()
 
 
 @dataclass(frozen=True)
 class Failure:
     """
-    Why a generation failed, in the service's own words.
+    Reason of a failed generation, in APIMart's words.
 
-    :param is_moderation: Whether moderation refused it, so that trying again can't help.
+    :param is_moderation: Whether moderation refused it, so that a retry can't help.
     """
 
     message: str
@@ -101,20 +101,20 @@ class Failure:
 @dataclass(frozen=True)
 class Generation:
     """
-    A submitted generation and what is known of it.
+    A submitted generation.
 
-    :param generation_id: APIMart's id, ``None`` where a result came at once and no task was made.
-    :param status_word: The service's own word for the status, lower-cased.
+    :param generation_id: APIMart's id, ``None`` if the submit returned the result itself.
+    :param status_word: APIMart's word for the status, in lower case.
     :param progress: Percent done. It may jump from 0 to 100.
-    :param estimated_seconds: How long the service thinks it takes; a coarse guess.
+    :param estimated_seconds: APIMart's estimate of the run time, which is coarse.
     :param key: The submitter's own name of it, such as a product number; ``None`` if it has none.
     :param prompt_sha256: Hexadecimal digits of the prompt's SHA-256, as its submitter knows it.
-    :param requested: How many outputs were asked for, as the submitter knows it; ``None`` if unknown.
-    :param quote: What its request was quoted at before it was sent, as plain JSON, as its submitter knows it.
+    :param requested: Number of requested outputs, as the submitter knows it; ``None`` if unknown.
+    :param quote: The quote of its request from before the submit, as plain JSON, as its submitter knows it.
     :param cost: US dollars as charged.
-    :param credits_cost: The same in the service's credits, ten for a dollar.
-    :param result: What a completed result holds beside its media, such as a text or found objects.
-    :param failure: Why it failed, if it did.
+    :param credits_cost: The same in APIMart's credits, ten for a dollar.
+    :param result: Values of a completed result other than media, such as text or detected objects.
+    :param failure: The reason if it failed.
     """
 
     generation_id: str | None
@@ -139,7 +139,7 @@ class Generation:
 
     @property
     def expires_at(self) -> datetime | None:
-        """When the first of the output URLs dies."""
+        """Expiry of the first output URL to expire."""
         return min((output.expires_at for output in self.outputs if output.expires_at), default=None)
 
     @property
@@ -154,12 +154,12 @@ class Generation:
 
     @property
     def is_incomplete(self) -> bool:
-        """Whether it is completed without any output: some services show the outputs moments later."""
+        """Whether it is completed without any output: APIMart may show the outputs moments later."""
         return self.status is GenerationStatus.COMPLETED and not self.outputs
 
     @property
     def missing_outputs(self) -> int:
-        """How many of the requested outputs were not delivered; none where the result is not made of files."""
+        """Number of requested outputs that were not delivered; 0 if the result has no files."""
         delivered = sum(not output.kind.is_companion for output in self.outputs)
         without_files = not self.outputs and bool(self.result)
         return 0 if self.requested is None or without_files else max(0, self.requested - delivered)
@@ -186,7 +186,7 @@ class Generation:
         )
 
     def to_xcom(self) -> dict[str, Any]:
-        """Return the generation as it travels through XCom: plain JSON, ``None`` where APIMart said nothing."""
+        """Return the generation in its XCom form: plain JSON, ``None`` for values that APIMart did not report."""
         return {
             "generation_id": self.generation_id,
             "modality": self.modality and self.modality.value,

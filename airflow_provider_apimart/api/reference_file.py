@@ -1,4 +1,4 @@
-"""A file that requests refer to, and its upload."""
+"""Reference file of requests, and its upload."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from airflow_provider_apimart.exceptions import ApimartError
 @dataclass(frozen=True)
 class ReferenceFile:
     """
-    A file that requests refer to.
+    A reference file of requests.
 
-    :param sha256: Of its content, in hexadecimal.
-    :param content_type: The media type that its content was judged to be.
+    :param sha256: SHA-256 of its content, in hexadecimal.
+    :param content_type: The media type of its content.
     """
 
     sha256: str
@@ -28,14 +28,14 @@ class ReferenceFile:
 
     @property
     def name(self) -> str:
-        """What stands for the file where its content counts, wherever it lies and whatever it is called."""
+        """Name of the file by its content, whatever its path is."""
         return f"sha256:{self.sha256}"
 
     def upload(self, policy: RetryPolicy) -> Flow[Upload]:
         """
         Upload the file. It costs nothing.
 
-        :raises ApimartError: When the upload was refused, the policy gave up, or what was sent isn't what was hashed.
+        :raises ApimartError: If the upload was refused, the policy gave up, or the file has changed meanwhile.
         """
         sent: list[_Hashed] = []
 
@@ -46,8 +46,8 @@ class ReferenceFile:
         uploaded = yield from upload_judged(replace(self.image, open=open_hashed), self.content_type, policy)
         if sent[-1].sha256 != self.sha256:
             raise ApimartError(
-                f"The picture {self.image.name} was changed while the task ran. No generation was submitted with it; "
-                "a retry takes it as it is then"
+                f"The image {self.image.name} was changed while the task ran. No generation was submitted with it. A "
+                "retry uses the changed image"
             )
         return uploaded
 

@@ -65,7 +65,7 @@ class ClientSettings:
 
     @cached_property
     def secrets(self) -> Secrets:
-        """What must not be shown: the API key, the values of the headers, the passwords of the proxies."""
+        """The secrets: the API key, the values of the headers, the passwords of the proxies."""
         # Of a value such as "Token abc", the service may repeat the second part alone.
         values = [part for value in self.headers.values() for part in (value, value.rpartition(" ")[2])]
         return Secrets.of((self.api_key, *values, *self.network.secrets))

@@ -1,4 +1,4 @@
-"""Submitting a generation: the reply in all its documented shapes, and how a submit is held through trouble."""
+"""Submit of a generation: its retries, and its reply in all documented shapes."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Submission:
     """
     An accepted submit.
 
-    :param generation: What the reply tells of the generation: mostly its id, rarely its result at once.
-    :param replayed: Whether the service answered an earlier submit's reply again, and charged nothing for this one.
+    :param generation: The generation as the reply describes it: mostly its id, rarely its result.
+    :param replayed: Whether APIMart repeated the reply to an earlier submit, and charged nothing for this one.
     :param after_lost_try: Whether the outcome of an earlier try was unknown.
-    :param others: Further generations that the reply names. One is usual; all of them are paid for.
+    :param others: Further generations in the reply. There are usually none; all of them are charged.
     """
 
     generation: Generation
@@ -35,7 +35,7 @@ class Submission:
 
     @property
     def generations(self) -> tuple[Generation, ...]:
-        """All generations that the reply names."""
+        """All generations in the reply."""
         return (self.generation, *self.others)
 
     @property
@@ -62,14 +62,14 @@ def submit(
     on_lost: Callable[[], None] = lambda: None,
 ) -> Flow[Submission]:
     """
-    Submit one generation, repeating the identical request with the same key while that can help.
+    Submit one generation. After a transient error, the identical request is repeated with the same key.
 
-    :param policy: Bounds the tries; one that doesn't repeat what is unknown leaves that to the caller.
-    :param before_post: Called before every POST, repetitions included; what it raises keeps the POST from being sent.
+    :param policy: Bounds the tries, among them those after an unknown outcome.
+    :param before_post: Called before every POST, repetitions included. If it raises, the POST is not sent.
     :param on_lost: Called when a POST was sent whose outcome is unknown.
-    :raises ApimartUnknownOutcomeError: When no one can say whether the generation runs; also when a first try was
-        lost on the way and a later one was refused, since the refusal says nothing of the first.
-    :raises ApimartError: When the submit was refused, or never reached the service. Nothing was charged then.
+    :raises ApimartUnknownOutcomeError: If it is unknown whether the generation runs; also if the outcome of the first
+        try is unknown and a later try was refused, since the refusal says nothing about the first.
+    :raises ApimartError: If the submit was refused, or never reached APIMart. Nothing was charged.
     """
     lost: list[errors.ApimartUnknownOutcomeError] = []
 
@@ -110,11 +110,11 @@ def _submit_once(
 
 def still_unknown(earlier: str, last: errors.ApimartError) -> errors.ApimartUnknownOutcomeError:
     """
-    Return the error that a refused repetition is: it says nothing of the first submit.
+    Return the error for a refused repetition. The refusal says nothing about the first submit.
 
-    A key that the service holds for another request makes every further repetition pointless.
+    If APIMart has the key for another request, further repetitions are pointless.
 
-    :param earlier: What became of the first submit.
+    :param earlier: The result of the first submit.
     :param last: The refusal.
     """
     stops = isinstance(last, errors.ApimartIdempotencyKeyReusedError)
@@ -152,7 +152,7 @@ def _accepted(reply: Reply, modality: Modality) -> Generation | None:
 
 def _submitted(generation_id: str, status: object) -> Generation:
     word = (text(status) if isinstance(status, str) else None) or _SUBMITTED
-    # A final word comes too early to be believed: what counts from here on is what the status route says.
+    # A final word comes too early to be believed: only the status route counts.
     word = _SUBMITTED if GenerationStatus.of(word).is_final else word.lower()
     return Generation(generation_id, GenerationStatus.RUNNING, word)
 

@@ -1,4 +1,4 @@
-"""Uploading a reference picture: what may be sent, how it is streamed, and what comes back."""
+"""Upload of a reference image: check of the file, streamed request and reply."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ UPLOAD_POLICY = RetryPolicy(tries=6, seconds=300.0)
 @dataclass(frozen=True)
 class ImageFile:
     """
-    A picture that lies somewhere and can be opened more than once.
+    An image file, wherever it is stored. It can be opened more than once.
 
-    :param name: How the user named it, for messages.
-    :param filename: The last part of its name, sent along with it.
-    :param size: Its length in bytes.
+    :param name: Its name as the user wrote it, for messages.
+    :param filename: The last part of its name, which is sent with it.
+    :param size: Its size in bytes.
     :param open: Opens it for reading from its beginning.
     """
 
@@ -42,21 +42,21 @@ class ImageFile:
         """
         Return the media type by the file's first bytes, whatever its name.
 
-        :raises ApimartInvalidRequestError: If APIMart wouldn't take it, with what was found and what is allowed.
+        :raises ApimartInvalidRequestError: If APIMart does not accept it, with the type found and the types allowed.
         """
         if self.size == 0:
-            raise errors.ApimartInvalidRequestError(f"The picture {self.name} is empty; nothing was uploaded.")
+            raise errors.ApimartInvalidRequestError(f"The image {self.name} is empty. Nothing was uploaded")
         if self.size > contract.MAX_UPLOAD_BYTES:
             raise errors.ApimartInvalidRequestError(
-                f"The picture {self.name} has {self.size:,} bytes; at most {contract.MAX_UPLOAD_BYTES:,} bytes "
-                "(20 MB) are allowed. Make it smaller; nothing was uploaded."
+                f"The image {self.name} has {self.size:,} bytes; at most {contract.MAX_UPLOAD_BYTES:,} bytes (20 MB) "
+                "are allowed. Nothing was uploaded. Make it smaller"
             )
         with self.open() as file:
             found = media_type(file.read(HEAD_BYTES))
         if found not in ACCEPTED_REFERENCES:
             raise errors.ApimartInvalidRequestError(
-                f"The file {self.name} holds {found or 'no kind of picture that is known here'} by its content; "
-                f"allowed are {', '.join(ACCEPTED_REFERENCES)}. Nothing was uploaded."
+                f"The file {self.name} is {found or 'no known type of image'} by its content; allowed are "
+                f"{', '.join(ACCEPTED_REFERENCES)}. Nothing was uploaded"
             )
         return found
 
@@ -64,10 +64,10 @@ class ImageFile:
 @dataclass(frozen=True)
 class Upload:
     """
-    An uploaded picture.
+    An uploaded image.
 
-    :param url: Its public, temporary URL, to be used in ``image_urls``.
-    :param expires_at: When the URL dies, 72 hours after the upload.
+    :param url: Its public, temporary URL, for ``image_urls``.
+    :param expires_at: Expiry of the URL, 72 hours after the upload.
     """
 
     url: str
@@ -78,7 +78,7 @@ class Upload:
 
     @property
     def expires_at(self) -> datetime | None:
-        """When the URL dies."""
+        """Expiry of the URL."""
         return self.created_at + contract.UPLOAD_LIFETIME if self.created_at else None
 
     def to_xcom(self) -> dict[str, Any]:
@@ -95,19 +95,19 @@ class Upload:
 
 def upload(image: ImageFile, policy: RetryPolicy) -> Flow[Upload]:
     """
-    Upload a picture. It costs nothing, so whatever passes is tried again.
+    Upload an image. It costs nothing, so transient errors are retried.
 
-    :raises ApimartInvalidRequestError: Before anything is sent, if APIMart wouldn't take the file.
-    :raises ApimartError: When the upload was refused or the policy gave up.
+    :raises ApimartInvalidRequestError: Before anything is sent, if APIMart does not accept the file.
+    :raises ApimartError: If the upload was refused or the policy gave up.
     """
     return (yield from upload_judged(image, image.judged_type(), policy))
 
 
 def upload_judged(image: ImageFile, content_type: str, policy: RetryPolicy) -> Flow[Upload]:
     """
-    Upload a picture that was judged before; see :func:`upload`.
+    Upload an image whose type is known; see :func:`upload`.
 
-    :param content_type: What :meth:`ImageFile.judged_type` said.
+    :param content_type: The type that :meth:`ImageFile.judged_type` returned.
     """
     content = _multipart(image, content_type)
     return (yield from retrying(lambda: _upload_once(content), policy))

@@ -1,4 +1,4 @@
-"""Ending an event loop from a signal handler."""
+"""Interruption of an event loop from a signal handler."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ _LONGEST_SLEEP = 0.5
 
 class Interruption:
     """
-    Runs a coroutine so that a task's time-out and its killing end it, with its clean-up.
+    Runs a coroutine that ends with its clean-up when the task times out or is killed.
 
-    Airflow's time-out raises from a signal handler, wherever the main thread just is. Inside of an event loop that
-    may be a callback or somebody else's task, which would swallow it. So the loop runs in a thread of its own, and
-    the main thread does nothing but wait.
+    Airflow's timeout raises from a signal handler, wherever the main thread is. Inside an event loop, a callback or
+    another task might swallow the error. So the loop runs in a thread of its own, and the main thread only waits.
     """
 
     def __init__(self) -> None:
@@ -52,7 +51,7 @@ class Interruption:
             raise
 
     def interrupt(self) -> None:
-        """Cancel what runs, if anything does. It may be called from a signal handler."""
+        """Cancel the running coroutine, if there is one. It may be called from a signal handler."""
         if self._loop and self._task:
             with suppress(RuntimeError):  # It has just ended, and its loop is closed.
                 self._loop.call_soon_threadsafe(self._task.cancel)

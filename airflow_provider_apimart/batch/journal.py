@@ -41,8 +41,8 @@ class Journal:
     """
     Reads and writes the facts of one batch.
 
-    :param folder: Where the ledger lies; the facts lie in a hidden directory beside it.
-    :param name: Names the batch's files; the same in every try of the task.
+    :param folder: The directory of the ledger; the facts are in a hidden directory beside it.
+    :param name: The name of the batch's files, the same in every try of the task.
     :raises ApimartDestinationError: If there can be no such folder.
     """
 
@@ -59,9 +59,9 @@ class Journal:
 
     def load(self) -> dict[str, ItemRecord]:
         """
-        Return what earlier tries have noted, and make this one the only one that may submit.
+        Return the records of earlier tries, and make this try the only one that may submit.
 
-        :raises ApimartRecordError: If something of it can't be read. Nothing was submitted.
+        :raises ApimartRecordError: If a record can't be read. Nothing was submitted.
         :raises ApimartDestinationError: If the folder can't be read or written. Nothing was submitted.
         """
         try:
@@ -82,7 +82,7 @@ class Journal:
             raise _unusable(self.ledger, error) from error
 
     def note(self, fact: Fact) -> None:
-        """Take a fact, to be written soon."""
+        """Take a fact, which is written soon."""
         self._pending.append(fact)
         self._noted += 1
         if self._lazy is None:
@@ -106,7 +106,7 @@ class Journal:
         :raises ApimartError: If a fact can't be written, or the fence can't be read.
         """
         await self.flush()
-        # One that began before the fact was durable says nothing of a try that has begun since.
+        # A check that began before the fact was durable says nothing about a try that has begun since.
         if self._checking is not None and not self._checking.done():
             await asyncio.wait([self._checking])
         if self._checking is None or self._checking.done():
@@ -133,7 +133,7 @@ class Journal:
             self._lazy = None
         if self._writing is None or self._writing.done():
             self._writing = asyncio.get_running_loop().create_task(self._write())
-            # Whoever waits gets the error; where nobody does, the next flush tries again.
+            # A waiting caller gets the error; without one, the next flush tries again.
             self._writing.add_done_callback(lambda task: task.cancelled() or task.exception())
         return self._writing
 
@@ -158,8 +158,8 @@ class Journal:
         except Exception as error:
             # Any error: the storage libraries raise what they like.
             raise ApimartDestinationError(
-                f"The batch's record couldn't be kept at {self._files.folder} ({root_reason(error)}). Nothing more is "
-                "submitted. Fix the destination; a retry goes on where this try stopped"
+                f"The batch's record could not be written to {self._files.folder} ({root_reason(error)}). Nothing more "
+                "is submitted. Fix the destination; a retry continues where this try stopped"
             ) from error
 
     def _folded(self, facts: Iterable[Fact]) -> dict[str, ItemRecord]:
@@ -172,10 +172,10 @@ class Journal:
 
 def read_records(ledger: ObjectStoragePath) -> dict[str, ItemRecord]:
     """
-    Return what is known of a batch's items, without writing anything.
+    Return the records of a batch's items, without writing anything.
 
     :param ledger: The batch's ledger.
-    :raises ApimartRecordError: If something of it can't be read.
+    :raises ApimartRecordError: If a record can't be read.
     """
     files = FactFiles(ledger.parent / FOLDER / ledger.name.removesuffix(LEDGER_SUFFIX))
     with record_errors(str(ledger)):

@@ -1,8 +1,8 @@
 """
-Ledger of a batch: one line an item, for the next task and for people to read.
+Ledger of a batch: one line for each item, for the next task and for people.
 
-A line is a view of the item's facts (:mod:`airflow_provider_apimart.durable.facts`). It can be made again at any time,
-and nothing that is paid for depends on it.
+A line is a view of the item's facts (:mod:`airflow_provider_apimart.durable.facts`). It can be derived again at any
+time, and no payment depends on it.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ _SEPARATORS = {ord(each): f"\\u{ord(each):04x}" for each in "\u0085\u2028\u2029"
 
 
 class ItemStatus(StrEnum):
-    """How far an item has come."""
+    """Status of an item."""
 
     NOT_SUBMITTED = "not_submitted"
     """Nothing was sent, or nothing was charged for it."""
     UNKNOWN = "unknown"
     """A submit may have been charged whose generation isn't known; the next try repeats it with the same key."""
     RUNNING = "running"
-    """The generation exists and wasn't seen finished; the next try takes it up again."""
+    """The generation exists and wasn't seen finished; the next try resumes waiting for it."""
     COMPLETED = "completed"
     FAILED = "failed"
-    """The generation failed at APIMart, which refunds it; the next try makes a new one."""
+    """The generation failed at APIMart, which refunds it; the next try submits a new one."""
     REFUSED = "refused"
     """APIMart refused the submit, and nothing was charged."""
     MODERATED = "moderated"
@@ -49,13 +49,13 @@ class ItemStatus(StrEnum):
 
 
 class Todo(Enum):
-    """What a try of the task has to do for an item."""
+    """Work of a try of the task for an item."""
 
     NOTHING = auto()
     SAVE = auto()
     """The generation is completed, and its files aren't saved or, where nothing is saved, lack URLs."""
     RESUME = auto()
-    """It was paid for, or may have been: go on with it."""
+    """It was or may have been charged: continue with it."""
     SUBMIT = auto()
 
 
@@ -64,21 +64,21 @@ class LedgerEntry:
     """
     One line of a ledger.
 
-    :param reason: Why the item isn't completed, or why its files aren't saved.
-    :param requested: How many outputs were asked for, ``None`` where the request doesn't say.
+    :param reason: The reason why the item isn't completed or its files aren't saved.
+    :param requested: Number of requested outputs, ``None`` if unknown.
     :param outputs: Its temporary URLs, as in a generation's XCom form.
-    :param result: What a completed result holds beside media, such as a text.
-    :param files: What was saved of them: ``uri``, ``bytes``, ``sha256``, ``media_type``.
-    :param cost: US dollars for this item's generation, ``None`` where APIMart didn't say.
-    :param submitted: When it was first sent, ISO 8601 in UTC.
-    :param completed: When APIMart finished it.
-    :param saved: When its files lay in the destination.
-    :param clear_marker: ``ti.max_tries`` when it got into trouble.
-    :param tried_at: When the try began in which it got into trouble, Unix time. That try leaves it alone.
-    :param quote: What its request was quoted at before it was sent: ``cost``, ``certainty``, ``reason``.
-    :param request: The request without its prompt, in which files stand as the SHA-256 of their content.
+    :param result: Values of a completed result other than media, such as text.
+    :param files: The saved files: ``uri``, ``bytes``, ``sha256``, ``media_type``.
+    :param cost: US dollars for this item's generation, ``None`` if APIMart didn't report it.
+    :param submitted: Time of the first submit, ISO 8601 in UTC.
+    :param completed: Time of the completion.
+    :param saved: Time at which its files were saved.
+    :param clear_marker: ``ti.max_tries`` at its last failure.
+    :param tried_at: Unix time of the beginning of the try in which it failed last. That try doesn't repeat it.
+    :param quote: The quote of its request from before the submit: ``cost``, ``certainty``, ``reason``.
+    :param request: The request without its prompt, in which files are named by the SHA-256 of their content.
     :param earlier: Other generations under this item's id that were or may have been charged, with cost and files.
-    :param submission: Its submit: fingerprint, idempotency key and what was known of it.
+    :param submission: Its submit: fingerprint, idempotency key and state.
     """
 
     id: str
@@ -106,7 +106,7 @@ class LedgerEntry:
 
     @property
     def is_saved(self) -> bool:
-        """Whether every output lies in the destination."""
+        """Whether every output is saved in the destination."""
         return len(self.files) >= len(self.outputs)
 
     @property
@@ -116,21 +116,21 @@ class LedgerEntry:
 
     @property
     def is_paid(self) -> bool:
-        """Whether its generation was or may have been charged, as far as is known."""
+        """Whether its generation was or may have been charged."""
         return self.status in (ItemStatus.UNKNOWN, ItemStatus.RUNNING, ItemStatus.COMPLETED)
 
     @property
     def earlier_costs(self) -> list[Decimal | None]:
-        """US dollars for each earlier generation, ``None`` where that isn't known."""
+        """US dollars for each earlier generation, ``None`` if unknown."""
         return [money(each.get("cost")) for each in self.earlier]
 
     @property
     def total_cost(self) -> Decimal:
-        """US dollars that are known to be paid under this id, earlier generations included."""
+        """US dollars that were charged for this item as far as known, earlier generations included."""
         return sum((cost for cost in self.earlier_costs if cost), self.cost or Decimal(0))
 
     def generation(self) -> Generation:
-        """Return the generation as far as the line says."""
+        """Return the generation that the line describes."""
         known = ("generation_id", "modality", "model", "outputs", "result", "cost", "completed")
         said = {name: getattr(self, name) for name in known}
         return generation_from_xcom({**said, "status": self.status.value})
@@ -150,9 +150,9 @@ class Ledger:
     """
     The items of one batch in memory.
 
-    :param items: What is asked for now.
-    :param records: What earlier tries have noted, perhaps about items that aren't asked for any more.
-    :param note: Makes a fact durable soon.
+    :param items: The requested items.
+    :param records: The records of earlier tries, perhaps also of items that are no longer requested.
+    :param note: Function that makes a fact durable soon.
     :param clear_marker: ``ti.max_tries`` of this try.
     :param started_at: Unix time at which this try began. It survives the waits in the triggerer.
     """
@@ -183,7 +183,7 @@ class Ledger:
 
     @property
     def entries(self) -> list[LedgerEntry]:
-        """The lines of the items that are asked for, in their order."""
+        """The lines of the requested items, in their order."""
         return list(self._entries.values())
 
     def record(self, item_id: str) -> BatchRecord:
@@ -191,7 +191,7 @@ class Ledger:
         return BatchRecord(self, item_id)
 
     def known(self, item_id: str) -> ItemRecord:
-        """Return what is known of an item."""
+        """Return the record of an item."""
         return self._records[item_id]
 
     def failures(self, item_id: str) -> int:
@@ -213,12 +213,12 @@ class Ledger:
             note_end(self.record(item_id), attempt.key, generation)
 
     def note_files(self, item_id: str, files: JsonObjects) -> None:
-        """Note where an item's outputs lie."""
+        """Note the saved files of an item."""
         if attempt := self._attempt(item_id):
             self.note(item_id, FactKind.SAVED, key=attempt.key, files=[dict(file) for file in files])
 
     def note_trouble(self, item_id: str, status: ItemStatus, reason: str) -> None:
-        """Note why an item isn't completed, or isn't saved."""
+        """Note the reason why an item isn't completed or isn't saved."""
         self.note(
             item_id,
             FactKind.TROUBLE,
@@ -231,7 +231,7 @@ class Ledger:
 
     def todo(self, item_id: str, *, saves: bool) -> Todo:
         """
-        Return what there is to do for an item.
+        Return the work for an item.
 
         :param saves: Whether files are to be saved.
         """
@@ -270,7 +270,7 @@ class BatchRecord:
     """
     The record of one item's generation.
 
-    What is noted is durable before a POST, since the batch's transport waits for its journal.
+    Its facts are durable before a POST, since the batch's transport waits for the journal.
 
     :param item_id: The item.
     """
@@ -280,7 +280,7 @@ class BatchRecord:
         self._item_id = item_id
 
     def read(self) -> ItemRecord:
-        """Return what is known of the item."""
+        """Return the facts about the item."""
         return self._ledger.known(self._item_id)
 
     def note(self, kind: FactKind, **details: Any) -> None:
@@ -292,7 +292,7 @@ class BatchRecord:
 
 
 def entry_of_record(item_id: str, record: ItemRecord, position: int) -> LedgerEntry:
-    """Return the line of an item of which nothing but its facts is known."""
+    """Return the line of an item from its facts alone."""
     attempt = next(reversed(record.all_but(None)), None)
     if attempt is None:
         return _entry(item_id, position, None, {}, record, None, None)
@@ -340,7 +340,7 @@ def _entry(
 
 
 def _current_trouble(trouble: Fact | None, attempt: Attempt | None) -> Fact | None:
-    """Return a trouble unless something was sent after it."""
+    """Return the fact about a failure unless a request was sent after it."""
     if trouble is None or (attempt and any(at > trouble.at for at in attempt.sends.values())):
         return None
     return trouble

@@ -1,4 +1,4 @@
-"""Generations of a batch that were paid for, and whose files lie nowhere yet."""
+"""Generations of a batch that were charged and whose files aren't saved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The uploads of a batch: each distinct file once, however many items and tries refer to it."""
+"""Uploads of a batch: each distinct file once, however many items and tries refer to it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _BEFORE_SENDING = 3600.0
 
 class BatchUploads:
     """
-    Uploads the files of items, those that several items refer to once.
+    Uploads the files of items. A file that several items refer to is uploaded once.
 
-    :param records: What earlier tries have noted: their submits name what was uploaded.
+    :param records: The records of earlier tries: their submits have the URLs of uploaded files.
     """
 
     def __init__(self, transport: AiohttpTransport, policy: RetryPolicy, records: Iterable[ItemRecord]) -> None:
@@ -36,7 +36,7 @@ class BatchUploads:
 
     async def make(self, item: BatchItem) -> None:
         """
-        Upload what an item refers to and isn't uploaded yet.
+        Upload the files of an item that aren't uploaded yet.
 
         :raises ApimartError: If it couldn't be uploaded. Nothing was charged.
         """

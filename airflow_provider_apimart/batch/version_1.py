@@ -38,7 +38,7 @@ def earlier_facts(ledger: ObjectStoragePath, segments: Folder) -> Iterator[Fact]
     Return the facts that a ledger stands for.
 
     :param ledger: The merged file.
-    :param segments: Where the files lie that weren't merged yet.
+    :param segments: The directory of the files that weren't merged yet.
     :raises ValueError: If a line can't be read, with its number.
     """
     newest: dict[str, Mapping[str, Any]] = {}

@@ -18,14 +18,14 @@ from airflow_provider_apimart.durable.facts import Attempt, ItemRecord
 
 
 class OnUnknownOutcome(StrEnum):
-    """What the user wants when no one can say whether a submit was charged."""
+    """Handling of a submit of unknown outcome, as the user has set it."""
 
     RETRY_SAME_KEY = "retry_same_key"
     FAIL = "fail"
 
 
 class Action(StrEnum):
-    """What a try does about its paid generation."""
+    """Action of a try about its paid generation."""
 
     SUBMIT = "submit"
     """Submit with the key of this attempt."""
@@ -36,13 +36,13 @@ class Action(StrEnum):
     READ_STATUS = "read the status"
     """Read the generation's status first, then decide again; never submit if it can't be read."""
     RESUME = "resume"
-    """Go on with the generation that exists: wait for it, or return it if it is completed."""
+    """Continue with the generation that exists: wait for it, or return it if it is completed."""
     STOP = "stop"
     """Send nothing; a person has to check and decide."""
 
 
 class Status(StrEnum):
-    """What APIMart says of a generation when it was read in this try."""
+    """Status of a generation as this try has read it."""
 
     NOT_READ = "not read"
     NOT_FOUND = "not found"
@@ -59,12 +59,12 @@ class Status(StrEnum):
 @dataclass(frozen=True)
 class Situation:
     """
-    What a try of a task finds.
+    Situation that a try of a task finds.
 
-    :param record: Everything that is known.
-    :param fingerprint: Of the request it would send.
+    :param record: All known facts.
+    :param fingerprint: The fingerprint of the request that it would send.
     :param clear_marker: ``ti.max_tries`` now.
-    :param key_scope: Where an idempotency key sent now would protect.
+    :param key_scope: The API key and host for which an idempotency key that is sent now holds.
     :param now: Unix time.
     :param status: The status of the attempt's generation.
     """
@@ -103,8 +103,8 @@ class Rule:
     One row of the protocol.
 
     :param finds: The condition in words, after "It finds".
-    :param does: What is done.
-    :param reason: Why a person has to decide, for :attr:`Action.STOP`.
+    :param does: The action.
+    :param reason: The reason why a person has to decide, for :attr:`Action.STOP`.
     :param holds: The condition.
     """
 

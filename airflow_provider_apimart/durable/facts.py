@@ -27,7 +27,7 @@ _KEY_MARGIN_SECONDS = 300.0
 
 
 class FactKind(StrEnum):
-    """What a fact is about."""
+    """Kind of a fact."""
 
     SENDING = "sending"
     """A POST with this idempotency key is about to be sent. Written before the POST."""
@@ -38,7 +38,7 @@ class FactKind(StrEnum):
     ENDED = "ended"
     """The generation is completed or has failed."""
     SAVED = "saved"
-    """Outputs of the generation lie in the destination."""
+    """Outputs of the generation are saved in the destination."""
     DELIVERED = "delivered"
     """The task has returned the generation. A clear after that asks for a new one."""
     STOPPED = "stopped"
@@ -46,7 +46,7 @@ class FactKind(StrEnum):
     UPLOADED = "uploaded"
     """A reference file was uploaded."""
     TROUBLE = "trouble"
-    """The item got into trouble that isn't about money, such as a file that couldn't be saved."""
+    """The item failed for a reason other than money, such as a file that couldn't be saved."""
     REPLACED = "replaced"
     """A generation that version 1.0.0 recorded for an earlier input of this item."""
 
@@ -178,12 +178,12 @@ class Attempt:
 
     @property
     def number(self) -> int:
-        """Which attempt at this paid work it is; generations that failed count it up."""
+        """Number of the attempt; each failed generation increases it."""
         return int(self.sending.details["attempt"]) if self.sending else 0
 
     @property
     def key_scope(self) -> str | None:
-        """Where the key protects."""
+        """The API key and host for which the key holds."""
         return self.sending.details["key_scope"] if self.sending else None
 
     @property
@@ -193,7 +193,7 @@ class Attempt:
 
     @property
     def request(self) -> JsonObject:
-        """The request, in which files stand under names that tell their content."""
+        """The request, in which files have names by their content."""
         return self.sending.details["request"] if self.sending else {}
 
     @property
@@ -203,7 +203,7 @@ class Attempt:
 
     @property
     def modality(self) -> str | None:
-        """What it makes, ``None`` if that isn't known."""
+        """Its modality, ``None`` if unknown."""
         return (self.sending.details["modality"] if self.sending else None) or None
 
     @property
@@ -213,7 +213,7 @@ class Attempt:
 
     @property
     def sent_at(self) -> str:
-        """When it was first sent, as a person looks for it in the service's log."""
+        """Time of its first submit, in the form in which a person finds it in APIMart's log."""
         return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(self.first_sent))
 
     @property

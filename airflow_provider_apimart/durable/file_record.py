@@ -41,7 +41,7 @@ class FileRecord:
     The record of a task's generation in files.
 
     :param place: Directory or URI below which all records lie.
-    :param task: What names the task instance.
+    :param task: The identity of the task instance.
     :param clock: The Unix time.
     :raises ApimartDestinationError: If there can be no such directory.
     """

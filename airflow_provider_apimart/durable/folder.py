@@ -1,4 +1,4 @@
-"""A directory of small files in any object storage, read as it is now and not as a listing was cached."""
+"""Directory of small files in any object storage, read without cached listings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Folder:
     """
     A directory of small files.
 
-    :param path: Where it lies; it need not exist.
+    :param path: Its path; it need not exist.
     """
 
     def __init__(self, path: ObjectStoragePath) -> None:
@@ -63,8 +63,8 @@ class Folder:
         except Exception as error:
             # Any error: the storage libraries raise what they like.
             raise ApimartDestinationError(
-                f"{self.path / name} couldn't be written ({root_reason(error)}). Nothing more is submitted. Fix the "
-                "storage; a retry goes on where this try stopped"
+                f"{self.path / name} could not be written ({root_reason(error)}). Nothing more is submitted. Fix the "
+                "storage; a retry continues where this try stopped"
             ) from error
 
     def remove(self, name: str) -> None:
@@ -73,7 +73,7 @@ class Folder:
             self.path.fs.rm_file((self.path / name).path)
 
     def remove_partial(self) -> None:
-        """Remove what killed processes have left half written."""
+        """Remove files that killed processes left half written."""
         for name in self.names():
             if name.endswith(PARTIAL):
                 self.remove(name)

@@ -1,4 +1,4 @@
-"""Which paid work a try of a task stands for, and the idempotency key that follows from it."""
+"""Identity of paid work, and the idempotency key that follows from it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from airflow_provider_apimart.api.references import with_files_renamed
 @dataclass(frozen=True)
 class TaskIdentity:
     """
-    What names a task instance across its tries.
+    Identity of a task instance, the same in all its tries.
 
     :param clear_marker: ``ti.max_tries``: constant over automatic retries, and greater after every clear by a person.
     :param item: The item within a task that submits several generations, else ``None``.
@@ -33,7 +33,7 @@ class TaskIdentity:
 
 def task_identity(ti: Any, item: str | None = None) -> TaskIdentity:
     """
-    Return what names a running task instance.
+    Return the identity of a running task instance.
 
     :param ti: ``context["ti"]``.
     :param item: The item within a task that submits several generations.
@@ -43,9 +43,9 @@ def task_identity(ti: Any, item: str | None = None) -> TaskIdentity:
 
 
 def file_name_of(task: TaskIdentity) -> str:
-    """Return what names the files of a task instance, the same in all its tries."""
+    """Return the name of the files of a task instance, the same in all its tries."""
     names = [task.dag_id, task.task_id, task.run_id, *([] if task.map_index < 0 else [str(task.map_index)])]
-    # What is left of the names once a file can be called so need not be unique.
+    # The shortened names need not be unique.
     digest = hashlib.sha256(json.dumps(names).encode()).hexdigest()[:8]
     return f"{re.sub(r'[^A-Za-z0-9_.-]', '_', '.'.join(names))[:180]}.{digest}"
 
@@ -57,8 +57,8 @@ class PaidRequest:
 
     :param account: The connection's id. The API key is no part of it: a key that is replaced while a generation runs
         must not make a second one.
-    :param payload: The whole body of the submit, but that files stand in it under names that tell their content: an
-        upload's URL is another one each time, and must not make the same work another.
+    :param payload: The whole body of the submit, in which files have names by their content: each upload has another
+        URL, which must not change the identity of the work.
     :param files: The files by those names.
     """
 
@@ -96,9 +96,9 @@ def idempotency_key(task: TaskIdentity, fingerprint: str, attempt: int) -> str:
 
 def key_scope(base_url: str, api_key: str) -> str:
     """
-    Return what tells whether an idempotency key still protects: APIMart keeps keys per API key and endpoint.
+    Return a digest of the API key and the host. APIMart keeps idempotency keys for each API key and endpoint.
 
-    It is eight digits of a digest, too few to find the API key by.
+    Its eight digits are too few to find the API key by.
     """
     return _digest([base_url, api_key])[:8]
 

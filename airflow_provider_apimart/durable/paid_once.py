@@ -1,4 +1,4 @@
-"""Exactly one paid generation of a task instance: the protocol around the record, as a flow."""
+"""Protocol of one paid generation of a task instance: a flow that reads and writes the record."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class PaidOnce:
     """
     One paid generation of one task instance.
 
-    :param task: What the generation is for.
-    :param request: What is to be generated.
-    :param record: What is known of it, and where more is noted.
-    :param key_scope: Where an idempotency key sent now protects.
-    :param known_uploads: What was uploaded before; by default the uploads that the record knows.
+    :param task: The identity of the task instance, or of an item in it.
+    :param request: The request.
+    :param record: The record of its facts.
+    :param key_scope: The API key and host for which an idempotency key that is sent now holds.
+    :param known_uploads: Earlier uploads; by default those in the record.
     :param before_submit: Starts a flow that runs before a new generation is submitted, and before its references are
         uploaded. It returns the request's quote as plain JSON, for the record. What it raises keeps the POST from being
         sent. The repetition of a lost submit isn't a new one.
@@ -74,12 +74,12 @@ class PaidOnce:
         """
         Return the generation of this task instance: the one that exists, or else a new one.
 
-        :raises ApimartIndeterminateOutcomeError: When only a person can decide whether to pay again.
-        :raises ApimartUnknownOutcomeError: When a submit's outcome is unknown; the next try repeats it.
-        :raises ApimartGenerationNotFoundError: When APIMart doesn't know the record's generation any more.
-        :raises ApimartRecordError: When the record can't be read.
-        :raises ApimartSupersededError: When a newer try of the task has begun.
-        :raises ApimartError: When the submit was refused or the status can't be read. Nothing more was charged.
+        :raises ApimartIndeterminateOutcomeError: If only a person can decide whether to pay again.
+        :raises ApimartUnknownOutcomeError: If the outcome of a submit is unknown; the next try repeats it.
+        :raises ApimartGenerationNotFoundError: If APIMart no longer knows the generation in the record.
+        :raises ApimartRecordError: If the record can't be read.
+        :raises ApimartSupersededError: If a newer try of the task has begun.
+        :raises ApimartError: If the submit was refused or the status can't be read. Nothing more was charged.
         """
         situation = self._situation()
         rule, generation = decide(situation), None

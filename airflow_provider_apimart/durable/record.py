@@ -1,5 +1,5 @@
 """
-The record of one paid generation: what the protocol reads and notes, wherever it is kept.
+Record of one paid generation: its interface, and the record in Airflow's state store.
 
 A task with one generation keeps it in Airflow's state store (3.3 and later) or in files
 (:mod:`~airflow_provider_apimart.durable.file_record`); an item of a batch in the batch's journal.
@@ -25,13 +25,13 @@ VERSION = 2
 
 
 class Record(Protocol):
-    """What is known of one paid generation, and where more of it is noted."""
+    """The facts about one paid generation."""
 
     def read(self) -> ItemRecord:
         """
-        Return what is known.
+        Return the known facts.
 
-        :raises ApimartError: If it can't be read, which is never taken for "nothing was paid".
+        :raises ApimartError: If they can't be read, which never counts as "nothing was paid".
         """
 
     def note(self, kind: FactKind, **details: Any) -> None:
@@ -45,23 +45,23 @@ class Record(Protocol):
 
     def before_post(self) -> None:
         """
-        Make sure that a paid POST may follow.
+        Check that a paid POST may follow.
 
         :raises ApimartSupersededError: If a newer try of the task has begun.
-        :raises ApimartError: If what was noted isn't durable.
+        :raises ApimartError: If a noted fact isn't durable.
         """
 
 
 @contextmanager
 def only_logged(what: str) -> Iterator[None]:
-    """Log whatever goes wrong inside: the paid work goes on, and a failed task would lose it."""
+    """Log an error instead of raising it: the paid generation continues, and a failed task would lose it."""
     try:
         yield
     except Exception:
         # Any error: the store is a remote service with a client that isn't ours.
         log.exception(
-            "%s couldn't be noted in the record. The task goes on. A retry finds the record as it was before, and the "
-            "idempotency key keeps it from being charged twice",
+            "%s could not be noted in the record. The task continues. A retry finds the record without it, and the "
+            "idempotency key prevents a second charge",
             what,
         )
 
@@ -94,7 +94,7 @@ class StateStoreRecord:
         self._clock = clock
 
     def read(self) -> ItemRecord:
-        """Return what all tries have noted."""
+        """Return the facts of all tries."""
         record = ItemRecord()
         with record_errors("Airflow's state store"):
             for fact in self._facts_of_all_tries():
@@ -128,7 +128,7 @@ def _key_of(try_number: int) -> str:
 def superseded() -> ApimartSupersededError:
     """Return the error of a try that a newer one has replaced."""
     return ApimartSupersededError(
-        "A newer try of this task has begun. This one submits nothing more; the newer one goes on with its generations"
+        "A newer try of this task has begun and continues with its generations. This one submits nothing more"
     )
 
 
@@ -156,9 +156,9 @@ def _never_expires() -> Any:
 @contextmanager
 def record_errors(place: str) -> Iterator[None]:
     """
-    Name a record that can't be read.
+    Report a record that can't be read.
 
-    :param place: Where it lies.
+    :param place: Its place, for the message.
     :raises ApimartRecordError: Instead of a ``ValueError``.
     """
     try:

@@ -1,4 +1,4 @@
-"""Uploads that are kept, so that a file is uploaded once and not once for every try and every generation."""
+"""Kept uploads: a file is uploaded once, not once for every try and every generation."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class KeptUpload:
 
 
 class UploadRegistry(Protocol):
-    """Where uploads are kept by the SHA-256 of their content."""
+    """Uploads by the SHA-256 of their content."""
 
     def get(self, sha256: str) -> KeptUpload | None:
         """Return the upload of a content, ``None`` if none is known."""
@@ -44,7 +44,7 @@ class UploadRegistry(Protocol):
 
 
 class UploadsInMemory:
-    """Uploads that one process knows, for as long as it lives."""
+    """Uploads in the memory of one process."""
 
     def __init__(self) -> None:
         self._uploads: dict[str, KeptUpload] = {}
@@ -82,7 +82,7 @@ def upload_unless_kept(
     file: ReferenceFile, registry: UploadRegistry, policy: RetryPolicy, clock: Callable[[], float]
 ) -> Flow[str]:
     """
-    Return the URL of a file, uploading it if no upload of its content is known that lives long enough.
+    Return the URL of a file. It is uploaded unless an upload of its content is known that is valid long enough.
 
     :param clock: The Unix time.
     :raises ApimartError: If it couldn't be uploaded. Nothing was charged.

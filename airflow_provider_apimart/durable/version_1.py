@@ -29,8 +29,8 @@ def facts_of_submission(
 
     :param value: Its JSON.
     :param item: The item that it is about.
-    :param request: What is known of the request.
-    :param modality: What it makes, if known.
+    :param request: The request, as far as known.
+    :param modality: The modality, if known.
     :raises ValueError: If it is none, with the field that can't be read.
     """
     said = checked_fields(value, _FIELDS)

@@ -32,7 +32,7 @@ class ReferenceFiles:
         Return a request in which files stand under names made from their content. It reads the files, and blocks.
 
         :param account: The connection's id.
-        :param payload: What :func:`~airflow_provider_apimart.api.payload.build_payload` returned ``with_files``.
+        :param payload: The body, which :func:`~airflow_provider_apimart.api.payload.build_payload` returned.
         :raises ApimartInvalidRequestError: If there is no such file or APIMart would not accept it, with the field
             and the file. Nothing was sent.
         """

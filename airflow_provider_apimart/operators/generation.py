@@ -58,7 +58,7 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
     :param size: Aspect ratio such as ``16:9``, or pixels such as ``1024x1024``, as the model takes it. (templated)
     :param resolution: Resolution as the model takes it, such as ``1K`` or ``1080p``. (templated)
     :param seed: Seed, for models that take one. (templated)
-    :param negative_prompt: What to avoid, for models that take it. (templated)
+    :param negative_prompt: Negative prompt, for models that take one. (templated)
     :param parameters: Any other parameters of the model, sent unchanged. The model's page at APIMart lists them.
         (templated)
     :param key: Your own name for the generation, such as a product number: a text of 1 to 200 printable characters. It

@@ -60,7 +60,7 @@ class ApimartToObjectStorageOperator(EmitsLineage, RendersText):
         is completed and not saved is taken; or a list of any of these. Entries that are ``None``, as a skipped task
         leaves them, are left out with a warning. (templated)
     :param destination: Directory on this machine, or any URI of Airflow's object storage, such as
-        ``s3://aws_default@bucket/pictures/``. For folders by day write ``{ds}/`` into ``filename``, which works in runs
+        ``s3://aws_default@bucket/images/``. For folders by day write ``{ds}/`` into ``filename``, which works in runs
         without a logical date too. (templated)
     :param filename: Template of the files' names without the extension, which follows from the content. Its fields are
         ``{generation_id}``, ``{index}`` (of the output, from zero), ``{id}`` (of a batch's item, otherwise the ``key``

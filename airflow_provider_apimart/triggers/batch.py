@@ -1,4 +1,4 @@
-"""Trigger that waits for many generations of a batch."""
+"""Trigger that waits for generations of a batch."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ApimartBatchTrigger(BaseTrigger):
     reads their status itself.
 
     :param generations: For each generation its id, the Unix time of its submit, its modality and its model.
-    :param enough: How many must have ended. Half an hour after the first one, fewer are enough.
+    :param enough: The number of generations that must have ended. Half an hour after the first one, fewer are enough.
     :param started_at: Unix time at which the task's try began to wait, which the event repeats.
     :param apimart_conn_id: The connection. Its API key is read when the trigger runs, and is never an argument.
     :param deadline: Unix time after which the wait ends. It is absolute, so a restart does not extend it.
@@ -86,8 +86,8 @@ class ApimartBatchTrigger(BaseTrigger):
             # The worker may reach APIMart where the triggerer does not; the task must not defer again and again.
             event = {"finished": [], "error": error.to_json()}
         except Exception as error:
-            # Without an event, the task would fail without a word about its generations.
-            self.log.exception("The wait for %d generations was broken off", len(self.generations))
+            # Without an event, the task would fail without naming its generations.
+            self.log.exception("The wait for %d generations was interrupted", len(self.generations))
             event = {"finished": [], "error": _broken_off(error).to_json()}
         yield TriggerEvent(event | {"started_at": self.started_at, TRY_NUMBER: self.try_number})
 
@@ -102,10 +102,10 @@ class ApimartBatchTrigger(BaseTrigger):
         """Return the ids of the generations that have ended, or whose wait has."""
         queue: asyncio.Queue[str | ApimartAuthenticationError] = asyncio.Queue()
 
-        async def look_at(wait: Wait) -> None:
-            queue.put_nowait(await self._looked_at(wait, transport, polling_stats))
+        async def read(wait: Wait) -> None:
+            queue.put_nowait(await self._awaited(wait, transport, polling_stats))
 
-        tasks = [asyncio.ensure_future(look_at(wait)) for wait in self._waits()]
+        tasks = [asyncio.ensure_future(read(wait)) for wait in self._waits()]
         try:
             return await self._enough(queue)
         finally:
@@ -127,7 +127,7 @@ class ApimartBatchTrigger(BaseTrigger):
                         kind.reschedule(asyncio.get_running_loop().time() + _LONGEST_DELAY)
         return ended
 
-    async def _looked_at(
+    async def _awaited(
         self, wait: Wait, transport: AiohttpTransport, polling_stats: PollingStats
     ) -> str | ApimartAuthenticationError:
         try:
@@ -137,7 +137,7 @@ class ApimartBatchTrigger(BaseTrigger):
         except ApimartError as error:
             self.log.debug("The wait for generation %s has ended: %s", wait.generation_id, error)
         except Exception:
-            self.log.exception("The wait for generation %s was broken off", wait.generation_id)
+            self.log.exception("The wait for generation %s was interrupted", wait.generation_id)
         # The worker reads the status too, and decides what follows from it.
         return wait.generation_id
 
@@ -157,7 +157,7 @@ class ApimartBatchTrigger(BaseTrigger):
 
 def _broken_off(error: Exception) -> ApimartStatusUnreadableError:
     return ApimartStatusUnreadableError(
-        f"The wait for the batch's generations was broken off by {type(error).__name__}",
+        f"The wait for the batch's generations was interrupted by {type(error).__name__}",
         advice="They keep running and are charged. A retry of the task resumes waiting for them at no cost",
     )
 

@@ -78,7 +78,7 @@ class ApimartGenerationTrigger(BaseTrigger):
             decision = WaitDecision(Verdict.ERROR, error=error)
         except Exception as error:
             # Without an event, the task would fail without the generation's id.
-            self.log.exception("The wait for generation %s was broken off", self.generation_id)
+            self.log.exception("The wait for generation %s was interrupted", self.generation_id)
             decision = WaitDecision(Verdict.ERROR, error=_broken_off(self.generation_id, error))
         yield TriggerEvent(to_event(decision) | {TRY_NUMBER: self.try_number})
 
@@ -106,7 +106,7 @@ def trigger_for(wait: Wait, apimart_conn_id: str, try_number: int) -> ApimartGen
 
 def _broken_off(generation_id: str, error: Exception) -> ApimartStatusUnreadableError:
     return ApimartStatusUnreadableError(
-        f"The wait was broken off by {type(error).__name__}",
+        f"The wait was interrupted by {type(error).__name__}",
         advice="The generation keeps running and is charged. A retry of the task resumes waiting for it at no cost",
         generation_id=generation_id,
     )

@@ -1,4 +1,4 @@
-"""One transport for all waits of a connection in a triggerer: one HTTP session, one limit, one back-off."""
+"""Shared transport of all waits of a connection in a triggerer: one HTTP session, one rate limit, one back-off."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ T = TypeVar("T")
 
 
 class _Shared:
-    """A transport, for as long as anyone uses it."""
+    """A transport with the number of its users."""
 
     def __init__(self, conn_id: str) -> None:
         self.users = 0
         self.opening = asyncio.ensure_future(_open(conn_id))
 
     async def close(self) -> None:
-        """Close what was opened; an opening that goes on is given up."""
+        """Close the transport, or stop opening it."""
         self.opening.cancel()
         with suppress(asyncio.CancelledError, Exception):
             await (await self.opening).close()
 
 
-# What was learnt outlives the transports: how long a model takes doesn't change when a night's last wait ends.
+# They are kept after a transport is closed: the run times of models stay useful.
 _polling_stats: dict[str, PollingStats] = {}
 _by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Shared]] = WeakKeyDictionary()
 
 
 class SharedTransport:
     """
-    The transport that all waits of a connection in this event loop share, with the connection's polling statistics.
+    Transport shared by all waits of a connection in an event loop, with the connection's polling statistics.
 
-    ``async with SharedTransport("apimart_default") as (transport, polling_stats):`` The first user opens it and the
-    last one closes it. When the service refuses the API key, later users get a new transport, since the connection
+    ``async with SharedTransport("apimart_default") as (transport, polling_stats):`` opens it for the first user; the
+    last one closes it. After APIMart has refused the API key, further users get a new transport, since the connection
     may hold another key by then.
 
-    :param conn_id: The connection.
-    :raises ApimartConfigurationError: When it is entered, if the connection can't be used.
+    :param conn_id: The connection's id.
+    :raises ApimartConfigurationError: On entering, if the connection isn't defined or is invalid.
     """
 
-    # Thousands of them are held at once, and a generator each would cost several times the memory.
+    # There are thousands at once, and a generator for each would take several times the memory.
     __slots__ = ("_conn_id", "_shared")
 
     def __init__(self, conn_id: str) -> None:
@@ -61,7 +61,7 @@ class SharedTransport:
         self._shared = of_loop[self._conn_id]
         self._shared.users += 1
         try:
-            # Shielded: one user's cancellation must not take the transport from the others.
+            # Shielded: cancelling one user must not close the transport for the others.
             transport = await asyncio.shield(self._shared.opening)
         except BaseException:
             await self._leave()
@@ -76,7 +76,7 @@ class SharedTransport:
     async def _leave(self) -> None:
         self._shared.users -= 1
         if not self._shared.users:
-            # Forgotten first: whoever comes while it closes opens another.
+            # Forgotten first: a user that comes while it is closed opens another.
             self._forget()
             await asyncio.shield(self._shared.close())
 
@@ -88,9 +88,9 @@ class SharedTransport:
 
 async def with_todays_key(conn_id: str, use: Callable[[AiohttpTransport, PollingStats], Awaitable[T]]) -> T:
     """
-    Use the shared transport; if the API key is refused and the connection holds another by now, use it with that.
+    Use the shared transport. If the API key is refused and the connection has another by now, use it with that one.
 
-    :raises ApimartError: What ``use`` raises.
+    :raises ApimartError: The error of ``use``.
     """
     refused: ClientSettings | None = None
     while True:

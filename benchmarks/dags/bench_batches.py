@@ -1,4 +1,4 @@
-"""The same work as one batch, and as one task instance an item."""
+"""DAGs with the same work as one batch, and as one task instance for each item."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ MODEL = "gemini-2.5-flash-image-preview"
 
 
 class BenchBatchOperator(ApimartBatchGenerationOperator):
-    """Takes how many items and how many at once from the run's parameters."""
+    """Batch operator whose number of items and ``max_in_flight`` come from the run's parameters."""
 
     def execute(self, context: Any) -> dict[str, Any]:
-        """Make as many items as the run asks for."""
+        """Generate the number of items that the run's parameters name."""
         params = context["params"]
         self.requests = [{"id": f"item-{number}", "prompt": f"Cat {number}"} for number in range(params["items"])]
         self.max_in_flight = params["in_flight"]

@@ -117,7 +117,7 @@ def test_other_types_are_refused_before_anything_is_sent(content_type: str | Non
     assert held.requests == []
     message = str(held.error)
     assert "/data/fox.png" in message
-    assert (content_type or "no kind of picture") in message
+    assert (content_type or "no known type of image") in message
     assert "image/webp" in message
 
 

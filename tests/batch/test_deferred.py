@@ -144,7 +144,7 @@ def test_whatever_breaks_a_wait_is_told_in_an_event(sandbox: Sandbox, monkeypatc
     of_another_version = ApimartBatchTrigger([["task_1"]], enough=1, started_at=0.0)
     error = errors.error_from_json(run_trigger(of_another_version)["error"])
     assert isinstance(error, errors.ApimartStatusUnreadableError)
-    assert "broken off by ValueError" in error.message
+    assert "interrupted by ValueError" in error.message
 
 
 def test_a_status_that_cannot_be_read_in_the_triggerer_is_looked_at_by_the_worker(

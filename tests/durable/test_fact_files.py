@@ -322,5 +322,5 @@ def test_a_kill_at_any_operation_leaves_what_was_acknowledged(
 
 def test_storage_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ApimartError, match="couldn't be written"):
+    with pytest.raises(ApimartError, match="could not be written"):
         FactFiles(ObjectStoragePath((tmp_path / "file" / "deeper").as_uri())).append([fact("a")])

@@ -66,7 +66,7 @@ REFUSED: dict[str, tuple[bytes | None, str]] = {
     "html": (b"<!DOCTYPE html><html>404", "text/html"),
     "bmp": (b"BM" + bytes(100), "image/bmp"),
     "text": (b"hello", "text/plain"),
-    "unknown": (b"\x01\x02\x03", "no kind of picture"),
+    "unknown": (b"\x01\x02\x03", "no known type of image"),
     "mp4": (b"\x00\x00\x00\x18ftypmp42" + bytes(100), "video/mp4"),
     "too large": (PICTURE + bytes(LIMIT + 1 - len(PICTURE)), "20,971,521"),
 }

@@ -115,5 +115,5 @@ def _failure(status: int, headers: Mapping[str, str]) -> ApimartError:
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return ApimartRateLimitError("its host asks for fewer requests", status=status, retry_after=after)
     if status in _TRANSIENT:
-        return InterruptedDownloadError("its host is in trouble", status=status, retry_after=after)
+        return InterruptedDownloadError("its host failed", status=status, retry_after=after)
     return ApimartDownloadError("its host doesn't have it", status=status)

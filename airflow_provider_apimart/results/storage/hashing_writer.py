@@ -1,4 +1,4 @@
-"""Where a file goes while it arrives: into its SHA-256 and onto the disk, each beside the other and the receiving."""
+"""Writer that hashes and writes a file while it arrives, in threads beside the one that receives it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import BinaryIO
 
 from airflow_provider_apimart.results.storage.large_file import LargeFile
 
-# Handing over to another thread costs more than it brings for what is smaller.
+# For fewer bytes, handing over to another thread costs more than it saves.
 _HANDED_OVER_AT_ONCE = 4 * 1024 * 1024
 
 
 class _Lane:
     """
-    Does one thing with blocks, in their order, in another thread; few blocks wait at any time.
+    Processes blocks in their order in another thread. Few blocks wait at any time.
 
-    :param work: What is done with a block.
-    :param executor: Where.
+    :param work: Function that is called with each block.
+    :param executor: The threads.
     """
 
     def __init__(self, work: Callable[[bytes], object], executor: Executor) -> None:
@@ -27,7 +27,7 @@ class _Lane:
         self._pending: Future[None] | None = None
 
     def hand_over(self, blocks: list[bytes]) -> None:
-        """Begin with some blocks as soon as the last ones are done."""
+        """Process some blocks after the previous ones."""
         self.settle()
         self._pending = self._executor.submit(self._do, blocks)
 
@@ -36,7 +36,7 @@ class _Lane:
             self._work(block)
 
     def settle(self) -> None:
-        """Wait for what was handed over."""
+        """Wait until all blocks are processed."""
         pending, self._pending = self._pending, None
         if pending:
             pending.result()
@@ -47,7 +47,7 @@ class HashingWriter:
     Hashes and writes one file. Few blocks of it wait at any time.
 
     :param file: An empty file.
-    :param executor: Where it is hashed and written if it is large; both let other threads run meanwhile.
+    :param executor: The threads that hash and write a large file; both release Python's lock.
     """
 
     def __init__(self, file: BinaryIO, executor: Executor) -> None:

@@ -1,8 +1,8 @@
 """
-Files on their way, each locked by the process that writes it.
+Staging: files that are being written, each locked by the process that writes it.
 
-The lock goes when the process does, whatever ends it: so what a killed process left can be told from what another
-one is still writing.
+The lock ends with the process. So a file that a killed process left can be distinguished from one that another process
+is still writing.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import BinaryIO
 
 class Staging:
     """
-    A directory of files on their way.
+    Directory of files that are being written.
 
-    :param folder: It is made if need be.
+    :param folder: The directory. It is created if needed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,7 +32,7 @@ class Staging:
         """
         Open an empty file, which is removed afterwards unless it was moved away.
 
-        :param key: With what its name begins.
+        :param key: Prefix of its name.
         """
         with self._locked_file(key) as file:
             try:
@@ -45,16 +45,16 @@ class Staging:
         while True:
             file = (self._folder / f"{key}.{secrets.token_hex(8)}").open("xb")
             _lock(file, fcntl.LOCK_EX)
-            # Between the two, another process may have taken it for left behind.
+            # Before it was locked, another process may have removed it as left behind.
             if os.fstat(file.fileno()).st_nlink:
                 return file
             file.close()
 
     def left_behind(self) -> Iterator[Path]:
-        """Go through the files of processes that are gone; each is removed afterwards unless it was moved away."""
+        """Iterate over the files of ended processes; each is removed afterwards unless it was moved away."""
         for path in list(self._folder.iterdir()):
             with suppress(OSError), path.open("rb") as file:
-                # Its process may have moved it away meanwhile, and ended.
+                # Its process may have moved it away and ended meanwhile.
                 if _lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB) and os.path.samestat(
                     path.stat(), os.fstat(file.fileno())
                 ):
@@ -63,7 +63,7 @@ class Staging:
 
 
 def _lock(file: BinaryIO, how: int) -> bool:
-    # Not every network's file system can lock; without locks, nothing counts as left behind.
+    # Some network file systems can't lock; without locks, no file counts as left behind.
     try:
         fcntl.flock(file, how)
     except OSError:
