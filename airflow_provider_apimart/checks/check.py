@@ -75,12 +75,17 @@ def check_requests(check: Check, key_scope: str, requests: Iterable[CheckedReque
         return ()
     found = find(models, requests)
     refusing = [line for finding, line in found if finding.is_certain] if check is Check.REFUSE else []
-    for finding, line in found:
-        if not (refusing and finding.is_certain):
-            log.warning("%s", line)
+    _log([line for finding, line in found if not (refusing and finding.is_certain)])
     if refusing:
         raise _refusal(refusing)
     return [line for _, line in found]
+
+
+def _log(lines: Sequence[str]) -> None:
+    for line in lines[:_MOST_FINDINGS]:
+        log.warning("%s", line)
+    if len(lines) > _MOST_FINDINGS:
+        log.warning("The check has %d more findings", len(lines) - _MOST_FINDINGS)
 
 
 def find(models: Models, requests: Iterable[CheckedRequest]) -> Sequence[tuple[Finding, str]]:

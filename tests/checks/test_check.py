@@ -80,6 +80,16 @@ def test_items_with_the_same_finding_are_told_once(logged: pytest.LogCaptureFixt
     ]
 
 
+def test_a_batch_with_many_findings_keeps_the_log_short(logged: pytest.LogCaptureFixture) -> None:
+    run(Check.WARN, *[{"model": "m", "n": number} for number in range(5, 1005)], items=True)
+    assert len(logged.records) == 51
+    assert logged.records[-1].message == "The check has 950 more findings"
+    error = run(Check.REFUSE, *[{"model": "m", "n": number} for number in range(5, 1005)], items=True).error
+    assert isinstance(error, errors.ApimartInvalidRequestError)
+    assert error.message.splitlines()[0] == "The check has 1,000 findings. Nothing was sent:"
+    assert error.message.splitlines()[-1] == "... and 950 more"
+
+
 def test_nothing_is_asked_where_nothing_is_checked() -> None:
     assert run(Check.OFF, MISSPELT).requests == []
 

@@ -3,9 +3,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.checks.findings import Models
+from tests.api.shapes import MODELS
+from tests.api.test_arbitrary_replies import places, replaced, trees
 
 from .support import entry, messages, models
 
@@ -209,3 +213,19 @@ RECORDED: dict[str, Any] = {
 def test_the_generic_schema_of_the_live_service_refuses_nothing(payload: dict[str, Any]) -> None:
     listed = models({"id": "m", "category": "image", "parameters": {"input_schema": RECORDED}})
     assert messages(listed, prompt="a fox", **payload) == []
+
+
+@settings(max_examples=300)
+@given(data=st.data())
+def test_any_description_and_any_request_are_judged(data: st.DataObject) -> None:
+    """An odd description restricts nothing that can't be read; it never raises."""
+    path = data.draw(st.sampled_from([path for path in places(MODELS["data"][0]) if path != ("id",)]))
+    listed = models(replaced(MODELS["data"][0], path, data.draw(trees)), entry("other"))
+    names = st.sampled_from(["duration", "seed", "image_urls", "durration", "webhook", "\ud800", ""]) | st.text(
+        max_size=9
+    )
+    payload = data.draw(st.dictionaries(names, trees, max_size=5))
+    for model in ("kling-v3", "kling-v4", "other"):
+        for message in messages(listed, Modality.VIDEO, **{**payload, "model": model}):
+            assert "\n" not in message
+            assert len(message) < 1_000

@@ -109,6 +109,20 @@ def test_each_trouble_is_told_where_it_belongs(
     assert sum(request.route == on for request in sandbox.requests) == 1
 
 
+@pytest.mark.parametrize("status", ["200 OK", "400 Bad Request", "401 Unauthorized", "403 Forbidden", "500 No"])
+@pytest.mark.parametrize("body", [b"<html>%s</html>", b'{"error": {"message": "no %s", "code": "%s"}}', b"%s"])
+def test_a_service_that_repeats_the_key_leaks_nothing(
+    status: str, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "sk-very-secret-0123456789"
+    echo = http(status, body.replace(b"%s", secret.encode()), headers=f"Server: {secret}\r\n")
+    with wire(echo) as server:
+        found = examined(monkeypatch, server.url, password=secret)
+    assert secret in server.text
+    assert secret not in str(found)
+    assert "models" in wrong(found)
+
+
 def test_a_host_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     found = examined(monkeypatch, "http://127.0.0.1:1")
     assert wrong(found) == ["key", "balance", "models", "prices"]
