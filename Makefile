@@ -95,6 +95,7 @@ sweep: .venv/development ## the long forms: SIGKILL between every two steps and 
 	@$(BIN)/python -m tests.results.kill_sweep
 	@$(BIN)/python -m tests.batch.crash_sweep
 	@$(BIN)/python -m tests.batch.rivals
+	@$(BIN)/python -m tests.batch.limit_sweep
 	@APIMART_SWEEP=1 $(BIN)/python -m pytest tests/durable/test_model.py tests/quotes
 
 bench: .venv/development ## measure, side by side with named alternatives (half an hour; SHORT=--short takes a few minutes)

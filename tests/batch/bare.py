@@ -12,7 +12,7 @@ import os
 import random
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +21,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.operators.batch import ApimartBatchGenerationOperator
 
 _INCOMPLETE, _REFUSED = 3, 4
@@ -39,11 +40,13 @@ class BareBatch:
     :param connection: The connection to APIMart as JSON.
     :param log: What its processes print.
     :param arguments: Of the operator.
+    :param quick: Whether pauses between repetitions are short.
     """
 
     connection: str
     log: Path
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    quick: bool = False
 
     def run_killed(self, rng: random.Random, mean_seconds: float, most_tries: int = 2000) -> int:
         """
@@ -84,6 +87,9 @@ def _run(batch: BareBatch, try_number: int, max_tries: int) -> None:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     os.environ["AIRFLOW_CONN_APIMART_DEFAULT"] = batch.connection
+    if batch.quick:
+        for name in ("submit_policy", "status_policy"):
+            setattr(ApimartHook, name, replace(getattr(ApimartHook, name), first=0.02, longest=0.2))
     try:
         operator = ApimartBatchGenerationOperator(task_id="generate", poll_interval=0.1, **batch.arguments)
         execute(operator, task_context(try_number, max_tries))

@@ -108,7 +108,7 @@ class Outcome:
         if self.scenario.max_cost is None:
             return self.lines == self.scenario.items
         dearest = max(MODELS[model].price for model in PRICED)
-        return self.told == self.dollars and -dearest <= self.dollars - self.scenario.max_cost <= dearest
+        return self.told == self.dollars and -dearest <= self.dollars - self.scenario.max_cost <= 0
 
     def __str__(self) -> str:
         limit = "" if self.scenario.max_cost is None else f" of ${self.scenario.max_cost}"
