@@ -29,7 +29,7 @@ class ApimartQuoteOperator(ReadsRequests):
     Quotes are public prices. An account may pay less or more than those; a batch's ``max_cost`` learns the difference
     from what generations cost.
 
-    All arguments of :class:`ReadsRequests`.
+    All arguments of :class:`~airflow_provider_apimart.operators.requests.ReadsRequests`.
 
     .. seealso:: :doc:`/cost`
     """
