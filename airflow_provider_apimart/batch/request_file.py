@@ -33,7 +33,8 @@ def read_request_file(path: str | PathLike[str] | ObjectStoragePath) -> Iterable
 
 
 def _text(path: str | PathLike[str] | ObjectStoragePath) -> str:
-    is_local = isinstance(path, Path) or (isinstance(path, str) and "://" not in path)
+    # Not by its class: with older versions of its library, a local ObjectStoragePath is a Path.
+    is_local = "://" not in str(path)
     absolute = Path(str(path)).absolute() if is_local else path
     try:
         return ObjectStoragePath(str(absolute)).read_text(encoding="utf-8-sig")
