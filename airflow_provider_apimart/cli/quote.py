@@ -18,7 +18,7 @@ from airflow_provider_apimart.cli.connection import command_hook
 from airflow_provider_apimart.exceptions import ApimartError
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.hooks.reference_files import ReferenceFiles
-from airflow_provider_apimart.quotes.quote import QuoteTotal, total
+from airflow_provider_apimart.quotes.quote import ModelTotal, QuoteTotal, total
 
 
 @suppress_logs_and_warning
@@ -47,9 +47,19 @@ def _quoted(args: Any, hook: ApimartHook) -> QuoteTotal:
 
 
 def _rows(quoted: QuoteTotal) -> list[dict[str, str]]:
-    rows = [(model, items, cost, "") for model, (items, cost) in sorted(quoted.by_model.items())]
-    rows.append(("total", quoted.items, quoted.cost, quoted.certainty.value.replace("_", " ")))
-    return [
-        {"model": model, "requests": f"{items:,}", "cost": written_dollars(cost), "certainty": certainty}
-        for model, items, cost, certainty in rows
+    rows = [
+        *(_row(model, each) for model, each in sorted(quoted.by_model.items())),
+        _row("total", ModelTotal(quoted.items, quoted.cost, quoted.without_quote)),
     ]
+    rows[-1]["certainty"] = quoted.certainty.value
+    return rows
+
+
+def _row(name: str, totals: ModelTotal) -> dict[str, str]:
+    return {
+        "model": name,
+        "requests": f"{totals.items:,}",
+        "without quote": f"{totals.without_quote:,}",
+        "cost": written_dollars(totals.cost),
+        "certainty": "",
+    }

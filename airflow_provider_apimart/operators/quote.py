@@ -23,7 +23,7 @@ class ApimartQuoteOperator(ReadsRequests):
     * ``cost``: US dollars of those that have a quote;
     * ``certainty``: ``"exact"``, ``"at_most"``, or ``"no_quote"`` if at least one request has none;
     * ``without_quote``: the number of requests without a quote;
-    * ``by_model``: ``{model: {"items": ..., "cost": ...}}``;
+    * ``by_model``: ``{model: {"items": ..., "cost": ..., "without_quote": ...}}``;
     * ``warnings``: why requests have no quote, and what contradicts the descriptions of their models.
 
     Quotes are public prices. An account may pay less or more than those; a batch's ``max_cost`` learns the difference

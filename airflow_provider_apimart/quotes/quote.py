@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -79,24 +79,56 @@ def no_quote(reason: str) -> Quote:
 
 
 @dataclass(frozen=True)
+class ModelTotal:
+    """
+    Quotes of the requests of one model, added up.
+
+    :param items: How many requests there are.
+    :param cost: US dollars of all that have a quote.
+    :param without_quote: How many have no quote.
+    """
+
+    items: int = 0
+    cost: Decimal = Decimal(0)
+    without_quote: int = 0
+
+    def plus(self, quote: Quote) -> ModelTotal:
+        """Return the total with one request more."""
+        return ModelTotal(self.items + 1, self.cost + (quote.cost or 0), self.without_quote + (quote.cost is None))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the total as plain JSON."""
+        return {"items": self.items, "cost": plain(self.cost), "without_quote": self.without_quote}
+
+
+@dataclass(frozen=True)
 class QuoteTotal:
     """
     Quotes of several requests, added up.
 
-    :param items: How many requests there are.
-    :param cost: US dollars of all that have a quote.
     :param certainty: That of the least certain one.
-    :param without_quote: How many have no quote.
-    :param by_model: Requests and US dollars of each model.
+    :param by_model: The totals of each model.
     :param reasons: Why there is no quote, and for how many requests.
     """
 
-    items: int
-    cost: Decimal
     certainty: Certainty
-    without_quote: int
-    by_model: dict[str, tuple[int, Decimal]]
+    by_model: Mapping[str, ModelTotal]
     reasons: Counter[str]
+
+    @property
+    def items(self) -> int:
+        """How many requests there are."""
+        return sum(each.items for each in self.by_model.values())
+
+    @property
+    def cost(self) -> Decimal:
+        """US dollars of all requests that have a quote."""
+        return sum((each.cost for each in self.by_model.values()), Decimal(0))
+
+    @property
+    def without_quote(self) -> int:
+        """How many requests have no quote."""
+        return self.reasons.total()
 
     def to_json(self) -> dict[str, Any]:
         """Return the total as plain JSON."""
@@ -105,7 +137,7 @@ class QuoteTotal:
             "cost": plain(self.cost),
             "certainty": self.certainty.value,
             "without_quote": self.without_quote,
-            "by_model": {model: {"items": n, "cost": plain(cost)} for model, (n, cost) in self.by_model.items()},
+            "by_model": {model: each.to_json() for model, each in self.by_model.items()},
         }
 
     def __str__(self) -> str:
@@ -124,17 +156,12 @@ def total(quotes: Iterable[tuple[str, Quote]]) -> QuoteTotal:
 
     :param quotes: Each with its model.
     """
-    items, cost, without = 0, Decimal(0), 0
     certainties: set[Certainty] = set()
-    by_model: dict[str, tuple[int, Decimal]] = {}
+    by_model: dict[str, ModelTotal] = {}
     reasons: Counter[str] = Counter()
     for model, quote in quotes:
-        items += 1
-        cost += quote.cost or 0
         certainties.add(quote.certainty)
-        count, dollars = by_model.get(model, (0, Decimal(0)))
-        by_model[model] = (count + 1, dollars + (quote.cost or 0))
+        by_model[model] = by_model.get(model, ModelTotal()).plus(quote)
         if quote.cost is None:
-            without += 1
             reasons[quote.reason or ""] += 1
-    return QuoteTotal(items, cost, weakest(certainties), without, by_model, reasons)
+    return QuoteTotal(weakest(certainties), by_model, reasons)

@@ -118,8 +118,8 @@ def test_the_batch_is_quoted_before_it_is_paid(
         "certainty": "at_most",
         "without_quote": 0,
         "by_model": {
-            "gemini-2.5-flash-image-preview": {"items": 3, "cost": 0.06},
-            "gpt-image-2-ext": {"items": 1, "cost": 0.03},
+            "gemini-2.5-flash-image-preview": {"items": 3, "cost": 0.06, "without_quote": 0},
+            "gpt-image-2-ext": {"items": 1, "cost": 0.03, "without_quote": 0},
         },
     }
     assert [entry.quote for entry in entries(tmp_path)][:1] == [{"cost": 0.02, "certainty": "exact", "reason": None}]

@@ -138,10 +138,10 @@ def test_requests_are_quoted_and_checked_without_spending(sandbox: Sandbox) -> N
         "certainty": "no_quote",
         "without_quote": 1,
         "by_model": {
-            IMAGE: {"items": 2, "cost": pytest.approx(0.15)},
-            "gpt-image-2-ext": {"items": 1, "cost": 0.03},
-            "grok-image-token": {"items": 1, "cost": 0},
-            "kling-v2-6": {"items": 1, "cost": 0.35},
+            IMAGE: {"items": 2, "cost": pytest.approx(0.15), "without_quote": 0},
+            "gpt-image-2-ext": {"items": 1, "cost": 0.03, "without_quote": 0},
+            "grok-image-token": {"items": 1, "cost": 0, "without_quote": 1},
+            "kling-v2-6": {"items": 1, "cost": 0.35, "without_quote": 0},
         },
     }
     assert warnings == [
