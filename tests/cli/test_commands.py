@@ -89,3 +89,37 @@ def test_the_definition_imports_nothing_of_the_provider() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     imported = set(done.stdout.splitlines()[-1].split())
     assert imported - {"airflow_provider_apimart"} == {"airflow_provider_apimart.cli", module}
+
+
+@pytest.mark.starts_airflow
+def test_quote(sandbox: Sandbox, tmp_path: Path) -> None:
+    requests = tmp_path / "items.jsonl"
+    lines: list[dict[str, object]] = [
+        {"id": "fox", "prompt": "A fox in fresh snow"},
+        {"id": "heron", "prompt": "A heron at dawn", "n": 2, "resolution": "4K"},
+        {"modality": "video", "model": "kling-v2-6", "prompt": "The heron flies away", "duration": 5},
+        {"modality": "video", "model": "kling-v2-6", "prompt": "The heron lands"},
+    ]
+    requests.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    done = command(sandbox, tmp_path, "apimart", "quote", str(requests), "--model", "gemini-3-pro-image-preview")
+    assert done.returncode == 0, done.stderr
+    rows = [[column.strip() for column in line.split("|")] for line in done.stdout.splitlines() if "|" in line]
+    assert rows == [
+        ["model", "requests", "without quote", "cost", "certainty"],
+        ["gemini-3-pro-image-preview", "2", "0", "$0.30", ""],
+        ["kling-v2-6", "2", "1", "$0.35", ""],
+        ["total", "4", "1", "$0.65", "no_quote"],
+    ]
+    assert "1 without a quote: it names no duration" in done.stdout
+    assert sandbox.accepted == 0
+    assert not any("Authorization" in request.headers for request in sandbox.requests)
+
+
+@pytest.mark.starts_airflow
+def test_quote_names_what_is_wrong_with_a_file(sandbox: Sandbox, tmp_path: Path) -> None:
+    requests = tmp_path / "items.jsonl"
+    requests.write_text('{"prompt": "A fox"}\nnot JSON\n')
+    done = command(sandbox, tmp_path, "apimart", "quote", str(requests))
+    assert done.returncode == 1
+    assert "Item 0 has no model" in done.stderr
+    assert "(line 2) is not JSON" in done.stderr
