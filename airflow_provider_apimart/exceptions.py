@@ -149,8 +149,8 @@ class ApimartGenerationNotFoundError(ApimartError, AirflowFailException):
     """
     APIMart does not know this generation, or no longer: records are kept for a few days.
 
-    The provider looks again a few times, and for the first two minutes after the submit: APIMart may answer so while
-    a generation is new.
+    The provider reads the status a few times more, and for the first two minutes after the submit: APIMart may answer
+    so while a generation is new.
     """
 
     is_resent = True
@@ -224,7 +224,7 @@ class ApimartWatchedGenerationFailedError(ApimartGenerationFailedError, AirflowF
 
 
 class ApimartEmptyResultError(ApimartError):
-    """The generation is completed, but no output could be read. A retry looks again at no cost."""
+    """The generation is completed, but no output could be read. A retry reads its status again at no cost."""
 
 
 class ApimartInlineResultError(ApimartError, AirflowFailException):

@@ -2,7 +2,7 @@
 Generate the items of a JSON Lines file, images and videos in one batch.
 
 Each line is one item. Fields missing from an item default to the operator's arguments. Here a task writes the file; in
-a real DAG it lies in a bucket.
+a real DAG it is in a bucket.
 """
 
 from __future__ import annotations

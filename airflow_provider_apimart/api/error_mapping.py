@@ -83,7 +83,7 @@ class ErrorReply:
     :param kind: APIMart's type of error, ``None`` if it names none.
     :param message: APIMart's message, or a description of what an intermediary answered.
     :param retry_after: Seconds after which to call again, as the reply asks.
-    :param is_verdict: Whether APIMart itself says so. Otherwise somebody in between answered, or nobody knows who.
+    :param is_verdict: Whether APIMart itself sent the reply. Otherwise an intermediary did, or it is unknown who did.
     :param moved_to: The base URL that a redirect of the whole API leads to.
     """
 
@@ -249,7 +249,7 @@ def _rate_limited(error_reply: ErrorReply, consequence: str = "") -> errors.Apim
 
 
 def _unanswered(error_reply: ErrorReply, consequence: str = "") -> errors.ApimartError:
-    """Return the error of a reply by somebody in between: the request did not reach APIMart."""
+    """Return the error of an intermediary's reply: the request did not reach APIMart."""
     if error_reply.moved_to:
         advice = f"Redirects are not followed; set the connection's host to {error_reply.moved_to}"
         return error_reply.error(errors.ApimartConfigurationError, advice + consequence)

@@ -21,7 +21,7 @@ class RequestKind(Enum):
     READ = auto()
     SUBMIT = auto()
     UPLOAD = auto()
-    #: Models and prices. A generation goes on without them, so they are given less time.
+    #: Models and prices. A generation continues without them, so they have less time.
     CATALOGUE = auto()
 
 

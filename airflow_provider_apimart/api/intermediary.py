@@ -59,7 +59,7 @@ def _redirect(reply: Reply) -> str | None:
 
 
 def _words(reply: Reply) -> str:
-    """Return the title of a page, the message of somebody's JSON, or the beginning of the text."""
+    """Return the title of a page, the message of an intermediary's JSON, or the beginning of the text."""
     if message := text(mapping(reply.json).get("message")):
         return repr(_line(reply, message))
     shown = reply.body[:_READ].decode("utf-8", "replace")

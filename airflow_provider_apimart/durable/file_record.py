@@ -1,7 +1,7 @@
 """
 Records of tasks with one generation as files, where Airflow has no state store (below 3.3).
 
-A record lies in ``records/<month>/<task instance>/`` below ``[apimart] ledger_path``. It is looked for in this month
+A record is in ``records/<month>/<task instance>/`` below ``[apimart] ledger_path``. It is looked for in this month
 and the last one, so it is found for at least a month after the first submit. Older months are removed by whoever begins
 a new record, a bounded number of files at a time.
 """

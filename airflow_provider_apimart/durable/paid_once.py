@@ -139,7 +139,7 @@ class PaidOnce:
     def _submit(self, first: int, situation: Situation) -> Flow[Generation]:
         self._report_earlier(situation)
         quote = (yield from self.before_submit()) if self.before_submit else None
-        # Before the record: whoever finds it may send the request, and must find all of it.
+        # Before the record: a try that finds it may send the request, and must find all of it.
         registry = self.known_uploads or RecordedUploads(self.record)
         uploads = yield from upload_all(self.request.files, registry, self.upload_policy, self.clock)
         for number in range(first, first + _MOST_FAILED_REPLAYS):

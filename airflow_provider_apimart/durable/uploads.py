@@ -13,7 +13,7 @@ from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.durable.facts import FactKind
 from airflow_provider_apimart.durable.record import Record
 
-# A submit may be repeated for as long as its key is kept, with the very same URL, and its images be fetched later.
+# A submit may be repeated with the same URL for as long as its key is kept, and its images be fetched later.
 _LONGEST_USE = IDEMPOTENCY_KEY_LIFETIME.total_seconds() + 3600.0
 
 

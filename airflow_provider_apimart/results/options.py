@@ -31,8 +31,7 @@ class SaveOptions:
         ``{generation_id}``, ``{index}`` (of the output, from zero), ``{id}`` (of a batch's item, otherwise the ``key``
         of the generation operator, otherwise the generation's id), ``{key}`` (the same), ``{kind}``, ``{model}``,
         ``{modality}``, ``{ds}``, ``{run_id}``, ``{dag_id}``, ``{task_id}`` and ``{map_index}``; a ``/`` makes folders.
-        A file never replaces that of another output or of somebody else: where the name is taken, a digest is added to
-        it.
+        A file never replaces another file: if its name is taken, a digest is added to it.
     :param allow_private_hosts: Hosts and networks that aren't public and may be fetched from, such as
         ``["cdn.internal", "198.18.0.0/15"]``; ``True`` for all of them.
     :param max_file_bytes: Largest size of one file, ``None`` for no cap.

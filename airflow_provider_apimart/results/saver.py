@@ -103,7 +103,7 @@ class ResultSaver:
         """
         Fetch one output and save it.
 
-        Its name may differ from the wanted one: a name that another output or a file of somebody else has is never
+        Its name may differ from the wanted one: a name that another output or a foreign file has is never
         taken, and gets a digest of the owner added.
 
         :raises ApimartResultExpiredError: If the URL is over.

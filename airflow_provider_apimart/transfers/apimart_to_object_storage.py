@@ -43,7 +43,7 @@ class ApimartToObjectStorageOperator(EmitsLineage, RendersText):
     when it is whole. A retry fetches the missing files only, at no cost. A file that can't be saved doesn't keep the
     others from being saved.
 
-    A file never replaces that of another output or of somebody else: where its name is taken, a digest is added to it.
+    A file never replaces another file: if its name is taken, a digest is added to it.
 
     The hosts of results are public and foreign. They are sent neither the API key nor anything else of the connection,
     and they are contacted at public addresses only. A file that is no image, video or audio by its content is refused.
@@ -206,7 +206,7 @@ def _check_finished(generation: Generation) -> None:
             generation_id=generation.generation_id,
         )
     raise ApimartEmptyResultError(
-        "The generation is completed, but APIMart's reply holds no output. A retry looks again at no cost",
+        "The generation is completed, but APIMart's reply holds no output. A retry reads it again at no cost",
         generation_id=generation.generation_id,
     )
 

@@ -13,7 +13,7 @@ from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 _PORTS = {"http": 80, "https": 443}
 # An address in here stands for an IPv4 address in its last four bytes.
 _EMBEDDING = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"), IPv6Network("::ffff:0:0:0/96"))
-# These serve credentials to whoever asks from inside a cloud; some of them have a public number.
+# These serve credentials to any client inside a cloud; some of them have a public number.
 _METADATA = tuple(map(ip_address, ("169.254.169.254", "168.63.129.16", "192.0.0.192", "fd00:ec2::254")))
 # Local proxies answer DNS with made-up addresses of this range, whatever the host.
 _FAKE_IP_RANGE = IPv4Network("198.18.0.0/15")
@@ -45,7 +45,7 @@ class PrivateHosts:
         return name in self.hosts or any(f"*.{'.'.join(labels[at:])}" in self.hosts for at in range(1, len(labels)))
 
     def has_address(self, address: IPv4Address | IPv6Address) -> bool:
-        """Return whether an address lies in one of the networks."""
+        """Return whether an address is in one of the networks."""
         return any(address in network for network in self.networks)
 
 

@@ -60,7 +60,7 @@ class Receipt:
     The claim of one output on a name.
 
     :param key: The key of the name without its extension; see :func:`key_of`.
-    :param owner: The output that the name belongs to. :data:`FOREIGN` where it belongs to a file of somebody else.
+    :param owner: The output that the name belongs to. :data:`FOREIGN` if it belongs to a foreign file.
     :param name: The file's name, relative to the destination.
     :param staged: Name of the partial file that is moved to ``name`` once this is written.
     :param replaces: Whether that move replaces an earlier file of the same output.
@@ -86,7 +86,7 @@ def receipt_from_bytes(key: str, content: bytes) -> Receipt:
     """
     Return the receipt that :meth:`Receipt.to_bytes` wrote.
 
-    One that can't be read claims its name for somebody else: unreadable is never taken for absent.
+    A receipt that can't be read claims its name for a foreign file: unreadable is never taken for absent.
     """
     try:
         value: dict[str, Any] = json.loads(content)
