@@ -5,7 +5,7 @@ BIN := .venv/bin
 CONSTRAINTS := constraints/airflow-3.3.txt
 SOURCES := airflow_provider_apimart example_dags tests benchmarks demo docs
 
-.PHONY: help demo quick test test-matrix browser chaos check coverage docs faults sweep bench wheel clean
+.PHONY: help demo quick test test-matrix browser chaos check coverage docs faults crash-table sweep bench wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -90,13 +90,16 @@ docs: .venv/docs ## build the pages into docs/_build/html; a warning is an error
 faults: .venv/development ## what one logical submit is billed under every fault, over real sockets
 	@$(BIN)/python -m tests.durable.fault_table
 
+crash-table: .venv/matrix ## kill between every two steps on every version of Airflow, and print the table of the documentation
+	@$(BIN)/python -m tests.durable.crash_table $(VERSIONS)
+
 sweep: .venv/development ## the long forms: SIGKILL between every two steps and at random, thousands of steps of the model
 	@$(BIN)/python -m tests.durable.crash_sweep
 	@$(BIN)/python -m tests.results.kill_sweep
 	@$(BIN)/python -m tests.batch.crash_sweep
 	@$(BIN)/python -m tests.batch.rivals
 	@$(BIN)/python -m tests.batch.limit_sweep
-	@APIMART_SWEEP=1 $(BIN)/python -m pytest tests/durable/test_model.py tests/quotes
+	@APIMART_SWEEP=1 $(BIN)/python -m pytest tests/durable/test_model.py tests/durable/test_fact_files.py tests/quotes
 
 bench: .venv/development ## measure, side by side with named alternatives (half an hour; SHORT=--short takes a few minutes)
 	@$(BIN)/python -m benchmarks.import_cost

@@ -9,7 +9,7 @@ import pytest
 running = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
 
 SINCE = {
-    "way to drive its task runner and triggers in one process": (3, 1),
+    "runner of triggers in one process": (3, 1),
     "approval task": (3, 1),
     "assets by that name": (3, 0),
     "command line of providers": (3, 2),

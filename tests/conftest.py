@@ -30,9 +30,9 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that start an Airflow, by the fixture behind all that do; ``make quick`` leaves them out."""
+    """Mark the tests that start an Airflow, by the fixtures behind all that do; ``make quick`` leaves them out."""
     for item in items:
-        if "airflow_template" in getattr(item, "fixturenames", ()):
+        if {"airflow_template", "lab"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("starts_airflow")
 
 
@@ -56,13 +56,19 @@ def airflow_template(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory, airflow_template: Template) -> Iterator[AirflowLab]:
+def lab_on_every_version(tmp_path_factory: pytest.TempPathFactory, airflow_template: Template) -> Iterator[AirflowLab]:
     """Provide a real Airflow, shared by all tests: each makes DAG runs of its own."""
-    driving = "way to drive its task runner and triggers in one process"
-    if lacks(driving):
-        pytest.skip(reason(driving))
     with AirflowLab(tmp_path_factory.mktemp("lab"), airflow_template) as airflow:
         yield airflow
+
+
+@pytest.fixture(scope="session")
+def lab(request: pytest.FixtureRequest) -> AirflowLab:
+    """Return that Airflow, where its triggers run as the triggerer runs them."""
+    if lacks("runner of triggers in one process"):
+        pytest.skip(reason("runner of triggers in one process"))
+    found: AirflowLab = request.getfixturevalue("lab_on_every_version")
+    return found
 
 
 @pytest.fixture(scope="session")

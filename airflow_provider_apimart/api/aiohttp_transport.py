@@ -22,7 +22,7 @@ from airflow_provider_apimart.api.rate_limiter import RateLimiter
 from airflow_provider_apimart.api.repeated_length import TolerantConnector
 from airflow_provider_apimart.api.retry import retry_after_seconds
 from airflow_provider_apimart.api.settings import CONNECT_SECONDS, ClientSettings
-from airflow_provider_apimart.exceptions import ApimartError
+from airflow_provider_apimart.exceptions import ApimartAuthenticationError, ApimartError
 
 log = logging.getLogger(__name__)
 
@@ -96,18 +96,17 @@ class AiohttpTransport:
     when APIMart asks one of them to slow down, all of its kind do.
 
     :param settings: The account and how to reach it.
+    :param current_settings: Reads what the connection says now, blocking. It is called in a thread when the API key is
+        refused. ``None`` where the key stays what it is.
     """
 
-    def __init__(self, settings: ClientSettings) -> None:
+    def __init__(self, settings: ClientSettings, current_settings: Callable[[], ClientSettings] | None = None) -> None:
         self.settings = settings
-        self._proxy: str | None = None
-        # Made once, since thousands of polls a minute would each make them again.
-        self._base_url = str(URL(settings.base_url))
-        self._timeouts = {kind: _timeout(seconds) for kind, seconds in settings.seconds.items()}
+        self._current_settings = current_settings
         self._slots = asyncio.Semaphore(_REQUESTS_IN_FLIGHT)
-        self._headers = {True: settings.authorised_headers(), False: settings.public_headers()}
         self._turns = {kind: _Turns(kind) for kind in RequestKind}
-        self._session: aiohttp.ClientSession | None = None
+        self._accounts: list[_Account] = []
+        self._renewing: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """
@@ -115,21 +114,12 @@ class AiohttpTransport:
 
         :raises ApimartConfigurationError: If the proxy or the certificate authorities cannot be used.
         """
-        self._proxy = self.settings.network.proxy_for(self.settings.base_url)
-        # In a thread: reading certificates would block the event loop for a while.
-        context = await asyncio.to_thread(self.settings.network.ssl_context)
-        self._session = aiohttp.ClientSession(
-            connector=TolerantConnector(limit=_REQUESTS_IN_FLIGHT, ssl=context),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            max_line_size=_LONGEST_HEADER,
-            max_field_size=_LONGEST_HEADER,
-        )
+        self._accounts.append(await _Account.open(self.settings))
 
     async def close(self) -> None:
         """Close the session and its connections."""
-        if self._session:
-            await self._session.close()
+        for account in self._accounts:
+            await account.session.close()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -142,10 +132,15 @@ class AiohttpTransport:
         """
         Run a flow to its end and return its result.
 
+        The flow keeps the API key that it begins with: an idempotency key protects with that one only.
+
         :param before_post: Awaited before every submit. An error that it raises keeps the POST from being sent, and is
             thrown into the flow.
         :raises ApimartError: What the flow raises.
         """
+        if not self._accounts:
+            raise RuntimeError("the transport is not open")
+        account = self._accounts[-1]
         try:
             step = next(flow)
             while True:
@@ -153,7 +148,7 @@ class AiohttpTransport:
                     await asyncio.sleep(step.seconds)
                     step = next(flow)
                     continue
-                answer = await self._unless_forbidden(step, before_post)
+                answer = await self._unless_forbidden(account, step, before_post)
                 step = flow.send(answer) if isinstance(answer, Reply) else flow.throw(answer)
                 # Not kept through the next pause: there may be thousands.
                 del answer
@@ -161,17 +156,53 @@ class AiohttpTransport:
             result: T = finished.value
             return result
 
+    async def run_with_todays_key(
+        self, start: Callable[[], Flow[T]], *, before_post: Callable[[], Awaitable[None]] | None = None
+    ) -> T:
+        """
+        Run a flow. If the API key is refused and the connection has another by now, run it again with that.
+
+        :param start: Starts the flow.
+        :param before_post: See :meth:`run`.
+        :raises ApimartAuthenticationError: If the key that the connection has now is refused.
+        """
+        while True:
+            refused = self.settings
+            try:
+                return await self.run(start(), before_post=before_post)
+            except ApimartAuthenticationError:
+                await self._renew(refused)
+                if self.settings == refused:
+                    raise
+
+    async def _renew(self, refused: ClientSettings) -> None:
+        """Take the connection's settings as they are now, unless another flow has done so since."""
+        if self.settings is not refused or self._current_settings is None:
+            return
+        # One reading for all that were refused at the same time.
+        if self._renewing is None or self._renewing.done():
+            self._renewing = asyncio.get_running_loop().create_task(self._read_settings(self._current_settings))
+        await asyncio.shield(self._renewing)
+
+    async def _read_settings(self, current_settings: Callable[[], ClientSettings]) -> None:
+        current = await asyncio.to_thread(current_settings)
+        if current != self.settings:
+            account = await _Account.open(current)
+            # Flows that began with the earlier one keep it.
+            self._accounts.append(account)
+            self.settings = current
+
     async def _unless_forbidden(
-        self, request: Request, before_post: Callable[[], Awaitable[None]] | None
+        self, account: _Account, request: Request, before_post: Callable[[], Awaitable[None]] | None
     ) -> Reply | ApimartError:
         if before_post and request.kind is RequestKind.SUBMIT:
             try:
                 await before_post()
             except ApimartError as error:
                 return error
-        return await self._exchange(request)
+        return await self._exchange(account, request)
 
-    async def _exchange(self, request: Request) -> Reply | ApimartError:
+    async def _exchange(self, account: _Account, request: Request) -> Reply | ApimartError:
         """Send a request when it is its turn. An error is returned, so that nothing is chained to it."""
         turns = self._turns[request.kind]
         if turns.is_open and not self._slots.locked():
@@ -180,25 +211,62 @@ class AiohttpTransport:
         else:
             sent_at = await turns.wait(self._slots)
         try:
-            answer = await self._send(request)
+            answer = await account.send(request)
         finally:
             self._slots.release()
         if isinstance(answer, Reply):
             turns.note(sent_at, answer)
         return answer
 
-    async def _send(self, request: Request) -> Reply | ApimartError:
-        if self._session is None:
-            raise RuntimeError("the transport is not open")
+
+@dataclass(frozen=True)
+class _Account:
+    """
+    An account, with the HTTP session that authenticates there.
+
+    :param base_url: Made once, as headers and time-outs: thousands of polls a minute would each make them again.
+    :param headers: Those of requests that are authorised, and of those that aren't.
+    """
+
+    settings: ClientSettings
+    session: aiohttp.ClientSession
+    base_url: str
+    headers: Mapping[bool, Mapping[str, str]]
+    timeouts: Mapping[RequestKind, aiohttp.ClientTimeout]
+    proxy: str | None
+
+    @classmethod
+    async def open(cls, settings: ClientSettings) -> Self:
+        """
+        Open its session.
+
+        :raises ApimartConfigurationError: If the proxy or the certificate authorities cannot be used.
+        """
+        proxy = settings.network.proxy_for(settings.base_url)
+        # In a thread: reading certificates would block the event loop for a while.
+        context = await asyncio.to_thread(settings.network.ssl_context)
+        session = aiohttp.ClientSession(
+            connector=TolerantConnector(limit=_REQUESTS_IN_FLIGHT, ssl=context),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            max_line_size=_LONGEST_HEADER,
+            max_field_size=_LONGEST_HEADER,
+        )
+        timeouts = {kind: _timeout(seconds) for kind, seconds in settings.seconds.items()}
+        headers = {True: settings.authorised_headers(), False: settings.public_headers()}
+        return cls(settings, session, str(URL(settings.base_url)), headers, timeouts, proxy)
+
+    async def send(self, request: Request) -> Reply | ApimartError:
+        """Send a request and return the reply, or the error that it ended with."""
         body = _CountedBody(request.content) if request.content else None
         try:
-            async with self._session.request(
+            async with self.session.request(
                 request.method,
-                URL(self._base_url + request.path, encoded=True),
-                headers={**self._headers[request.authorised], **_headers(request)},
+                URL(self.base_url + request.path, encoded=True),
+                headers={**self.headers[request.authorised], **_headers(request)},
                 data=body.blocks() if body else None,
-                timeout=self._timeouts[request.kind],
-                proxy=self._proxy,
+                timeout=self.timeouts[request.kind],
+                proxy=self.proxy,
                 allow_redirects=False,
             ) as response:
                 content = await _read_capped(response)

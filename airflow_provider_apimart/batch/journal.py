@@ -73,6 +73,9 @@ class Journal:
                     earlier = list(earlier_facts(self.ledger, self._files.folder))
             self._files.append(earlier)
             self._files.claim()
+            if self._files.others_wrote():
+                # A rival that was fenced only now has submitted meanwhile.
+                facts = self._files.load()
             self._files.folder.remove_partial()
             return self._folded([*facts, *earlier])
         except ApimartError:

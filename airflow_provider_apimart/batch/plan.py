@@ -24,7 +24,6 @@ class BatchPlan:
     Plan of one try of a batch: the items and the options of the operator.
 
     :param task: The identity of the task instance.
-    :param key_scope: The API key and host for which an idempotency key that is sent now holds.
     :param max_in_flight: The number of generations that run at most at once.
     :param wait_seconds: Seconds that a try waits at most for each generation, ``None`` for no limit.
     :param item_retries: The number of times that an item that failed at APIMart is submitted again within the try.
@@ -38,7 +37,6 @@ class BatchPlan:
 
     items: Sequence[BatchItem]
     task: TaskIdentity
-    key_scope: str
     max_in_flight: int = 100
     schedule: PollSchedule = field(default_factory=PollSchedule)
     wait_seconds: float | None = None

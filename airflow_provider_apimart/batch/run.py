@@ -36,6 +36,7 @@ from airflow_provider_apimart.batch.spending import Spending
 from airflow_provider_apimart.batch.summary import count_items
 from airflow_provider_apimart.batch.uploads import BatchUploads
 from airflow_provider_apimart.checks.check import Check, CheckedRequest, check_requests
+from airflow_provider_apimart.durable.identity import key_scope
 from airflow_provider_apimart.durable.paid_once import PaidOnce
 from airflow_provider_apimart.metrics import GenerationMetrics
 from airflow_provider_apimart.quotes.quote import QuoteTotal
@@ -121,7 +122,7 @@ class BatchRun:
             return
         requests = [CheckedRequest.of(item.request, item.id) for item in items]
         try:
-            await self._transport.run(check_requests(self._plan.check, self._plan.key_scope, requests))
+            await self._transport.run(check_requests(self._plan.check, self._key_scope, requests))
         except errors.ApimartInvalidRequestError as error:
             if not any(self._ledger[item.id].is_paid for item in self._plan.items):
                 raise
@@ -244,21 +245,26 @@ class BatchRun:
         """Return an item's generation once it is finished, or ``None`` if it is left to the triggerer."""
         if self._is_parked(item):
             return await self._parked_generation(item)
-        generation = await self._transport.run(self._paid(item).obtain(), before_post=self._journal.before_post)
+        generation = await self._transport.run_with_todays_key(
+            lambda: self._paid(item).obtain(), before_post=self._journal.before_post
+        )
         if generation.status.is_final:
             self._ledger.note_end(item.id, generation)
             return generation
         wait = self._wait(item)
         if self._plan.parks and not wait.is_over(time.time()):
             return None
-        flow = wait_until_final(wait, self._polling_stats, policy=self._plan.status_policy)
-        return self._concluded(item, await self._transport.run(flow))
+        decision = await self._transport.run_with_todays_key(
+            lambda: wait_until_final(wait, self._polling_stats, policy=self._plan.status_policy)
+        )
+        return self._concluded(item, decision)
 
     async def _parked_generation(self, item: BatchItem) -> Generation | None:
         """Do as :meth:`_generation` for an item that this try has submitted and the triggerer has waited for."""
         wait = self._wait(item)
-        reading = read_status_with_retries(wait, self._polling_stats.routes, self._plan.status_policy)
-        seen = await self._transport.run(reading)
+        seen = await self._transport.run_with_todays_key(
+            lambda: read_status_with_retries(wait, self._polling_stats.routes, self._plan.status_policy)
+        )
         decision = wait.decide(seen, time.time())
         return None if decision.verdict is Verdict.POLL_AGAIN else self._concluded(item, decision)
 
@@ -267,12 +273,18 @@ class BatchRun:
             self._ledger.note_end(item.id, decision.generation)
         return finished_generation(decision)
 
+    @property
+    def _key_scope(self) -> str:
+        """The API key and host for which an idempotency key holds that is sent now."""
+        account = self._transport.settings
+        return key_scope(account.base_url, account.api_key)
+
     def _paid(self, item: BatchItem) -> PaidOnce:
         return PaidOnce(
             task=self._plan.identity(item),
             request=item.request,
             record=self._ledger.record(item.id),
-            key_scope=self._plan.key_scope,
+            key_scope=self._key_scope,
             on_unknown_outcome=self._plan.on_unknown_outcome,
             routes=self._polling_stats.routes,
             submit_policy=self._plan.submit_policy,
@@ -342,8 +354,8 @@ class BatchRun:
         reading = partial(
             read_status_with_retries, self._wait(item), self._polling_stats.routes, self._plan.status_policy
         )
-        flow = upload_inline_outputs(generation, reading, self._plan.upload_policy)
-        self._ledger.note_end(item.id, await self._transport.run(flow))
+        uploading = partial(upload_inline_outputs, generation, reading, self._plan.upload_policy)
+        self._ledger.note_end(item.id, await self._transport.run_with_todays_key(uploading))
 
     def _note_trouble(self, item: BatchItem, error: errors.ApimartError) -> None:
         self._metrics(item).ended(error)

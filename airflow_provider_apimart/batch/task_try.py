@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,7 @@ def run_try(
     folder: str | ObjectStoragePath,
     save: Save | None,
     interruption: Interruption | None = None,
+    current_settings: Callable[[], ClientSettings] | None = None,
 ) -> TryResult:
     """
     Run one try of a batch.
@@ -62,12 +63,14 @@ def run_try(
     :param folder: The directory of its record, ledger and gallery.
     :param save: Saves an item's outputs, ``None`` to save nothing.
     :param interruption: Ends the try from outside, ``None`` if nothing does.
+    :param current_settings: Reads what the connection says now, in a thread, when APIMart refuses the API key.
     :raises ApimartDestinationError: If the record can't be written.
     """
     if not plan.items:
         return _empty(save)
     journal = Journal(folder, file_name_of(plan.task))
-    run, ledger = (interruption or Interruption()).run(_run(plan, settings, journal, save))
+    transport = AiohttpTransport(settings, current_settings)
+    run, ledger = (interruption or Interruption()).run(_run(plan, transport, journal, save))
     counts = count_items(ledger.entries, saves=save is not None)
     parked = run.parked if plan.parks else []
     log.info("%s", describe(counts))
@@ -84,11 +87,11 @@ def run_try(
 
 
 async def _run(
-    plan: BatchPlan, settings: ClientSettings, journal: Journal, save: Save | None
+    plan: BatchPlan, transport: AiohttpTransport, journal: Journal, save: Save | None
 ) -> tuple[BatchRun, Ledger]:
     records = await asyncio.to_thread(journal.load)
     ledger = Ledger(plan.items, records, journal.note, plan.task.clear_marker, plan.started_at)
-    async with AiohttpTransport(settings) as transport:
+    async with transport:
         run = BatchRun(plan, ledger, journal, transport, save)
         await run.run()
     return run, ledger

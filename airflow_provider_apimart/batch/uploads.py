@@ -6,9 +6,12 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import partial
 
 from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
 from airflow_provider_apimart.api.contract import UPLOAD_LIFETIME
+from airflow_provider_apimart.api.flow import Flow
+from airflow_provider_apimart.api.reference_file import ReferenceFile
 from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.batch.items import BatchItem
 from airflow_provider_apimart.durable.facts import Attempt, ItemRecord
@@ -42,7 +45,10 @@ class BatchUploads:
         """
         for file in item.request.files.values():
             async with self._locks[file.sha256]:
-                await self._transport.run(upload_unless_kept(file, self.registry, self._policy, time.time))
+                await self._transport.run_with_todays_key(partial(self._upload, file))
+
+    def _upload(self, file: ReferenceFile) -> Flow[str]:
+        return upload_unless_kept(file, self.registry, self._policy, time.time)
 
     def _know(self, attempt: Attempt) -> None:
         expires_at = attempt.first_sent - _BEFORE_SENDING + UPLOAD_LIFETIME.total_seconds()

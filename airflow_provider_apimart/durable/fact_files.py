@@ -10,8 +10,9 @@ So writers that live at the same time can't overwrite each other. Four rules mak
 * ``fence.json`` names the newest writer, who alone may submit, and all writers that have files: what a listing doesn't
   show yet is found by its name.
 
-What can't be read raises; it is never taken for "nothing was paid". The one exception is the last file of a writer on a
-storage that writes in place: the writer was killed before the file was whole, and has done nothing after it.
+What can't be read raises; it is never taken for "nothing was paid". The exceptions are two files on a storage that
+writes in place, whose writer was killed before they were whole, and has done nothing after it: its last file of facts,
+and the fence. A fence that can't be read lets nobody submit until the next writer has written it anew.
 """
 
 from __future__ import annotations
@@ -173,6 +174,10 @@ class Fence:
         return with_checksum({"owner": self.owner, "writers": sorted(self.writers)}).encode()
 
 
+# Its writer has died or was stopped while it was writing in place.
+_UNREADABLE_FENCE = Fence(owner="", writers=frozenset())
+
+
 class FactFiles:
     """
     The facts of one record, and a writer of its own.
@@ -187,6 +192,7 @@ class FactFiles:
         self.writer = secrets.token_hex(6)
         self.written = 0
         self._writers: frozenset[str] = frozenset()
+        self._shown: frozenset[str] = frozenset()
 
     def load(self) -> list[Fact]:
         """
@@ -215,12 +221,17 @@ class FactFiles:
         """
         Check that no newer writer has begun.
 
-        :raises ApimartSupersededError: If one has.
+        :raises ApimartSupersededError: If one has, or may be about to.
         """
         with record_errors(str(self.folder)):
             fence = self._fence()
         if fence is not None and fence.owner != self.writer:
             raise superseded()
+
+    def others_wrote(self) -> bool:
+        """Whether another writer has added files since :meth:`load`; after :meth:`claim` none submits any more."""
+        added = set(self.folder.names()) - self._shown
+        return any(match and match[1] != self.writer for match in map(_NAME.fullmatch, added))
 
     def compact(self) -> None:
         """
@@ -233,7 +244,12 @@ class FactFiles:
             lines = tuple(dict.fromkeys(line for segment in replaced for line in segment.lines))
             compacted = Segment(self.writer, self.written + 1, lines, _marks(replaced, with_own=True))
             self._write(compacted)
-            if self._read(compacted.writer, compacted.number) != compacted:
+            try:
+                found = self._read(compacted.writer, compacted.number)
+            except FileNotFoundError:
+                # A rival has compacted in between: it has read this file, and removes what it replaces.
+                return
+            if found != compacted:
                 raise ValueError(f"{compacted.name} was written and reads otherwise")
         for segment in replaced:
             self.folder.remove(segment.name)
@@ -264,7 +280,8 @@ class FactFiles:
 
     def _listed(self) -> dict[tuple[str, int], Segment | None]:
         """Return the files that the listing shows, ``None`` for one that its killed writer has left unfinished."""
-        matches = filter(None, map(_NAME.fullmatch, self.folder.names()))
+        self._shown = frozenset(self.folder.names())
+        matches = filter(None, map(_NAME.fullmatch, self._shown))
         names = sorted((match[1], int(match[2])) for match in matches)
         last = dict(names)
         found = {}
@@ -308,13 +325,15 @@ class FactFiles:
         self._writers |= {self.writer}
 
     def _fence(self) -> Fence | None:
+        if self.folder.writes_whole:
+            return self._read_fence()
         for seconds in _PAUSES_SECONDS[:5]:
             try:
                 return self._read_fence()
             except ValueError:
-                # A storage that writes in place shows a half of it for a moment.
-                time.sleep(0.0 if self.folder.writes_whole else seconds)
-        return self._read_fence()
+                # Somebody is in the midst of writing it.
+                time.sleep(seconds)
+        return _UNREADABLE_FENCE
 
     def _read_fence(self) -> Fence | None:
         try:

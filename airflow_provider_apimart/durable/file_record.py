@@ -21,7 +21,7 @@ from airflow_provider_apimart.durable.facts import Fact, FactKind, ItemRecord, f
 from airflow_provider_apimart.durable.folder import Folder
 from airflow_provider_apimart.durable.identity import TaskIdentity, file_name_of
 from airflow_provider_apimart.durable.ledger_path import storage_path
-from airflow_provider_apimart.durable.record import record_errors
+from airflow_provider_apimart.durable.record import record_errors, superseded
 from airflow_provider_apimart.exceptions import ApimartDestinationError, ApimartError
 
 if TYPE_CHECKING:
@@ -71,6 +71,9 @@ class FileRecord:
         files = self._opened()
         if not self._is_claimed:
             files.claim()
+            if files.others_wrote():
+                # What this try has decided on isn't all that is known by now.
+                raise superseded()
             self._is_claimed = True
         else:
             files.check_fence()

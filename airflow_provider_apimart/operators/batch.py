@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
+    from airflow_provider_apimart.api.settings import ClientSettings
     from airflow_provider_apimart.batch.interruption import Interruption
     from airflow_provider_apimart.batch.plan import BatchPlan
     from airflow_provider_apimart.batch.run import Save
@@ -180,7 +181,7 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
         if finished is None:
             self.log.info("Items of the batch: %d", len(plan.items))
         with self._saving(context) as save:
-            end = run_try(plan, self.hook.settings, self._folder, save, self._interruption)
+            end = run_try(plan, self.hook.settings, self._folder, save, self._interruption, self._current_settings)
         if end.parked:
             self._defer(context, end, started_at)
         context["ti"].xcom_push(key="manifest", value=end.manifest)
@@ -189,6 +190,12 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
         destination = None if self.destination is None else self._folder
         self.emit_lineage(context, made(end.entries), destination=destination, ledger=end.manifest["ledger"])
         return returnable(end.manifest)
+
+    def _current_settings(self) -> ClientSettings:
+        """Return what the connection says now; the hook keeps what it said when the try began."""
+        from airflow_provider_apimart.hooks.apimart import ApimartHook
+
+        return ApimartHook(self.apimart_conn_id).settings
 
     def _plan(self, context: Context, started_at: float, finished: frozenset[str] | None) -> BatchPlan:
         from airflow_provider_apimart.api.poll_schedule import PollSchedule
@@ -200,7 +207,6 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
         return BatchPlan(
             items=self.items(),
             task=task_identity(context["ti"]),
-            key_scope=self.hook.key_scope,
             max_in_flight=self.max_in_flight,
             schedule=PollSchedule(self.poll_interval),
             wait_seconds=self.timeout,

@@ -269,6 +269,7 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
 
     def _deliver(self, context: Context, generation: Generation) -> dict[str, Any]:
         from airflow_provider_apimart.api.waiting import check_not_empty
+        from airflow_provider_apimart.compat.success import after_success
         from airflow_provider_apimart.durable.paid_once import note_delivery, recorded_quote
         from airflow_provider_apimart.durable.records import record_of
 
@@ -280,7 +281,9 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
             check_not_empty(generation)
             generation = self.hook.with_urls(generation)
             self._metrics.completed(generation)
-        note_delivery(record, generation.generation_id, context["ti"].max_tries)
+        ti = context["ti"]
+        # Not before Airflow has the success: a task that is cleared after it was killed here goes on with its result.
+        after_success(ti, lambda: note_delivery(record, generation.generation_id, ti.max_tries))
         return super()._deliver(context, generation)
 
     def _with_request(self, generation: Generation) -> Generation:

@@ -143,7 +143,7 @@ class Sandbox:
     @property
     def api_key(self) -> str:
         """The accepted API key."""
-        return self.settings.api_key
+        return self._call(lambda server: server.apimart.settings.api_key) if self._server else self.settings.api_key
 
     def connection_json(self) -> str:
         """Return the Airflow connection as JSON, for ``AIRFLOW_CONN_APIMART_DEFAULT``."""
@@ -203,6 +203,10 @@ class Sandbox:
     def fail(self, generation_id: str, reason: str = "upstream error") -> None:
         """Fail a generation now and refund it."""
         self._call(lambda server: server.apimart.ledger.end(generation_id, reason))
+
+    def replace_api_key(self, new: str) -> None:
+        """Replace the accepted API key, as a user rotates it: the account stays, the old key is refused."""
+        self._call(lambda server: server.apimart.replace_api_key(new))
 
     def reset(self) -> None:
         """Reset all state, including changed settings, faults and the clock."""

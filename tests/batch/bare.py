@@ -7,11 +7,12 @@ Its tries, its triggers and its saving are the real ones; the lab has what Airfl
 from __future__ import annotations
 
 import asyncio
+import json
 import multiprocessing
 import os
 import random
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -21,15 +22,16 @@ from typing import Any
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.durable.fact_files import FactFiles
+from airflow_provider_apimart.durable.facts import Fact
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.operators.batch import ApimartBatchGenerationOperator
+from tests.batch.places import Place
 
-_INCOMPLETE, _REFUSED = 3, 4
+INCOMPLETE, _REFUSED = 3, 4
 # Forked from a process that has imported all this and has no threads.
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(
-    ["tests.batch.bare", "airflow_provider_apimart.batch.task_try", "airflow_provider_apimart.triggers.batch"]
-)
+_PROCESSES.set_forkserver_preload(["tests.batch.warm"])
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,18 @@ class BareBatch:
     :param log: What its processes print.
     :param arguments: Of the operator.
     :param quick: Whether pauses between repetitions are short.
+    :param place: Where its destination lies.
+    :param environment: Variables of its processes.
+    :param acknowledged: File to which they add every fact that is durable, one a line.
     """
 
     connection: str
     log: Path
     arguments: Mapping[str, Any] = field(default_factory=dict)
     quick: bool = False
+    place: Place = Place.LOCAL
+    environment: Mapping[str, str] = field(default_factory=dict)
+    acknowledged: Path | None = None
 
     def run_killed(self, rng: random.Random, mean_seconds: float, most_tries: int = 2000) -> int:
         """
@@ -77,7 +85,7 @@ class BareBatch:
         if process.is_alive():
             process.kill()
         process.join()
-        if process.exitcode not in (0, -9, _INCOMPLETE, _REFUSED):
+        if process.exitcode not in (0, -9, INCOMPLETE, _REFUSED):
             raise AssertionError(f"a try ended with {process.exitcode}:\n{self.log.read_text()[-6000:]}")
         return process.exitcode in (0, _REFUSED)
 
@@ -86,17 +94,40 @@ def _run(batch: BareBatch, try_number: int, max_tries: int) -> None:
     with batch.log.open("a") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-    os.environ["AIRFLOW_CONN_APIMART_DEFAULT"] = batch.connection
+    os.environ |= {**batch.environment, "AIRFLOW_CONN_APIMART_DEFAULT": batch.connection}
+    batch.place.attach()
     if batch.quick:
         for name in ("submit_policy", "status_policy"):
             setattr(ApimartHook, name, replace(getattr(ApimartHook, name), first=0.02, longest=0.2))
+    if batch.acknowledged:
+        note_acknowledged_facts(batch.acknowledged)
+    sys.exit(attempt(batch.arguments, try_number, max_tries))
+
+
+def note_acknowledged_facts(file: Path) -> Callable[[], None]:
+    """Add every fact to a file once it is durable; return what ends that."""
+    original = FactFiles.append
+
+    def append(self: FactFiles, facts: Iterable[Fact]) -> None:
+        noted = list(facts)
+        original(self, noted)
+        with file.open("a") as lines:
+            lines.write("".join(f"{json.dumps(fact.to_json(), sort_keys=True)}\n" for fact in noted))
+
+    FactFiles.append = append  # type: ignore[method-assign]
+    return lambda: setattr(FactFiles, "append", original)
+
+
+def attempt(arguments: Mapping[str, Any], try_number: int, max_tries: int) -> int:
+    """Do one try, and return the status with which its process ends."""
     try:
-        operator = ApimartBatchGenerationOperator(task_id="generate", poll_interval=0.1, **batch.arguments)
+        operator = ApimartBatchGenerationOperator(task_id="generate", poll_interval=0.1, **arguments)
         execute(operator, task_context(try_number, max_tries))
     except errors.ApimartBatchRefusedError:
-        sys.exit(_REFUSED)
+        return _REFUSED
     except (errors.ApimartBatchIncompleteError, errors.ApimartSupersededError):
-        sys.exit(_INCOMPLETE)
+        return INCOMPLETE
+    return 0
 
 
 def execute(operator: ApimartBatchGenerationOperator, context: Any) -> None:

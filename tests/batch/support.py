@@ -45,7 +45,6 @@ def as_plan(written: Iterable[object], **changes: Any) -> BatchPlan:
     plan = BatchPlan(
         as_items(written),
         TASK,
-        key_scope="scope",
         schedule=PollSchedule(0.05),
         submit_policy=QUICK,
         status_policy=QUICK,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.retry import RetryPolicy
+from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.batch.ledger import LedgerEntry
 from airflow_provider_apimart.batch.summary import MaxFailures, raise_if_incomplete
 from airflow_provider_apimart.batch.task_try import run_try
@@ -197,6 +200,52 @@ def test_a_key_that_is_refused_stops_the_submitting_at_once(sandbox: Sandbox, tm
     assert posts(sandbox) <= 8
     assert set(statuses(entries(tmp_path))) == {"not_submitted"}
     assert make(sandbox, tmp_path, cats(100)).counts.completed == sandbox.billed == 100
+
+
+@contextmanager
+def key_replaced_once(sandbox: Sandbox, accepted: int) -> Iterator[None]:
+    """Replace the API key while so many generations have been accepted."""
+
+    def replace_it() -> None:
+        while sandbox.accepted < accepted:
+            time.sleep(0.01)
+        sandbox.replace_api_key("sk-of-today")
+
+    with ThreadPoolExecutor(1) as pool:
+        replaced = pool.submit(replace_it)
+        yield
+        replaced.result()
+
+
+@pytest.mark.parametrize("accepted", [1, 10, 30])
+def test_a_key_that_is_replaced_meanwhile_goes_on_with_waits_and_submits(
+    sandbox: Sandbox, tmp_path: Path, accepted: int
+) -> None:
+    sandbox.configure(seconds=0.4)
+    plan = as_plan(cats(30), max_in_flight=10)
+    with key_replaced_once(sandbox, accepted):
+        end = run_try(plan, settings(sandbox), str(tmp_path), None, current_settings=lambda: settings(sandbox))
+    assert end.stopped_by is None
+    assert end.counts.completed == sandbox.billed == sandbox.accepted == 30
+    assert [request.status for request in sandbox.requests].count(401) > 0
+
+
+def test_a_key_that_was_not_replaced_is_read_again_once_for_all(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.configure(seconds=0.4)
+    stale, asked = settings(sandbox), []
+
+    def unchanged() -> ClientSettings:
+        asked.append(time.monotonic())
+        time.sleep(0.5)
+        return stale
+
+    with key_replaced_once(sandbox, 10):
+        end = run_try(as_plan(cats(30), max_in_flight=10), stale, str(tmp_path), None, current_settings=unchanged)
+    assert isinstance(end.stopped_by, errors.ApimartAuthenticationError)
+    assert len(asked) <= 3
+    assert sandbox.accepted == 10
+    # What runs is taken up once the key is right.
+    assert make(sandbox, tmp_path, cats(30)).counts.completed == sandbox.billed == sandbox.accepted == 30
 
 
 def test_a_model_that_the_key_may_not_use_is_refused_alone(sandbox: Sandbox, tmp_path: Path) -> None:

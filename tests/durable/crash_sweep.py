@@ -9,28 +9,36 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from importlib.metadata import version
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from airflow_provider_apimart.sandbox import Sandbox, SandboxSettings
 from tests.airflow_versions import lacks
-from tests.lab import AirflowLab, Run, Template
+from tests.lab import AirflowLab, Step, Template
+from tests.lab.airflow_lab import TaskView
 from tests.lab.crash_points import DEFERRED, UNHEARD_UPLOADS, UPLOADING, WAITING
 from tests.lab.references import DISTINCT_REFERENCES, write_references
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "durable-execution.rst"
+POINTS = (*(point for point in UPLOADING if point not in WAITING), *DEFERRED)
 _LABS = 2
 _QUICK_SECONDS = 0.3
 # Longer than any scenario: the generation ends when the test says so.
 _ENDLESS_SECONDS = 3600.0
 
-# A task that was killed there and is cleared counts as delivered: the clear asks for a new generation.
-_DELIVERED = ("delivery noted", "result half in XCom")
+# The task has succeeded there: nothing is retried, and a clear asks for a new generation.
+_SUCCEEDED = ("success stored", "delivery noted")
+# Only the idempotency key knows there what was paid for.
+_ID_UNKNOWN = ("POST sent", "reply read", "before the id is written")
 # The wait is over there, so the task is neither deferred any more nor runs into its time-out.
-_AFTER_THE_WAIT = ("event written", "resuming", "before the delivery is noted", *_DELIVERED)
+_AFTER_THE_WAIT = ("event written", "resuming", "returning", "result half in XCom", "result in XCom", *_SUCCEEDED)
 
 
 class Then(StrEnum):
@@ -50,6 +58,7 @@ class Scenario:
     :param point: Name of the crash point.
     :param references: Whether the task uploads files that it refers to.
     :param in_files: Whether the record lies in files, as below Airflow 3.3, and not in the state store.
+    :param ignores_key: Whether the service takes every submit as new, whatever its idempotency key.
     """
 
     point: str
@@ -58,6 +67,7 @@ class Scenario:
     references: bool = False
     then: Then = Then.RETRIED
     in_files: bool = False
+    ignores_key: bool = False
 
     @property
     def dag_id(self) -> str:
@@ -79,17 +89,24 @@ class Scenario:
         return (DISTINCT_REFERENCES + (self.point in UNHEARD_UPLOADS)) if self.references else 0
 
     @property
-    def row(self) -> tuple[str, str, str]:
-        """Crash point, mode and kind, as the table names them."""
-        kind = "files" if self.references else "mapped" if self.mapped else "single"
-        return self.point, "deferred" if self.deferrable else "waiting", kind
+    def column(self) -> str:
+        """The column of the table that it belongs to."""
+        return HEADS[-1] if self.ignores_key else self.then
+
+    @property
+    def billed(self) -> int:
+        """What one task instance is billed."""
+        return 2 if self.ignores_key and self.point in _ID_UNKNOWN else 1
 
     @property
     def exists(self) -> bool:
         """Whether the task can go on like this after the crash."""
+        if self.ignores_key:
+            first = not self.mapped and self.deferrable is (self.point not in WAITING)
+            return self.then is Then.RETRIED and first and not self.references
         match self.then:
             case Then.CLEARED_FAILED:
-                return self.point not in _DELIVERED
+                return self.point not in _SUCCEEDED
             case Then.CLEARED_DEFERRED:
                 return self.deferrable and self.point not in _AFTER_THE_WAIT
             case Then.CLEARED_TIMED_OUT:
@@ -99,7 +116,9 @@ class Scenario:
     @property
     def ends_by_itself(self) -> bool:
         """Whether the generation ends while the scenario runs, and not at its end only."""
-        return self.then in (Then.RETRIED, Then.CLEARED_FAILED) or self.point == "event ready"
+        if self.point == "event ready" and self.then is Then.CLEARED_DEFERRED:
+            return True
+        return self.then in (Then.RETRIED, Then.CLEARED_FAILED)
 
 
 @dataclass(frozen=True)
@@ -123,22 +142,26 @@ class Outcome:
     @property
     def holds(self) -> bool:
         """Whether each task instance was billed once and delivered, and no file uploaded again that needn't be."""
-        expected = self.scenario.tasks
-        once = (self.accepted, self.billed, self.delivered) == (expected, expected, expected)
+        tasks = self.scenario.tasks
+        billed = tasks * self.scenario.billed
+        once = (self.accepted, self.billed, self.delivered) == (billed, billed, tasks)
         return self.reached and once and self.uploaded == self.scenario.uploads
 
     @property
     def cell(self) -> str:
-        """What was billed and for how many task instances, as the table has it."""
-        counts = f"{self.billed}/{self.scenario.tasks}"
-        return counts if self.holds else f"{counts} BROKEN"
+        """What a task instance was billed, as the table has it."""
+        billed = f"{self.billed / self.scenario.tasks:g}"
+        return billed if self.holds else f"{billed} BROKEN"
 
 
-def all_scenarios() -> Iterator[Scenario]:
-    """Return every crash point in every mode, with every way to go on and every place of the record."""
-    places = (True,) if lacks("state store") else (False, True)
-    for crash, then, in_files in product(_crashes(), Then, places):
-        scenario = replace(crash, then=then, in_files=in_files)
+def all_scenarios(*, in_files: bool = lacks("state store")) -> Iterator[Scenario]:
+    """
+    Return every crash point in every mode, with every way to go on.
+
+    :param in_files: Whether the record lies in files; by default it lies where this Airflow keeps it.
+    """
+    for crash, then, ignores_key in product(_crashes(), Then, (False, True)):
+        scenario = replace(crash, then=then, in_files=in_files, ignores_key=ignores_key)
         if scenario.exists:
             yield scenario
 
@@ -152,62 +175,117 @@ def _crashes() -> Iterator[Scenario]:
 
 def crash_and_go_on(lab: AirflowLab, scenario: Scenario) -> Outcome:
     """Run a DAG to its crash, do what scheduler and people do then, and run it to its end."""
-    settings = SandboxSettings(seconds=_QUICK_SECONDS if scenario.ends_by_itself else _ENDLESS_SECONDS)
+    settings = SandboxSettings(
+        seconds=_QUICK_SECONDS if scenario.ends_by_itself else _ENDLESS_SECONDS,
+        ignore_idempotency=scenario.ignores_key,
+    )
     with Sandbox(settings) as sandbox, tempfile.TemporaryDirectory() as folder:
-        run = lab.start_run(scenario.dag_id, write_references(Path(folder)) if scenario.references else {})
-        killed = not _drive(run, sandbox, scenario, crash=scenario.point)
-        reached = _prepare(run, sandbox, scenario)
-        if scenario.then is not Then.RETRIED:
-            run.clear("generate")
+        conf = write_references(Path(folder)) if scenario.references else {}
+        reached, tasks = _Course(lab, scenario, sandbox.connection_json(), conf).run(sandbox)
+        counts = (sandbox.accepted, sandbox.billed, _delivered(tasks), sandbox.uploaded)
+        return Outcome(scenario, reached, *counts)
+
+
+class _Course:
+    """
+    The course of one scenario, in as few processes as it takes.
+
+    :param conf: Parameters of the DAG run.
+    """
+
+    def __init__(self, lab: AirflowLab, scenario: Scenario, connection: str, conf: Mapping[str, Any]) -> None:
+        self._run, self._create = lab.new_run(scenario.dag_id, conf)
+        self._scenario = scenario
+        self._connection = connection
+
+    def run(self, sandbox: Sandbox) -> tuple[bool, Sequence[TaskView]]:
+        """Return whether all was reached that the scenario names, and the task instances at the end."""
+        killed = self._do(self._create, self._drive(self._scenario.point)) is None
+        reached, left = self._prepare()
         sandbox.complete_all()
         # What is made only now ends soon too.
         sandbox.configure(seconds=_QUICK_SECONDS)
-        _drive(run, sandbox, scenario)
-        counts = (sandbox.accepted, sandbox.billed, _delivered(run), sandbox.uploaded)
-        return Outcome(scenario, killed and reached, *counts)
+        views = self._do(*left, self._drive(), _VIEW)
+        if views is None:
+            return False, ()
+        if self._scenario.then is Then.CLEARED_FAILED:
+            reached = _states(views[1]) == {"failed"}
+        return killed and reached, views[-1]
+
+    def _prepare(self) -> tuple[bool, Sequence[Step]]:
+        """Bring the task into the state from which it goes on; return whether it is in it, and what is left to do."""
+        match self._scenario.then:
+            case Then.RETRIED:
+                return True, [_RECOVER]
+            case Then.CLEARED_FAILED:
+                return True, [Step("fail", _TASK), _VIEW, _CLEAR]
+            case Then.CLEARED_DEFERRED:
+                return self._is_deferred() or self._is_deferred(self._drive("deferral written")), [_CLEAR]
+        views = self._do(_RECOVER, self._drive(), _VIEW)
+        return views is not None and _states(views[-1]) == {"failed"}, [_CLEAR]
+
+    def _is_deferred(self, *steps: Step) -> bool:
+        if steps:
+            self._do(*steps)
+        views = self._do(_RECOVER, _VIEW)
+        return views is not None and "deferred" in _states(views[-1])
+
+    def _drive(self, crash: str | None = None) -> Step:
+        return Step.drive(crash=crash, without_store=self._scenario.in_files)
+
+    def _do(self, *steps: Step) -> list[Any] | None:
+        return self._run.do(*steps, AIRFLOW_CONN_APIMART_DEFAULT=self._connection)
 
 
-def _prepare(run: Run, sandbox: Sandbox, scenario: Scenario) -> bool:
-    """Bring the task into the state from which it goes on; return whether it is in it."""
-    if scenario.then is Then.CLEARED_FAILED:
-        run.fail("generate")
-        return _states(run) == {"failed"}
-    run.recover()
-    if scenario.then is Then.CLEARED_DEFERRED:
-        if "deferred" not in _states(run):
-            _drive(run, sandbox, scenario, crash="deferral written")
-        return "deferred" in _states(run)
-    if scenario.then is Then.CLEARED_TIMED_OUT:
-        _drive(run, sandbox, scenario)
-        return _states(run) == {"failed"}
-    return True
+_TASK = {"task_ids": ["generate"]}
+_RECOVER, _CLEAR, _VIEW = Step("recover"), Step("clear", _TASK), Step("view")
 
 
-def _drive(run: Run, sandbox: Sandbox, scenario: Scenario, crash: str | None = None) -> bool:
-    return run.drive(sandbox.connection_json(), crash=crash, without_store=scenario.in_files)
+def _states(views: Iterable[TaskView]) -> set[str | None]:
+    return {view.state for view in views}
 
 
-def _states(run: Run) -> set[str | None]:
-    return {view.state for view in run.views()}
-
-
-def _delivered(run: Run) -> int:
+def _delivered(views: Iterable[TaskView]) -> int:
     return sum(
         view.state == "success" and view.returned is not None and view.returned["status"] == "completed"
-        for view in run.views()
+        for view in views
     )
 
 
-def table(outcomes: Iterable[Outcome]) -> Iterator[str]:
-    """Return the lines of the table: billed / task instances, for each way to go on with each place of the record."""
-    cells = {(each.scenario.row, each.scenario.then, each.scenario.in_files): each.cell for each in outcomes}
-    columns = [(then, in_files) for then in Then for in_files in (False, True)]
-    heads = [f"{then}, {'files' if in_files else 'store'}" for then, in_files in columns]
-    yield f"{'killed at':<30}{'mode':<10}{'kind':<8}" + "".join(f"{head:>33}" for head in heads)
-    for row in dict.fromkeys(scenario.row for scenario in _crashes()):
-        found = [cells.get((row, *column), "-") for column in columns]
-        if set(found) != {"-"}:
-            yield f"{row[0]:<30}{row[1]:<10}{row[2]:<8}" + "".join(f"{cell:>33}" for cell in found)
+BEGIN, END = ".. crash-table: begin", ".. crash-table: end"
+HEADS = ("Killed", *(f"{then}" for then in Then), "retried, by a service that ignores the key")
+
+
+def table(outcomes: Iterable[Outcome]) -> list[str]:
+    """
+    Return the lines of the table for the documentation: what a task instance was billed, by crash point.
+
+    Modes, mapped or not, and places of the record share a cell: where they differ, it has all their counts.
+    """
+    cells: dict[tuple[str, str], dict[str, None]] = {}
+    for outcome in outcomes:
+        cells.setdefault((outcome.scenario.point, outcome.scenario.column), {})[outcome.cell] = None
+    lines = [".. list-table::", "   :header-rows: 1", ""]
+    for row in (HEADS, *(_row(point, cells) for point in POINTS)):
+        lines += [f"   {'*' if number == 0 else ' '} - {cell}".rstrip() for number, cell in enumerate(row)]
+    return lines
+
+
+def _row(point: str, cells: Mapping[tuple[str, str], Iterable[str]]) -> tuple[str, ...]:
+    return point, *(" / ".join(cells.get((point, column), ())) for column in HEADS[1:])
+
+
+def documented() -> list[str]:
+    """Return the lines of the table as the documentation has it."""
+    text = PAGE.read_text(encoding="utf-8")
+    return text.split(BEGIN)[1].split(END)[0].strip().splitlines()
+
+
+def documented_cell(scenario: Scenario) -> str:
+    """Return what the documentation says that a task instance is billed in a scenario."""
+    rows = "\n".join(documented()).split("   * - ")[1:]
+    (row,) = (row for row in rows if row.startswith(f"{scenario.point}\n"))
+    return [cell.removeprefix("     -").strip() for cell in row.splitlines()][HEADS.index(scenario.column)]
 
 
 def sweep(scenarios: Iterable[Scenario]) -> Iterator[Outcome]:
@@ -221,17 +299,30 @@ def sweep(scenarios: Iterable[Scenario]) -> Iterator[Outcome]:
 
 def _share(scenarios: list[Scenario], home: Path) -> list[Outcome]:
     with AirflowLab(home, Template(home.parent / "template")) as lab:
-        return [crash_and_go_on(lab, scenario) for scenario in scenarios]
+        return [_reported(crash_and_go_on(lab, scenario)) for scenario in scenarios]
+
+
+def _reported(outcome: Outcome) -> Outcome:
+    if not outcome.holds:
+        print(outcome, file=sys.stderr, flush=True)
+    return outcome
 
 
 def main(points: list[str]) -> int:
     """Print the table of some crash points, or of all, and return 1 if the promise doesn't hold anywhere."""
     chosen = [scenario for scenario in all_scenarios() if not points or scenario.point in points]
+    began = time.monotonic()
     outcomes = list(sweep(chosen))
-    print(*table(outcomes), sep="\n")
+    lines = table(outcomes)
+    print(*lines, sep="\n")
     broken = [outcome for outcome in outcomes if not outcome.holds]
-    print(f"\n{len(outcomes)} crashes, {len(broken)} of them broke the promise", *map(repr, broken), sep="\n")
-    return 1 if broken else 0
+    print(
+        f"\nAirflow {version('apache-airflow')}: {len(outcomes)} crashes in {time.monotonic() - began:.0f} s, "
+        f"{len(broken)} of them broke the promise"
+    )
+    if differs := not points and lines != documented():
+        print(f"The table differs from the one in {PAGE}")
+    return 1 if broken or differs else 0
 
 
 if __name__ == "__main__":

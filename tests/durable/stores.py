@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import secrets
 import threading
+import time
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from tests.airflow_versions import lacks, reason
@@ -89,3 +94,58 @@ class StaleFileSystem(MemoryFileSystem):
         old = self.shown[0] if len(self.shown) > self.lag else set()
         found = [each for each in there if each["name"] in old]
         return found if detail else [each["name"] for each in found]
+
+
+class DiskFileSystem(LocalFileSystem):
+    """Files of this machine under another protocol, so that processes share them."""
+
+    protocol: ClassVar[str]
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        return "/" + str(path).removeprefix(f"{cls.protocol}://").strip("/")
+
+
+class InPlaceDiskFileSystem(DiskFileSystem):
+    """Storage that writes in place: other processes see a part of a file, and a killed writer leaves it."""
+
+    protocol = "sftp"
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
+        half = len(value) // 2
+        with Path(self._strip_protocol(path)).open("wb", buffering=0) as file:
+            file.write(value[:half])
+            time.sleep(0.005)
+            file.write(value[half:])
+
+
+class StaleDiskFileSystem(DiskFileSystem):
+    """Object store whose listings show the names of some time ago, while reads by name are current."""
+
+    protocol = "gs"
+    lag_seconds = 0.7
+    _REMOVED = ".removed-"
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
+        final = Path(self._strip_protocol(path))
+        final.parent.mkdir(parents=True, exist_ok=True)
+        partial = final.with_name(f".{final.name}.{secrets.token_hex(6)}")
+        partial.write_bytes(value)
+        partial.replace(final)
+
+    def rm_file(self, path: str) -> None:
+        file = Path(self._strip_protocol(path))
+        os.utime(file)
+        file.rename(file.with_name(f"{self._REMOVED}{file.name}"))
+
+    def ls(self, path: str, detail: bool = False, **kwargs: Any) -> Any:
+        shown = [each for each in super().ls(path, detail=True) if self._is_shown(each)]
+        for each in shown:
+            each["name"] = each["name"].replace(self._REMOVED, "")
+        return shown if detail else [each["name"] for each in shown]
+
+    def _is_shown(self, entry: dict[str, Any]) -> bool:
+        name, changed = Path(entry["name"]).name, time.time() - entry["mtime"]
+        if name.startswith(self._REMOVED):
+            return changed < self.lag_seconds
+        return entry["type"] == "directory" or (not name.startswith(".") and changed >= self.lag_seconds)

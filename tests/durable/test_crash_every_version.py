@@ -35,12 +35,12 @@ POINTS = (
     "before the id is written",
     "id written",
     "resuming",
-    "before the delivery is noted",
+    "returning",
 )
 SCENARIOS = [
     scenario
-    for scenario in all_scenarios()
-    if scenario.point in POINTS and scenario.in_files and not scenario.mapped and not scenario.references
+    for scenario in all_scenarios(in_files=True)
+    if scenario.point in POINTS and not (scenario.mapped or scenario.references or scenario.ignores_key)
 ]
 
 
@@ -168,7 +168,9 @@ def connection(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_APIMART_DEFAULT", sandbox.connection_json())
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: f"{each.point}-{each.row[1]}-{each.then}")
+@pytest.mark.parametrize(
+    "scenario", SCENARIOS, ids=lambda each: f"{each.point}-{'deferred' if each.deferrable else 'waiting'}-{each.then}"
+)
 def test_a_crash_is_billed_once_and_the_result_delivered(sandbox: Sandbox, tmp_path: Path, scenario: Scenario) -> None:
     instance = crash_and_go_on(sandbox, scenario, tmp_path)
     assert instance.returned["status"] == "completed"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -196,9 +197,11 @@ class PaidGenerations(RuleBasedStateMachine):
             raise errors.ApimartGenerationFailedError("failed", generation_id=seen.generation_id)
         if seen.status is GenerationStatus.RUNNING:
             return "timed out"
-        note_delivery(paid.record, seen.generation_id, self.marker)
         process.step()
+        # From here on Airflow has the success, whatever becomes of the process.
         self.delivered.append(str(seen.generation_id))
+        with suppress(Crash):
+            note_delivery(paid.record, seen.generation_id, self.marker)
         return "delivered"
 
     @precondition(lambda self: self.ended not in ("delivered", "stopped", "refused"))
@@ -232,7 +235,7 @@ class PaidGenerations(RuleBasedStateMachine):
     @rule()
     def clear(self) -> None:
         """Clear the task as a person does."""
-        # A process that died after it had noted the delivery and before Airflow noted the success counts as delivered.
+        # A success whose delivery was not noted is returned once more.
         attempt = self._attempt()
         if self.ended == "stopped" or (attempt and attempt.delivered is not None):
             self.permitted += 1

@@ -23,6 +23,31 @@ from tests.durable.stores import StateStore
 TASK = TaskIdentity("dag", "run", "task", -1, 0)
 
 
+def test_one_that_was_stopped_between_reading_and_submitting_pays_nothing(tmp_path: Path) -> None:
+    """Also where the service ignores the key: the record alone tells it that the other one has submitted."""
+    with Sandbox(SandboxSettings(seconds=0.1, ignore_idempotency=True)) as sandbox:
+        transport = RequestsTransport(ClientSettings(sandbox.api_key, sandbox.base_url))
+        record = FileRecord(tmp_path.as_uri(), TASK)
+        record.read()
+        made = transport.run(in_files(sandbox, FileRecord(tmp_path.as_uri(), TASK)).obtain())
+        with pytest.raises(ApimartSupersededError):
+            transport.run(in_files(sandbox, record).obtain())
+        later = transport.run(in_files(sandbox, FileRecord(tmp_path.as_uri(), TASK)).obtain())
+        assert later.generation_id == made.generation_id
+        assert sandbox.accepted == 1
+
+
+def in_files(sandbox: Sandbox, record: FileRecord) -> PaidOnce:
+    return PaidOnce(
+        task=TASK,
+        request=PaidRequest(
+            "apimart_default", Modality.IMAGE, {"model": "gemini-2.5-flash-image-preview", "prompt": "a cat"}
+        ),
+        record=record,
+        key_scope=key_scope(sandbox.base_url, sandbox.api_key),
+    )
+
+
 @pytest.mark.parametrize("in_files", [False, True])
 def test_they_share_one_generation(in_files: bool, tmp_path: Path) -> None:
     """The newer one goes on; the older one has the same generation, or is told that it was replaced."""

@@ -5,7 +5,7 @@ Each try of a task runs in a process of its own, which can be killed at a chosen
 scheduler does it.
 """
 
-from tests.lab.airflow_lab import AirflowLab, Run
+from tests.lab.airflow_lab import AirflowLab, Run, Step
 from tests.lab.fork_server import Template
 
-__all__ = ["AirflowLab", "Run", "Template"]
+__all__ = ["AirflowLab", "Run", "Step", "Template"]

@@ -10,78 +10,67 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pkgutil import resolve_name
 from typing import Any
-from uuid import UUID
 
 from airflow import settings
-from airflow.jobs.job import Job
-from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
-from airflow.models.asset import AssetEvent
 from airflow.models.dagrun import DagRun
-from airflow.models.taskinstance import TaskInstance, clear_task_instances
+from airflow.models.taskinstance import TaskInstance
 from airflow.models.trigger import Trigger
 from airflow.triggers.base import TriggerEvent
 from airflow.utils.session import create_session
-from airflow.utils.sqlalchemy import prohibit_commit
 from airflow.utils.state import DagRunState, State, TaskInstanceState
-from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from sqlalchemy import inspect, select, text
 
-from tests.lab.airflow_internals import AWAITING_INPUT, DagSerialization, dag_bag, read_metrics, sync_bag_to_db
+from tests.lab import airflow_internals
+from tests.lab.airflow_internals import AWAITING_INPUT
 from tests.lab.crash_points import install, send_later
-from tests.lab.in_process_api import supervisor
 
 _LONGEST_DRIVE = 60.0
 
 
 def make_dags_known() -> None:
     """Write the DAGs into the database."""
-    from airflow.dag_processing.bundles.manager import DagBundlesManager
-
     with create_session() as session:
-        DagBundlesManager().sync_bundles_to_db(session=session)
-    sync_bag_to_db(_dag_bag(), "dags-folder", None)
+        airflow_internals.make_known(_dag_bag(), session)
 
 
 def warm_up() -> None:
     """Do once what every forked process would do again, beside what a command would."""
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
     _dag_bag()
-    read_metrics()
+    airflow_internals.read_metrics()
+    # It imports the libraries of all storages, two seconds of them.
+    _ = ObjectStoragePath("file:///").fs
 
 
 def after_fork() -> None:
     """Let a forked process take its settings, logging and database from its own variables."""
-    settings.dispose_orm(do_log=False)
+    settings.dispose_orm()
     settings.initialize()
 
 
 @cache
 def _dag_bag() -> Any:
-    bag = dag_bag(settings.DAGS_FOLDER)
+    bag = airflow_internals.dag_bag(settings.DAGS_FOLDER)
     if bag.import_errors:
         raise RuntimeError(f"DAGs can't be imported: {bag.import_errors}")
     return bag
 
 
 def _scheduler_dag(dag_id: str) -> Any:
-    return DagSerialization.deserialize_dag(DagSerialization.serialize_dag(_dag_bag().dags[dag_id]))
+    return airflow_internals.scheduler_dag(_dag_bag().dags[dag_id])
 
 
 def create(dag_id: str, run_id: str, conf: Mapping[str, Any], number: int) -> None:
     """Create a DAG run, each on a day of its own."""
     day = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=number)
     with create_session() as session:
-        _scheduler_dag(dag_id).create_dagrun(
-            run_id=run_id,
-            logical_date=day,
-            data_interval=(day, day),
-            run_after=day,
-            conf=dict(conf),
-            run_type=DagRunType.MANUAL,
-            state=DagRunState.RUNNING,
-            triggered_by=DagRunTriggeredByType.TEST,
-            start_date=day,
-            session=session,
-        )
+        airflow_internals.create_run(_scheduler_dag(dag_id), run_id, day, conf, session)
+
+
+def steps(dag_id: str, run_id: str, todo: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Any]:
+    """Do several of these things in one process, one after the other, and return what each of them has returned."""
+    return [globals()[name](dag_id=dag_id, run_id=run_id, **arguments) for name, arguments in todo]
 
 
 def drive(
@@ -132,14 +121,14 @@ def _round(dag_id: str, run_id: str) -> bool:
         for ti in schedulable:
             _schedule(ti)
         session.commit()
-        ready = [(ti.id, ti.state) for ti in run.get_task_instances(session=session)]
+        ready = [(_key(ti), ti.state) for ti in run.get_task_instances(session=session)]
     if {state for _, state in ready} - State.finished - {None} == {AWAITING_INPUT}:
         return False
-    for ti_id, state in ready:
+    for key, state in ready:
         if state == TaskInstanceState.SCHEDULED:
-            _work(dag_id, ti_id)
+            _work(key)
         elif state == TaskInstanceState.DEFERRED:
-            _trigger(ti_id)
+            _trigger(key)
     time.sleep(0.02)
     return True
 
@@ -155,53 +144,44 @@ def _run(dag_id: str, run_id: str, session: Any) -> DagRun:
     return session.scalars(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)).one()
 
 
-def _work(dag_id: str, ti_id: Any) -> None:
-    """Run one try of a task, or its resumption, with Airflow's task runner."""
+def _key(ti: TaskInstance) -> dict[str, Any]:
+    # The row of a retry has a new id.
+    return {name: getattr(ti, name) for name in ("dag_id", "task_id", "run_id", "map_index")}
+
+
+def _found(key: Mapping[str, Any], session: Any) -> TaskInstance:
+    return session.scalars(select(TaskInstance).filter_by(**key)).one()
+
+
+def _work(key: Mapping[str, Any]) -> None:
+    """Run one try of a task, or its resumption."""
     with create_session() as session:
-        ti = session.get(TaskInstance, ti_id)
-        assert ti is not None
+        ti = _found(key, session)
         ti.set_state(TaskInstanceState.QUEUED, session=session)
-        runnable = _runnable(ti)
-    result = supervisor.run_task_in_process(ti=runnable, task=_dag_bag().dags[dag_id].get_task(runnable.task_id))
-    if result.state == TaskInstanceState.UP_FOR_RETRY:
-        _make_due(runnable)
-
-
-def _runnable(ti: TaskInstance) -> Any:
-    """Return a task instance as the task runner takes it."""
-    from airflow.sdk.api.datamodels._generated import TaskInstance as RunnableTaskInstance
-
-    return RunnableTaskInstance(
-        id=UUID(str(ti.id)),
-        task_id=ti.task_id,
-        dag_id=ti.dag_id,
-        run_id=ti.run_id,
-        try_number=ti.try_number,
-        map_index=ti.map_index,
-        dag_version_id=UUID(str(ti.dag_version_id)),
-    )
-
-
-def _make_due(retried: Any) -> None:
-    """Let a retry begin now, whatever delay the DAG asks for; its row has a new id by now."""
-    key = {name: getattr(retried, name) for name in ("dag_id", "task_id", "run_id", "map_index")}
+        session.commit()
+        session.refresh(ti)
+        session.expunge(ti)
+    airflow_internals.run_try(ti, _dag_bag().dags[key["dag_id"]].get_task(key["task_id"]))
     with create_session() as session:
-        ti = session.scalars(select(TaskInstance).filter_by(**key)).one()
+        _make_due(_found(key, session))
+
+
+def _make_due(ti: TaskInstance) -> None:
+    """Let a retry begin now, whatever delay the DAG asks for."""
+    if ti.state == TaskInstanceState.UP_FOR_RETRY:
         ti.end_date = datetime.now(UTC) - timedelta(days=1)
 
 
-def _trigger(ti_id: Any) -> None:
+def _trigger(key: Mapping[str, Any]) -> None:
     """Run the trigger of a deferred task from what the database holds of it, and submit its event."""
     with create_session() as session:
-        ti = session.get(TaskInstance, ti_id)
-        assert ti is not None
+        ti = _found(key, session)
         row = session.get(Trigger, ti.trigger_id)
         assert row is not None
         trigger = resolve_name(row.classpath)(**row.kwargs)
-        runnable = _runnable(ti)
         trigger_id = row.id
-    event = supervisor.InProcessTestSupervisor.run_trigger_in_process(trigger=trigger, ti=runnable)
-    submit_event(trigger_id, event)
+        session.expunge(ti)
+    submit_event(trigger_id, airflow_internals.run_trigger(trigger, ti))
 
 
 def submit_event(trigger_id: int, event: TriggerEvent) -> None:
@@ -219,7 +199,7 @@ def recover(dag_id: str, run_id: str) -> None:
                 ti.task = dag.get_task(ti.task_id)
                 ti.handle_failure("its process was killed", session=session)
                 session.commit()
-                _make_due(ti)
+                _make_due(_found(_key(ti), session))
 
 
 def fail(dag_id: str, run_id: str, task_ids: Sequence[str]) -> None:
@@ -238,13 +218,16 @@ def clear(dag_id: str, run_id: str, task_ids: Sequence[str]) -> None:
         tis = [ti for ti in run.get_task_instances(session=session) if ti.task_id in task_ids]
         for ti in tis:
             ti.task = dag.get_task(ti.task_id)
-        clear_task_instances(tis, session)
+        airflow_internals.clear(tis, dag, session)
         session.flush()
         run.state = DagRunState.RUNNING
 
 
 def trigger_by_assets(dag_id: str, run_id: str) -> list[str]:
     """Start the runs that asset events ask for, as the scheduler's loop does, and return those of one DAG."""
+    from airflow.utils.sqlalchemy import prohibit_commit
+    from airflow.utils.types import DagRunType
+
     scheduler = _scheduler()
     with create_session() as session:
         with prohibit_commit(session) as guard:
@@ -254,12 +237,17 @@ def trigger_by_assets(dag_id: str, run_id: str) -> list[str]:
         return list(session.scalars(runs.order_by(DagRun.id)))
 
 
-def _scheduler() -> SchedulerJobRunner:
+def _scheduler() -> Any:
+    from airflow.jobs.job import Job
+    from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+
     return SchedulerJobRunner(Job())
 
 
 def asset_events(dag_id: str, run_id: str) -> list[dict[str, Any]]:
     """Describe the asset events that a run has emitted, in their order."""
+    from airflow.models.asset import AssetEvent
+
     with create_session() as session:
         events = select(AssetEvent).where(AssetEvent.source_dag_id == dag_id, AssetEvent.source_run_id == run_id)
         return [{"uri": event.uri, "extra": event.extra} for event in session.scalars(events.order_by(AssetEvent.id))]
@@ -311,7 +299,7 @@ def view(dag_id: str, run_id: str) -> list[dict[str, Any]]:
 
 def _loaded(value: Any) -> Any:
     # SQLite turns a JSON column that holds a bare number into a number.
-    return json.loads(value) if isinstance(value, str) else value
+    return json.loads(value) if isinstance(value, str | bytes) else value
 
 
 def rows(dag_id: str, run_id: str) -> list[str]:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from tests.airflow_versions import running
+
 CrashPoint = Callable[[], None]
 
 
@@ -73,6 +75,10 @@ def _key(key: str) -> Callable[..., bool]:
 
 
 def _ti() -> Any:
+    if running < (3, 0):
+        from airflow.models import TaskInstance
+
+        return TaskInstance
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
     return RuntimeTaskInstance
@@ -143,6 +149,9 @@ def _deferring() -> None:
 
 def _deferred() -> None:
     """Die on the worker once the deferral is in the database."""
+    if running < (3, 0):
+        _after(_ti(), "defer_task")
+        return
     from airflow.sdk.execution_time import task_runner
 
     _before(task_runner, "finalize", lambda ti, state, *_: state == "deferred")
@@ -175,7 +184,30 @@ def _resuming() -> None:
     _before(ApimartGenerationOperator, "execute_complete")
 
 
-def _before_delivered() -> None:
+def _returning() -> None:
+    """Die when the worker has the result, before anything of it is in XCom."""
+    from airflow_provider_apimart.operators.generation import ApimartGenerationOperator
+
+    _before(ApimartGenerationOperator, "_deliver")
+
+
+def _half_in_xcom() -> None:
+    """Die between two keys of the result."""
+    _after(_ti(), "xcom_push", _key("url"))
+
+
+def _in_xcom() -> None:
+    """Die when all of the result is in XCom, before the task counts as successful."""
+    if running < (3, 0):
+        _after(_ti(), "xcom_push", _key("return_value"))
+        return
+    from airflow.sdk.execution_time import task_runner
+
+    _after(task_runner, "_push_xcom_if_needed")
+
+
+def _success_stored() -> None:
+    """Die when the task counts as successful, before the record has that it was delivered."""
     _noting(_before, "delivered")
 
 
@@ -183,15 +215,10 @@ def _delivered() -> None:
     _noting(_after, "delivered")
 
 
-def _returned() -> None:
-    """Die when the result is in XCom, before the task counts as successful."""
-    _after(_ti(), "xcom_push", _key("result"))
-
-
 _UPLOAD = "/v1/uploads/images"
 _SUBMIT = "/v1/images/generations"
 
-WAITING: dict[str, CrashPoint] = {
+_BEFORE_THE_WAIT: dict[str, CrashPoint] = {
     "before the record": _before_record,
     "record written": _record_written,
     "POST sent": lambda: _sent(_SUBMIT),
@@ -199,26 +226,31 @@ WAITING: dict[str, CrashPoint] = {
     "before the id is written": _before_id_written,
     "id written": _id_written,
     "id in XCom": _id_pushed,
-    "looking": _first_look,
-    "before the delivery is noted": _before_delivered,
-    "delivery noted": _delivered,
-    "result half in XCom": _returned,
 }
-DEFERRED: dict[str, CrashPoint] = {
-    **WAITING,
-    "deferring": _deferring,
-    "deferral written": _deferred,
+_IN_THE_TRIGGERER: dict[str, CrashPoint] = {
     "event ready": _event_ready,
     "event written": _event_submitted,
     "resuming": _resuming,
 }
+_AFTER_THE_WAIT: dict[str, CrashPoint] = {
+    "returning": _returning,
+    "result half in XCom": _half_in_xcom,
+    "result in XCom": _in_xcom,
+    "success stored": _success_stored,
+    "delivery noted": _delivered,
+}
+_DEFERRING: dict[str, CrashPoint] = {"deferring": _deferring, "deferral written": _deferred}
+_LOOKING: dict[str, CrashPoint] = {"looking": _first_look}
+
+WAITING = {**_BEFORE_THE_WAIT, **_LOOKING, **_AFTER_THE_WAIT}
+DEFERRED = {**_BEFORE_THE_WAIT, **_DEFERRING, **_LOOKING, **_IN_THE_TRIGGERER, **_AFTER_THE_WAIT}
 UNHEARD_UPLOADS = ("upload sent", "upload's reply read")
-UPLOADING: dict[str, CrashPoint] = {
+_UPLOADS: dict[str, CrashPoint] = {
     "upload sent": lambda: _sent(_UPLOAD),
     "upload's reply read": lambda: _answered(_UPLOAD),
     "upload registered": _upload_registered,
-    **WAITING,
 }
+UPLOADING = {**_UPLOADS, **WAITING}
 
 
 def install(crash: str | None) -> None:

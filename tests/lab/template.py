@@ -4,8 +4,7 @@ The process from which short-lived ones are forked, so that each has Airflow imp
 ``python -m tests.lab.template FOLDER`` returns when the process waits for clients in the background, at the port of
 loopback that the file ``port`` in the folder names. Each client has a fork of its own, which reads jobs as lines of
 JSON, lets a fork do each, and answers with its exit status and result. The process ends when it has had no client for
-a while. What it can do are the functions of :mod:`tests.lab.commands` and, where this Airflow has what they need, of
-:mod:`tests.lab.actions`.
+a while. What it can do are the functions of :mod:`tests.lab.commands` and of :mod:`tests.lab.actions`.
 """
 
 from __future__ import annotations
@@ -23,10 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from tests.airflow_versions import lacks
-from tests.lab import commands
+from tests.lab import actions, commands
 
-_DRIVING = "way to drive its task runner and triggers in one process"
 # Seconds without a client after which nobody is expected any more.
 _PATIENCE = 20.0
 
@@ -48,11 +45,7 @@ def main() -> None:
 
 def _load() -> Mapping[str, Any]:
     """Import the modules of what can be done, and do once what every fork would do again."""
-    modules: dict[str, Any] = {"commands": commands}
-    if not lacks(_DRIVING):
-        from tests.lab import actions
-
-        modules["actions"] = actions
+    modules: dict[str, Any] = {"commands": commands, "actions": actions}
     for module in modules.values():
         module.warm_up()
     return modules

@@ -8,6 +8,7 @@ import pytest
 
 from airflow_provider_apimart.sandbox import Fault, Sandbox
 from tests.lab import AirflowLab
+from tests.lab.airflow_lab import QUICK
 
 
 @pytest.mark.parametrize("without_store", [False, True])
@@ -23,6 +24,23 @@ def test_clearing_a_finished_task_makes_a_new_generation(
     assert sandbox.billed == 2
     assert first["generation_id"] != second["generation_id"]
     assert second["status"] == "completed"
+
+
+@pytest.mark.parametrize("without_store", [False, True])
+def test_a_success_whose_delivery_was_not_noted_is_returned_once_more_and_then_made_anew(
+    lab: AirflowLab, sandbox: Sandbox, without_store: bool
+) -> None:
+    run = lab.start_run("lab_single_waiting")
+    assert not run.drive(sandbox.connection_json(), crash="success stored", without_store=without_store)
+    first = run.view("generate")
+    assert first.state == "success"
+    for billed in (1, 2):
+        run.clear("generate")
+        run.drive(sandbox.connection_json(), without_store=without_store)
+        assert run.view("generate").state == "success"
+        assert sandbox.billed == billed
+    returned = run.view("generate").returned
+    assert returned["generation_id"] != first.returned["generation_id"]
 
 
 @pytest.mark.parametrize("point", ["id written", "event ready", "deferral written"])
@@ -191,7 +209,8 @@ def test_a_generation_that_is_not_found_is_paid_anew_only_after_a_person_was_tol
     run.recover()
     run.clear("generate")
     sandbox.inject(Fault("task_not_found", on="status", times=1000))
-    run.drive(sandbox.connection_json())
+    # It isn't taken for too new to be found.
+    run.drive(sandbox.connection_json(), policy=QUICK | {"new_seconds": 0.0})
     assert run.view("generate").state == "failed"
     assert sandbox.accepted == 1
 

@@ -30,7 +30,7 @@ class Watch:
 
     @property
     def left_open(self) -> int:
-        sessions = [transport._session for transport in self.opened]
+        sessions = [account.session for transport in self.opened for account in transport._accounts]
         return sum(session is not None and not session.closed for session in sessions)
 
 
@@ -144,8 +144,7 @@ async def test_whoever_comes_while_it_closes_gets_another(watch: Watch) -> None:
         pass
     async with SharedTransport(CONN_ID) as (second, _):
         assert second is not first
-        assert second._session is not None
-        assert not second._session.closed
+        assert not second._accounts[0].session.closed
 
 
 async def test_a_refused_key_is_read_anew_by_the_next(watch: Watch) -> None:
@@ -155,8 +154,7 @@ async def test_a_refused_key_is_read_anew_by_the_next(watch: Watch) -> None:
                 raise ApimartAuthenticationError("the key was revoked")
         async with SharedTransport(CONN_ID) as (mended, _):
             assert mended is not kept
-        assert kept._session is not None
-        assert not kept._session.closed
+        assert not kept._accounts[0].session.closed
 
 
 async def test_a_bad_connection_is_told_to_every_wait(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,6 +102,13 @@ class Ledger:
         for generation in [generation for generation in self if not generation.finished(now)]:
             self.end(generation.generation_id, None)
 
+    def rename_account(self, api_key: str, new: str) -> None:
+        """Give an account another API key, with its generations and all that was charged."""
+        self.accounts[new] = self.accounts.pop(api_key)
+        for generation in list(self):
+            if generation.api_key == api_key:
+                self._generations[generation.generation_id] = replace(generation, api_key=new)
+
     def restore(
         self, accounts: Mapping[str, Account], generations: Iterable[Generation], charges: Mapping[str, Decimal]
     ) -> None:

@@ -89,6 +89,13 @@ class Apimart:
             if rate is not None
         }
 
+    def replace_api_key(self, new: str) -> None:
+        """Give the account of ``api_key`` another one; the old one is refused from now on."""
+        old = self.settings.api_key
+        self._keys[new] = replace(self._keys.pop(old), key=new)
+        self.ledger.rename_account(old, new)
+        self.settings = replace(self.settings, api_key=new)
+
     def authenticate(self, authorization: str | None) -> ApiKey:
         """Return the API key of a request; raises :class:`.RefusedError` for a wrong one."""
         scheme, _, key = (authorization or "").partition(" ")
