@@ -129,9 +129,9 @@ class Schedule:
             sandbox.connection_json(),
             self.log,
             self._arguments(),
-            self._arena.place,
-            {name: value for name, value in os.environ.items() if name.startswith("AIRFLOW_CONN_AWS")},
-            self._acknowledged,
+            place=self._arena.place,
+            environment={name: value for name, value in os.environ.items() if name.startswith("AIRFLOW_CONN_AWS")},
+            acknowledged=self._acknowledged,
         )
 
     def _arguments(self) -> Mapping[str, Any]:
