@@ -49,6 +49,14 @@ CONNECTION_FIELDS: dict[str, Any] = {
 }
 
 
+CONNECTION_TYPE: dict[str, Any] = {
+    "connection-type": "apimart",
+    "hook-class-name": f"{_PACKAGE}.hooks.apimart.ApimartHook",
+    "hook-name": "APIMart",
+    "ui-field-behaviour": UI_FIELD_BEHAVIOUR,
+    "conn-fields": CONNECTION_FIELDS,
+}
+
 CONFIG: dict[str, Any] = {
     "apimart": {
         "description": "Options of the APIMart provider.",
@@ -73,13 +81,13 @@ def get_provider_info() -> dict[str, Any]:
         "package-name": "airflow-provider-apimart",
         "name": "APIMart",
         # The page of providers shows links as they are written, up to the next space.
-        "description": "Image and video generations of dozens of models. One task instance is one paid generation, and "
+        "description": "Image, video and music generations of dozens of models. One task instance is one paid generation, and "
         "nothing paid is lost. `APIMart <https://apimart.ai/>`__",
         "integrations": [
             {
                 "integration-name": _INTEGRATION,
                 "external-doc-url": "https://docs.apimart.ai/",
-                "tags": ["ai", "image-generation", "video-generation"],
+                "tags": ["ai", "image-generation", "video-generation", "music-generation"],
             }
         ],
         "hooks": [_modules("hooks.apimart")],
@@ -93,15 +101,7 @@ def get_provider_info() -> dict[str, Any]:
                 "python-module": f"{_PACKAGE}.transfers.apimart_to_object_storage",
             }
         ],
-        "connection-types": [
-            {
-                "connection-type": "apimart",
-                "hook-class-name": f"{_PACKAGE}.hooks.apimart.ApimartHook",
-                "hook-name": "APIMart",
-                "ui-field-behaviour": UI_FIELD_BEHAVIOUR,
-                "conn-fields": CONNECTION_FIELDS,
-            }
-        ],
+        "connection-types": [CONNECTION_TYPE],
         "config": CONFIG,
         # Airflow 3.2+; older versions ignore it.
         "cli": [f"{_PACKAGE}.cli.definition.get_apimart_cli_commands"],
