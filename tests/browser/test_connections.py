@@ -93,8 +93,13 @@ def test_a_connection_saved_in_the_form_makes_a_generation(
 
     airflow.wait_for("any_connection", run_id, generate="success")
     assert (sandbox.accepted, sandbox.billed) == (1, 1)
-    sent = {(request.headers.get("X-Team"), request.headers.get("X-Purpose")) for request in sandbox.requests}
-    assert sent == {("media", "test")}
+    (made,) = sandbox.generations
+    sent = {
+        (request.route, request.headers.get("X-Team"), request.headers.get("X-Purpose"))
+        for request in sandbox.requests
+        if request.route == "submit" or made.generation_id in request.path
+    }
+    assert sent == {("submit", "media", "test"), ("status", "media", "test")}
 
 
 def test_the_test_button_tells_what_is_left(airflow: AirflowServer, sandbox: Sandbox, page: Page) -> None:
