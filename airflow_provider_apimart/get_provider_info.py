@@ -81,8 +81,8 @@ def get_provider_info() -> dict[str, Any]:
         "package-name": "airflow-provider-apimart",
         "name": "APIMart",
         # The page of providers shows links as they are written, up to the next space.
-        "description": "Image, video and music generations of dozens of models. One task instance is one paid generation, and "
-        "nothing paid is lost. `APIMart <https://apimart.ai/>`__",
+        "description": "Image, video and music generations of dozens of models. One task instance is one paid "
+        "generation, and nothing paid is lost. `APIMart <https://apimart.ai/>`__",
         "integrations": [
             {
                 "integration-name": _INTEGRATION,
