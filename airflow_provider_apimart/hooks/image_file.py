@@ -47,7 +47,8 @@ def _path(image: str | PurePath | ObjectStoragePath) -> ObjectStoragePath:
 def _image_file(path: ObjectStoragePath) -> ImageFile:
     return ImageFile(
         name=without_query(str(path)),
-        filename=path.name,
+        # It becomes a part of the public URL, so a signature in an address must not be in it.
+        filename=path.name.partition("?")[0] if "://" in str(path) else path.name,
         size=path.stat().st_size,
         open=lambda: cast("BinaryIO", path.open("rb")),
     )

@@ -21,6 +21,7 @@ from airflow_provider_apimart.exceptions import (
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.sandbox import Fault, Sandbox
 from airflow_provider_apimart.sensors.generation import ApimartGenerationSensor
+from tests.hooks.support import http, quick_hook, wire
 
 TROUBLES: list[tuple[str, int, type[ApimartError]]] = [
     ("unauthorized", 1, ApimartAuthenticationError),
@@ -63,6 +64,28 @@ def test_trouble_is_raised_as_what_it_is(
     with pytest.raises(error) as caught:
         sensor(generation_id, deferrable=deferrable).execute(Context())  # type: ignore[arg-type]  # a part of one
     assert generation_id in str(caught.value)
+
+
+PAGES = {
+    "404": http("404 Not Found", b"<html><title>404 Not Found</title>nginx</html>", headers="Server: nginx\r\n"),
+    "403": http("403 Forbidden", b"<html><title>Just a moment...</title></html>", headers="Server: cloudflare\r\n"),
+    "302": http("302 Found", headers="Location: https://login.example/\r\n"),
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("mode", ["poke", "reschedule"])
+def test_a_page_on_the_third_read_is_no_verdict(monkeypatch: pytest.MonkeyPatch, page: str, mode: str) -> None:
+    running = http("200 OK", b'{"data":{"id":"task_1","status":"processing"}}')
+    done = http("200 OK", b'{"data":{"id":"task_1","status":"completed","result":{"images":[{"url":"https://x/a"}]}}}')
+    # A 404 may also come from a route that this installation lacks, so the older one is asked as well.
+    with wire(running, running, *[PAGES[page]] * (2 if page == "404" else 1), done) as server:
+        quick_hook(monkeypatch, server.url)
+        monkeypatch.setattr(ApimartHook, "status_policy", RetryPolicy(tries=3, first=0.01, longest=0.01))
+        wait = sensor("task_1", mode=mode, poke_interval=0.01)
+        looked = [wait.poke(Context()) for _ in range(3)]  # type: ignore[arg-type]  # a part of one
+    assert [each.is_done for each in looked] == [False, False, True]
+    assert (looked[-1].xcom_value or {})["url"] == "https://x/a"
 
 
 @pytest.mark.parametrize(("kind", "times", "error"), TROUBLES)
