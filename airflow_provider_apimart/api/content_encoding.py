@@ -1,4 +1,4 @@
-"""Content encodings of replies, decoded here for all transports: each HTTP library knows other names of them."""
+"""Decompression of replies, identical for all HTTP libraries."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-Flows: sequences of requests and pauses, without I/O.
+Flows: generators that yield requests and pauses, which the transports execute.
 
 A flow is a generator. It yields a :class:`~airflow_provider_apimart.api.http_messages.Request` and is sent the reply,
 or yields a :class:`Pause` and is resumed after it. Its return value is the result. A transport throws its errors into

@@ -1,4 +1,4 @@
-"""Replies that are not APIMart's: who answered, in words, and where a redirect leads."""
+"""Replies of proxies and gateways: who sent them, and where they redirect to."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-Reading JSON that may hold anything: every reader returns a value of its kind or ``None``, and never raises.
+Readers of untrusted JSON: each returns a typed value or ``None``, and raises nothing.
 
 Money is read as :class:`~decimal.Decimal` and times as aware :class:`~datetime.datetime`; :func:`plain` turns
 them back into JSON that XCom and JavaScript can hold.

@@ -1,5 +1,5 @@
 """
-What APIMart says about its models: their ids, what they make, and the parameters that they take.
+Descriptions of models: ids, modalities, parameters and limits.
 
 A description is a help, not a contract: APIMart accepts models and parameters that it doesn't list. Whatever cannot be
 read of it is left out, so that it restricts nothing.

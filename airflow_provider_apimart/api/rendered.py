@@ -1,4 +1,4 @@
-"""Lists and objects that a template has rendered to text, as JSON or as Python writes them."""
+"""Parser of lists and objects that were rendered to text, and test for missing values."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-Replies that have their Content-Length several times.
+Acceptance of repeated equal ``Content-Length`` headers in aiohttp.
 
 A gateway that adds the header to a reply that has it already sends it twice. RFC 9110 (8.6) lets a client take equal
 values for one, as ``urllib3`` does, which the other transport and the downloads use. The parser of ``aiohttp`` refuses

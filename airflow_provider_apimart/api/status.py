@@ -1,4 +1,4 @@
-"""Status of a generation, read in the current and in the older dialect of the API."""
+"""Status request of a generation: the routes, in both of APIMart's dialects."""
 
 from __future__ import annotations
 

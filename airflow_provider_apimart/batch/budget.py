@@ -1,4 +1,4 @@
-"""What a batch may still spend: one decision without I/O, before every submit."""
+"""Budget of a batch: whether the next item is submitted, waits, or ends the batch under ``max_cost``."""
 
 from __future__ import annotations
 

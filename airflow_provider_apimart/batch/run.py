@@ -1,4 +1,4 @@
-"""One try of a batch: thousands of flows at once, each of which is paid for once."""
+"""Concurrent execution of a batch's items within one try."""
 
 from __future__ import annotations
 

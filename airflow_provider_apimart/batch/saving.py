@@ -1,4 +1,4 @@
-"""Saving in a batch: the decision whether failures to save concern every item. No I/O."""
+"""Save failures of a batch: whether to stop submitting."""
 
 from __future__ import annotations
 

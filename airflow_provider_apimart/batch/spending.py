@@ -1,4 +1,4 @@
-"""What a batch's items are quoted at, what it has paid, and what it may still spend."""
+"""Spending of a batch: the quotes of its items, what they have cost, and their admission by the budget."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Generations of a batch that were charged and whose files aren't saved."""
+"""Reader of ledgers: charged generations without saved files."""
 
 from __future__ import annotations
 

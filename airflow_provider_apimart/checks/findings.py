@@ -1,4 +1,4 @@
-"""What a request has that the description of its model contradicts."""
+"""Findings: parameters and values of a request that contradict its model's description."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that are nearly spelled like others."""
+"""Spelling suggestions for parameters and ids of models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a description allows a value."""
+"""Check of a value against a parameter's limits."""
 
 from __future__ import annotations
 

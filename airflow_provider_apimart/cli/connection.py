@@ -1,4 +1,4 @@
-"""Connections of commands."""
+"""Hook of the connection that a command names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a connection's settings and APIMart's replies say about the connection: sentences, without I/O."""
+"""Diagnosis of a connection from its settings and replies."""
 
 from __future__ import annotations
 

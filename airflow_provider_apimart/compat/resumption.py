@@ -1,4 +1,4 @@
-"""Events of another try: whether a resumed task may use the event that Airflow passes to it."""
+"""Detection of trigger events that belong to another try."""
 
 from __future__ import annotations
 

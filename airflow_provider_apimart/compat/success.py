@@ -1,4 +1,4 @@
-"""Calls after Airflow has stored that a task has succeeded, alike on every version."""
+"""Callback after Airflow has stored a task's success."""
 
 from __future__ import annotations
 

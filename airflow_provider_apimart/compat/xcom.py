@@ -1,4 +1,4 @@
-"""Values that a task can return."""
+"""Values that a task can return, and the XCom keys that its DAG names."""
 
 from __future__ import annotations
 

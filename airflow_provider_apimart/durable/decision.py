@@ -1,5 +1,5 @@
 """
-The protocol of paying once, as one table.
+Decision table of a try: submit, repeat, resume or stop.
 
 :data:`RULES` is read from the top: the first rule whose condition holds says what a try of a task does about its paid
 generation. The table of the documentation is made from it. Two rules apply to the table itself: a rule never submits

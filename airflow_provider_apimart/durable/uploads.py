@@ -1,4 +1,4 @@
-"""Kept uploads: a file is uploaded once, not once for every try and every generation."""
+"""Uploads of references, each distinct content once."""
 
 from __future__ import annotations
 

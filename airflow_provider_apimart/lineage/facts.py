@@ -1,4 +1,4 @@
-"""Generations and files of a task, as asset events and lineage describe them: bounded, and without Airflow."""
+"""Content of asset events and lineage events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arguments that name many requests: the items, and what holds for all of them."""
+"""Base of operators with many requests: the items and their defaults."""
 
 from __future__ import annotations
 

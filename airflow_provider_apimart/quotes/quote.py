@@ -1,4 +1,4 @@
-"""Quotes of requests, alone and added up."""
+"""Quotes: cost and certainty of a request, and totals."""
 
 from __future__ import annotations
 

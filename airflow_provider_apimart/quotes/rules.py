@@ -1,5 +1,5 @@
 """
-Quote of a request from a model's price list: one decision without I/O.
+Calculation of a quote from a model's price list: one decision without I/O.
 
 The rules are the contract's: an image costs its tier times ``n``, plus its references; a video costs its tier times
 its seconds. A variant that the price list doesn't name has no quote; it never counts as the base price.

@@ -1,4 +1,4 @@
-"""Lifetime of result URLs: warnings, errors, and the decision whether a URL is over or too young. No I/O."""
+"""Results that have expired, or are not yet available."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limit of the time for the head of a reply, for all connections of a client."""
+"""Timeout for response headers."""
 
 from __future__ import annotations
 

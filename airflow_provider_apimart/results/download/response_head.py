@@ -1,4 +1,4 @@
-"""Head of a reply: the facts about the file, and whether the body continues an interrupted download. No I/O."""
+"""Response headers: facts about a file and its resumption."""
 
 from __future__ import annotations
 

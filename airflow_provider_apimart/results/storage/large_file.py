@@ -1,4 +1,4 @@
-"""Writing a file that may be large: past the page cache, which others on the machine need more."""
+"""Writer of large files, past the page cache."""
 
 from __future__ import annotations
 

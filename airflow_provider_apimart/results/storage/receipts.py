@@ -1,4 +1,4 @@
-"""Receipts: records beside the saved files of which file belongs to which output."""
+"""Receipts: small files that record which output a saved file belongs to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Table of models with allowed inputs and prices; plausible, not current."""
+"""Models of the sandbox: their inputs and prices, and the cost of a request. Plausible, not current."""
 
 from __future__ import annotations
 

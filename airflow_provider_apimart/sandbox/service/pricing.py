@@ -1,4 +1,4 @@
-"""Replies of the public price route and of the marketplace."""
+"""Replies of the price route and the marketplace."""
 
 from __future__ import annotations
 

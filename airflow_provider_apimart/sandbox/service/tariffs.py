@@ -1,4 +1,4 @@
-"""Tariffs: the pricing rules of a model beyond its base price and the factors of its resolutions."""
+"""Price rules by size, mode, action, reference or token."""
 
 from __future__ import annotations
 
