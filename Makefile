@@ -50,12 +50,12 @@ browser: .venv/browser ## look at Airflow's pages in a real Chromium; screenshot
 	@touch $@
 
 # PostgreSQL and Redis come from Debian's packages; where they can't be had, the run is skipped and says so.
-chaos: .venv/chaos ## kill workers, triggerers and scheduler at random, count what is paid and saved (SHORT=--short: minutes)
+chaos: .venv/chaos .venv/matrix ## kill workers, triggerers and scheduler at random, count what is paid and saved (SHORT=--short: minutes; VERSION=3.1)
 	@{ command -v redis-server && { command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; }; } > /dev/null 2>&1 \
 		|| { echo "Installing PostgreSQL and Redis (apt-get) ..." && apt-get update --quiet > /dev/null \
 			&& apt-get install --yes --quiet postgresql redis-server > /dev/null; } \
 		|| echo "PostgreSQL and Redis can't be installed here."
-	@$(BIN)/python -m tests.chaos $(SHORT)
+	@$(BIN)/python -m tests.chaos $(SHORT) $(if $(VERSION),--version $(VERSION))
 
 .venv/matrix: .venv/development
 	@echo "Installing what builds other environments into .venv (once) ..."

@@ -72,20 +72,28 @@ class Environment:
 
     :param version: One of ``VERSIONS``.
     :param python: The interpreter that it is made from.
+    :param extras: Extras of the provider that are installed into it.
     """
 
     version: str
     python: str
+    extras: tuple[str, ...] = ("test",)
 
     @property
     def name(self) -> str:
-        """The version, and the interpreter where it isn't the one that runs this."""
-        return self.version if self.python == sys.executable else f"{self.version}-{Path(self.python).name}"
+        """The version, the interpreter where it isn't the one that runs this, and further extras."""
+        interpreter = [] if self.python == sys.executable else [Path(self.python).name]
+        return "-".join((self.version, *interpreter, *self.extras[1:]))
 
     @property
     def folder(self) -> Path:
         """Where it lies."""
         return PROJECT / ".venvs" / self.name
+
+    @property
+    def interpreter(self) -> str:
+        """Its own interpreter."""
+        return str(self.folder / "bin" / "python")
 
     def build(self) -> None:
         """Make it, unless it is newer than what it is made from."""
@@ -95,13 +103,13 @@ class Environment:
         if done.exists() and all(done.stat().st_mtime > source.stat().st_mtime for source in sources):
             return
         print(f"Installing the environment {self.name} ...", flush=True)
-        make(self.folder, self.version, "--editable", ".[test]", python=self.python)
+        make(self.folder, self.version, "--editable", f".[{','.join(self.extras)}]", python=self.python)
         if unnamed := self._installed() - _pins(pins.read_text()):
             raise SystemExit(f"{pins} doesn't name {', '.join(sorted(unnamed))}")
         done.touch()
 
     def _installed(self) -> set[str]:
-        command = [str(self.folder / "bin" / "python"), "-m", "pip", "freeze", "--exclude-editable"]
+        command = [self.interpreter, "-m", "pip", "freeze", "--exclude-editable"]
         return _pins(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
     def test(self, tests: Iterable[str]) -> Outcome:
@@ -109,7 +117,7 @@ class Environment:
         report = self.folder / "report.xml"
         report.unlink(missing_ok=True)
         command = [
-            str(self.folder / "bin" / "python"),
+            self.interpreter,
             "-m",
             "pytest",
             "-q",

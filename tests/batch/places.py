@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -51,7 +51,7 @@ class Place(StrEnum):
             case Place.MEMORY:
                 return f"memory://batches/{uuid.uuid4().hex}"
             case Place.S3:
-                return f"s3://aws_rivals@{_BUCKET}/{uuid.uuid4().hex}"
+                return f"s3://aws_test@{_BUCKET}/{uuid.uuid4().hex}"
             case Place.IN_PLACE:
                 return f"sftp://{folder}"
             case Place.STALE:
@@ -60,8 +60,12 @@ class Place(StrEnum):
 
 
 @contextmanager
-def s3_server() -> Iterator[None]:
-    """Provide S3 on loopback, with the Airflow connection ``aws_rivals`` that leads to it."""
+def s3_server() -> Iterator[Mapping[str, str]]:
+    """
+    Provide S3 on loopback, with the Airflow connection ``aws_test`` that leads to it.
+
+    It yields the variables of a process that keeps its records there.
+    """
     import boto3
     from moto.server import ThreadedMotoServer
 
@@ -70,11 +74,12 @@ def s3_server() -> Iterator[None]:
     host, port = server.get_host_and_port()
     endpoint = f"http://{host}:{port}"
     boto3.client("s3", endpoint_url=endpoint, **_KEYS).create_bucket(Bucket=_BUCKET)
-    os.environ["AIRFLOW_CONN_AWS_RIVALS"] = _connection(endpoint)
+    variables = {"AIRFLOW_CONN_AWS_TEST": _connection(endpoint)}
+    os.environ |= variables
     try:
-        yield
+        yield {**variables, "AIRFLOW__APIMART__LEDGER_PATH": f"s3://aws_test@{_BUCKET}/records"}
     finally:
-        del os.environ["AIRFLOW_CONN_AWS_RIVALS"]
+        del os.environ["AIRFLOW_CONN_AWS_TEST"]
         server.stop()
 
 

@@ -1,7 +1,8 @@
 """
 Run generations in an Airflow whose parts are killed at random, and count what was billed and what was saved.
 
-``python -m tests.chaos [--short] [--seed N]`` needs PostgreSQL and Redis; ``make chaos`` installs them. It starts them,
+``python -m tests.chaos [--short] [--seed N] [--version 3.1]`` needs PostgreSQL and Redis; ``make chaos`` installs them.
+With a version it makes an environment for that one, whose records lie on S3. It starts the servers,
 a CeleryExecutor with two workers, a scheduler, a DAG processor, an API server and two triggerers on loopback, and runs
 ``dags/chaos.py``. Workers, triggerers and the scheduler are killed with SIGKILL, all connections to the database are
 cut, and a tenth of all calls to APIMart's sandbox go wrong. It ends with 1 if a promise was broken, and leaves its logs
@@ -17,12 +18,14 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import NoReturn
 
 from airflow_provider_apimart.sandbox import Fault, Sandbox, SandboxSettings
+from tests.batch.places import s3_server
 from tests.chaos import postgres as postgres_server
 from tests.chaos import redis as redis_server
 from tests.chaos.account import Account, bill_of, saved_in
@@ -34,6 +37,7 @@ from tests.chaos.processes import Processes
 from tests.chaos.redis import redis
 from tests.chaos.run import Run
 from tests.lab.fork_server import PROJECT
+from tests.matrix import Environment
 
 LOGS = PROJECT / ".chaos"
 FAULTS = (
@@ -85,6 +89,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--short", action="store_true", help="fewer generations")
     parser.add_argument("--seed", type=int, default=0, help="what is struck when")
+    parser.add_argument("--version", help="of Airflow, if not the one that runs this; its records lie on S3")
     chosen = parser.parse_args()
     if missing := postgres_server.missing_program() or redis_server.missing_program():
         print(f"skipped: {missing} isn't installed, and can't be had here. Debian's packages: postgresql, redis-server")
@@ -94,15 +99,28 @@ def main() -> int:
     LOGS.mkdir()
     form = SHORT if chosen.short else LONG
     print(f"{form.mapped} mapped generations and a batch of {form.batch}; seed {chosen.seed} ...", flush=True)
-    account = chaos(form, chosen.seed)
+    if chosen.version:
+        environment = Environment(chosen.version, sys.executable, ("test", "chaos"))
+        environment.build()
+        with s3_server() as records:
+            account = chaos(form, chosen.seed, environment.interpreter, records)
+    else:
+        account = chaos(form, chosen.seed)
     print(account)
     if account.holds:
         shutil.rmtree(LOGS)
     return 0 if account.holds else 1
 
 
-def chaos(form: Form, seed: int) -> Account:
-    """Run it all once."""
+def chaos(
+    form: Form, seed: int, python: str = sys.executable, records: Mapping[str, str] = MappingProxyType({})
+) -> Account:
+    """
+    Run it all once.
+
+    :param python: The interpreter whose Airflow it is.
+    :param records: Variables that say where records lie.
+    """
     settings = SandboxSettings(seconds=6, balance=None, seed=seed)
     with (
         tempfile.TemporaryDirectory(prefix="apimart-chaos-") as name,
@@ -117,8 +135,9 @@ def chaos(form: Form, seed: int) -> Account:
             "APIMART_CHAOS_PICTURES": str(folder / "pictures"),
             "APIMART_CHAOS_MAPPED": str(form.mapped),
             "APIMART_CHAOS_BATCH": str(form.batch),
+            **records,
         }
-        with Cluster(folder, LOGS, processes, database, redis_port, environment) as cluster:
+        with Cluster(folder, LOGS, processes, database, redis_port, environment, python) as cluster:
             run, began = Run(database), time.monotonic()
             toll = Assault(cluster, database, run).carry_out(havoc(TARGETS, PAUSES, seed), form.longest)
             seconds = time.monotonic() - began

@@ -66,6 +66,7 @@ class Cluster:
     :param logs: Directory of the tasks' logs.
     :param processes: Where they run.
     :param environment: Variables for the DAGs, connections included.
+    :param python: The interpreter whose Airflow it is.
     """
 
     def __init__(
@@ -76,8 +77,10 @@ class Cluster:
         postgres: Postgres,
         redis_port: int,
         environment: Mapping[str, str],
+        python: str = sys.executable,
     ) -> None:
         self._processes = processes
+        self._python = python
         settings = {**SETTINGS, **_addresses(postgres, redis_port), **_secrets()}
         airflow = {f"AIRFLOW__{name}": value for name, value in settings.items()}
         self._environment = {**bare_environment(), **airflow, **environment}
@@ -85,7 +88,7 @@ class Cluster:
 
     def __enter__(self) -> Self:
         """Prepare the database and start all parts."""
-        self._processes.run("migration", _airflow("db", "migrate"), self._environment)
+        self._processes.run("migration", self._airflow("db", "migrate"), self._environment)
         for name in PARTS:
             self._start(name)
         return self
@@ -110,11 +113,10 @@ class Cluster:
         return fallen
 
     def _start(self, name: str) -> None:
-        self._processes.start(name, _airflow(*PARTS[name]), self._environment)
+        self._processes.start(name, self._airflow(*PARTS[name]), self._environment)
 
-
-def _airflow(*arguments: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", "airflow", *arguments)
+    def _airflow(self, *arguments: str) -> tuple[str, ...]:
+        return (self._python, "-m", "airflow", *arguments)
 
 
 def _addresses(postgres: Postgres, redis_port: int) -> Mapping[str, str]:

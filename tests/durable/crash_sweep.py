@@ -303,6 +303,9 @@ def _share(scenarios: list[Scenario], home: Path) -> list[Outcome]:
 
 
 def _reported(outcome: Outcome) -> Outcome:
+    """Print an outcome at once: a sweep that is stopped has shown what it has seen."""
+    scenario = outcome.scenario
+    print(f"{scenario.point}, {scenario.dag_id}, {scenario.column}: {outcome.cell}", file=sys.stderr, flush=True)
     if not outcome.holds:
         print(outcome, file=sys.stderr, flush=True)
     return outcome

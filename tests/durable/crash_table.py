@@ -23,8 +23,7 @@ def main(versions: Sequence[str]) -> int:
     for version in versions or VERSIONS[:-1]:
         environment = Environment(version, sys.executable)
         environment.build()
-        python = str(environment.folder / "bin" / "python")
-        broken += bool(subprocess.run([python, *_SWEEP], cwd=PROJECT, check=False).returncode)
+        broken += bool(subprocess.run([environment.interpreter, *_SWEEP], cwd=PROJECT, check=False).returncode)
     return broken
 
 
