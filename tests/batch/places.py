@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import uuid
 from collections.abc import Iterator, Mapping
@@ -69,6 +70,8 @@ def s3_server() -> Iterator[Mapping[str, str]]:
     import boto3
     from moto.server import ThreadedMotoServer
 
+    # It would tell of each request.
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
