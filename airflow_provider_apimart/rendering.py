@@ -56,11 +56,17 @@ class RendersText(BaseOperator):
     # Airflow would take every text that ends so for a file, also within lists and objects.
     template_ext: Sequence[str] = ()
     _rendered_nothing: Mapping[str, str] = {}
+    # Fields that hold the content of a file already: it is no path, whatever it ends with.
+    _from_files: frozenset[str] = frozenset()
 
     def resolve_template_files(self) -> None:
         """Replace the paths of template files by the files' content, when the DAG is parsed."""
         for name in self.file_fields:
-            setattr(self, name, self._with_source(getattr(self, name, None)))
+            written = getattr(self, name, None)
+            source = self._with_source(written)
+            if source is not written:
+                setattr(self, name, source)
+                self._from_files |= {name}
         self.prepare_template()
 
     def render_template(
@@ -75,7 +81,8 @@ class RendersText(BaseOperator):
         if content.__class__ is dict:
             return {name: self._rendered(name, None, item, context, env, seen_oids) for name, item in content.items()}
         name = next((name for name in self.template_fields if getattr(self, name, None) is content), None)
-        content = self._with_source(content, env) if name in self.file_fields else content
+        if name in self.file_fields and name not in self._from_files:
+            content = self._with_source(content, env)
         noted = self._rendered_nothing
         rendered = self._rendered(name, name, content, context, env, seen_oids)
         if name in self.optional_fields:

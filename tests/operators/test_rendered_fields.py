@@ -225,6 +225,12 @@ def test_a_whole_value_that_is_a_template_file_is_its_content(tmp_path: Path, na
     assert (escaped["prompt"], escaped["caption"]) == (name, name)
 
 
+def test_the_content_of_a_file_is_no_path(tmp_path: Path) -> None:
+    (tmp_path / "outer.txt").write_text("inner.txt")
+    (tmp_path / "inner.txt").write_text("the inner file's content")
+    assert image({}, tmp_path, prompt="outer.txt")["prompt"] == "inner.txt"
+
+
 def test_a_rendered_text_is_no_path(tmp_path: Path) -> None:
     """A prompt from outside cannot read a file of the DAG's folder."""
     (tmp_path / "secret.txt").write_text("the file's content")
