@@ -7,16 +7,20 @@ number makes the whole list unusable, since a wrong quote is worse than none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow_provider_apimart.api.json_values import JsonObject, mapping
 
 Prices = Mapping[str, Decimal]
 
+T = TypeVar("T")
+
 _NONE: Prices = {}
+# Beyond these no number is a price, and arithmetic with it may overflow.
+_LEAST, _MOST = Decimal("1e-9"), Decimal(1_000_000)
 
 
 class PriceListError(ValueError):
@@ -30,7 +34,8 @@ class PriceList:
 
     Names of tiers, sizes, qualities and modes are in lower case.
 
-    :param unit: ``"second"`` for videos billed by length, ``"token"`` for metered models, else ``"output"``.
+    :param unit: ``"second"`` for videos billed by length, ``"token"`` for metered models, else ``"output"``; ``None``
+        where the list doesn't say.
     :param base: Price at the base tier; of a metered model, the published estimate.
     :param resolutions: Prices by resolution.
     :param has_resolutions: Whether the price depends on the resolution, ``None`` where the list doesn't say.
@@ -46,7 +51,7 @@ class PriceList:
     :param most_layers: How many layers a request can have.
     """
 
-    unit: str
+    unit: str | None
     base: Decimal | None
     resolutions: Prices = field(default_factory=dict)
     has_resolutions: bool | None = None
@@ -92,14 +97,13 @@ class _Reader:
         self._discount = self._price("discount_rate")
 
     def price_list(self) -> PriceList:
-        most_layers = self._data.get("layer_decomposition_max_images")
         default = self._data.get("default_resolution")
-        enabled = self._data.get("resolution_enabled")
+        unit = self._unit()
         return PriceList(
-            unit=self._unit(),
-            base=self._price("paid_price") or self._discounted("model_price"),
+            unit=unit,
+            base=self._base(unit),
             resolutions=self._paid_table("resolution"),
-            has_resolutions=enabled if isinstance(enabled, bool) else None,
+            has_resolutions=self._flag("resolution_enabled"),
             default_resolution=default.strip().lower() if isinstance(default, str) and default.strip() else None,
             size_qualities=self._size_qualities(),
             modes=self._table("billing_tier_paid_prices"),
@@ -107,15 +111,36 @@ class _Reader:
             max_mode_multiplier=self._price("max_mode_multiplier"),
             reference=self._price("input_image_paid_price", free=True) or Decimal(0),
             references=self._table("input_image_paid_prices", free=True),
-            first_reference_free=self._data.get("input_image_first_free") is True,
+            first_reference_free=self._flag("input_image_first_free") is True,
             layers=self._table("layer_decomposition_paid_prices"),
-            most_layers=most_layers if isinstance(most_layers, int) and most_layers > 0 else None,
+            most_layers=self._most_layers(),
         )
 
-    def _unit(self) -> str:
-        if self._data.get("billing_type") == "tiered_token" or mapping(self._data.get("pricing")).get("unit"):
+    def _unit(self) -> str | None:
+        billing = _name(self._data.get("billing_type") or "")
+        metered = _name(_object(self._data.get("pricing"), "pricing").get("unit") or "")
+        if "token" in billing or "token" in metered:
             return "token"
-        return "second" if self._data.get("billing_type") == "per_second" else "output"
+        if metered:
+            raise PriceListError(f"the price list's pricing.unit is {metered[:40]!r}, which isn't known")
+        if "second" in billing:
+            return "second"
+        return "output" if billing else None
+
+    def _base(self, unit: str | None) -> Decimal | None:
+        paid = self._price("paid_price")
+        # The list price of a metered model is no estimate of what a request costs.
+        return paid if paid is not None or unit == "token" else self._discounted("model_price")
+
+    def _flag(self, name: str) -> bool | None:
+        value = self._data.get(name)
+        if value is None or isinstance(value, bool):
+            return value
+        raise PriceListError(f"the price list's {name} is {str(value)[:40]!r}, which is neither true nor false")
+
+    def _most_layers(self) -> int | None:
+        most = self._data.get("layer_decomposition_max_images")
+        return most if isinstance(most, int) and not isinstance(most, bool) and 0 < most <= _MOST else None
 
     def _price(self, name: str, *, free: bool = False) -> Decimal | None:
         value = self._data.get(name)
@@ -137,20 +162,20 @@ class _Reader:
         paid = self._data.get("size_quality_paid_prices")
         factor = Decimal(1) if paid else (self._discount or Decimal(1))
         tables = _object(paid or self._data.get("size_quality_prices"), "size_quality_paid_prices")
-        return {
-            _name(size): {quality: price * factor for quality, price in _table(table, str(size)).items()}
+        return _unique(
+            (size, {quality: price * factor for quality, price in _table(table, str(size)).items()})
             for size, table in tables.items()
-        }
+        )
 
     def _actions(self) -> Prices:
         """Return prices by action; ``{"imagine": {"fast": 0.05}}`` is ``imagine.fast``."""
-        found: dict[str, Decimal] = {}
+        found: list[tuple[str, Decimal]] = []
         for name, value in _object(self._data.get("action_paid_prices"), "action_paid_prices").items():
             if isinstance(value, Mapping):
-                found |= {f"{_name(name)}.{inner}": price for inner, price in _table(value, str(name)).items()}
+                found += ((f"{name}.{inner}", price) for inner, price in _table(value, str(name)).items())
             else:
-                found[_name(name)] = _price(value, str(name))
-        return found
+                found.append((name, _price(value, str(name))))
+        return _unique(found)
 
 
 def _object(value: object, name: str) -> Mapping[Any, Any]:
@@ -164,7 +189,16 @@ def _object(value: object, name: str) -> Mapping[Any, Any]:
 def _table(value: object, name: str, *, free: bool = False) -> Prices:
     if not value:
         return _NONE
-    return {_name(key): _price(price, f"{name}.{key}", free=free) for key, price in _object(value, name).items()}
+    return _unique((key, _price(price, f"{name}.{key}", free=free)) for key, price in _object(value, name).items())
+
+
+def _unique(prices: Iterable[tuple[object, T]]) -> dict[str, T]:
+    """Return prices by name. Names that differ in capitals only are one name, which can't have two prices."""
+    found: dict[str, T] = {}
+    for key, price in prices:
+        if found.setdefault(_name(key), price) != price:
+            raise PriceListError(f"the price list has two prices of {str(key)[:100]}")
+    return found
 
 
 def _name(key: object) -> str:
@@ -174,6 +208,6 @@ def _name(key: object) -> str:
 def _price(value: object, name: str, *, free: bool = False) -> Decimal:
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
         price = Decimal(value)
-        if price.is_finite() and (price > 0 or (free and price == 0)):
+        if price.is_finite() and (_LEAST <= price <= _MOST or (free and price == 0)):
             return price
     raise PriceListError(f"the price list's {name[:100]} is {str(value)[:40]!r}, which is no price")

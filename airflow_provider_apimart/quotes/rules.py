@@ -21,6 +21,8 @@ from airflow_provider_apimart.quotes.variants import UnknownVariantError, word
 # What APIMart reserves for a video whose length it is asked to choose.
 LONGEST_CHOSEN_SECONDS = Decimal(30)
 _CHOSEN_BY_MODEL = -1
+# More outputs or seconds than this are no request.
+_MOST_UNITS = 1_000_000
 # These cost the base price where only dearer tiers are listed.
 _SMALL_RESOLUTIONS = frozenset({"1k", "2k"})
 _ONLY_DEARER = frozenset({"4k"})
@@ -81,6 +83,8 @@ class _Request:
     def price(self) -> _Bound:
         if variants.has_reference_video(self._payload):
             raise UnknownVariantError("the length of a reference video is billed too")
+        if self._modality is Modality.VIDEO and self._prices.unit in (None, "token"):
+            raise UnknownVariantError(f"what its seconds cost {_UNPUBLISHED}")
         unit = self._unit_price()
         if self._prices.unit == "token":
             unit = _Bound(unit.value, unit.bound_because or "tokens are billed, and this is the published estimate")
@@ -100,13 +104,14 @@ class _Request:
             return self._size_quality_price()
         if (quality := word(self._payload.get("quality"))) not in (None, "auto"):
             raise UnknownVariantError(f"the price of quality {quality!r} {_UNPUBLISHED}")
-        if mode := variants.mode(self._payload):
-            return self._mode_price(mode)
+        modes = {variants.mode_name(name): price for name, price in prices.modes.items()}
+        if (mode := variants.mode(self._payload)) or mode in modes:
+            return self._mode_price(mode, modes)
         return self._resolution_price()
 
     def _resolution_price(self) -> _Bound:
         prices = self._prices
-        if prices.has_resolutions is False or (not prices.resolutions and self._resolution is None):
+        if not prices.resolutions and (prices.has_resolutions is False or self._resolution is None):
             return _Bound(self._base())
         named = self._named_resolution()
         if named is None:
@@ -128,7 +133,7 @@ class _Request:
         for name in (f"{self._size}@{resolution}", resolution):
             if name in prices.resolutions:
                 return prices.resolutions[name]
-        if resolution == prices.default_resolution:
+        if not prices.resolutions and resolution == prices.default_resolution:
             return self._base()
         if resolution in _SMALL_RESOLUTIONS and prices.resolutions.keys() == _ONLY_DEARER:
             return self._base()
@@ -167,12 +172,12 @@ class _Request:
         alone = [table[key] for key in sizes if "@" not in key] if resolution == self._prices.default_resolution else []
         return tier or alone
 
-    def _mode_price(self, mode: str) -> _Bound:
-        if mode not in self._prices.modes:
+    def _mode_price(self, mode: str, modes: Mapping[str, Decimal]) -> _Bound:
+        if mode not in modes:
             raise UnknownVariantError(f"the price of mode {mode!r} {_UNPUBLISHED}")
         if self._prices.resolutions and self._resolution not in (None, self._prices.default_resolution):
             raise UnknownVariantError(f"the price of mode {mode!r} at resolution {self._resolution!r} {_UNPUBLISHED}")
-        return _Bound(self._prices.modes[mode])
+        return _Bound(modes[mode])
 
     def _layers_price(self) -> _Bound:
         prices = self._prices
@@ -195,7 +200,7 @@ class _Request:
         own = [name for name in actions if name.split("@")[0] == model and "@" in name]
         if own:
             version = word(self._payload.get("version"))
-            yield [name for name in own if version is None or len(own) == 1 or _is_version(name, version)]
+            yield [name for name in own if version is None or _is_version(name, version)]
             return
         action = word(self._payload.get("action")) or "imagine"
         speed = word(self._payload.get("speed")) or word(self._payload.get("mode"))
@@ -213,8 +218,8 @@ class _Request:
         n = self._payload.get("n")
         if n is None:
             return _ONCE
-        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-            raise UnknownVariantError(f"n is {str(n)[:40]!r}")
+        if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= _MOST_UNITS:
+            raise UnknownVariantError("its n isn't a whole number of outputs")
         return _Bound(Decimal(n))
 
     def _amount(self) -> _Bound:
@@ -226,18 +231,17 @@ class _Request:
             raise UnknownVariantError("it names no duration")
         if seconds == _CHOSEN_BY_MODEL and not isinstance(seconds, bool):
             return _Bound(LONGEST_CHOSEN_SECONDS, "the duration is chosen by the model")
-        amount = Decimal(str(seconds)) if isinstance(seconds, int | float | Decimal) else Decimal(0)
-        if isinstance(seconds, bool) or not amount.is_finite() or amount <= 0:
-            raise UnknownVariantError(f"its duration is {str(seconds)[:40]!r}")
-        return _Bound(amount)
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= _MOST_UNITS:
+            raise UnknownVariantError("its duration isn't a number of seconds above 0")
+        return _Bound(Decimal(str(seconds)))
 
     def _references(self) -> _Bound:
         prices = self._prices
-        each = self._reference_price()
-        if not each.value:
-            return _NOTHING
         certain = variants.reference_count(self._payload)
         possible = certain + variants.other_references(self._payload)
+        each = self._reference_price() if possible else _NOTHING
+        if not each.value:
+            return _NOTHING
         price = each.times(_Bound(Decimal(max(0, possible - int(prices.first_reference_free)))))
         if possible == certain or price.bound_because:
             return price
@@ -247,9 +251,10 @@ class _Request:
         prices = self._prices
         if not prices.references:
             return _Bound(prices.reference)
-        named = prices.references.get(self._named_resolution() or "")
-        if named is not None:
-            return _Bound(named)
+        if named := self._named_resolution():
+            if named not in prices.references:
+                raise UnknownVariantError(f"the price of references at resolution {named!r} {_UNPUBLISHED}")
+            return _Bound(prices.references[named])
         return _dearest([prices.reference, *prices.references.values()], "the price of references isn't certain")
 
 

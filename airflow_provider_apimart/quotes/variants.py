@@ -6,14 +6,17 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from airflow_provider_apimart.api.references import is_path, names_references
+
 _PIXELS = re.compile(r"\d+\s*[x*\u00d7]\s*\d+", re.IGNORECASE)
 _SOUND_FIELDS = ("sound", "generate_audio", "with_audio", "enable_audio", "audio")
 _ON = (True, "on", "true", "yes", 1)
 _OFF = (False, None, "off", "false", "no", 0, "")
-_BASE_MODES = (None, "", "std", "standard")
+_BASE_MODES = frozenset({"", "std", "standard"})
 _COUNTED_REFERENCES = ("image_urls", "image_with_roles")
 # Addresses that aren't inputs of the model.
 _NO_REFERENCES = frozenset({"webhook", "metadata", "prompt", "negative_prompt", "lyrics", "model"})
+_VIDEO_FIELD = re.compile(r"videos?(_?ids?)?$", re.IGNORECASE)
 _VIDEO_FILE = re.compile(r"\.(mp4|mov|webm|mkv|m4v|avi)([?#].*)?$", re.IGNORECASE)
 
 
@@ -22,8 +25,14 @@ class UnknownVariantError(ValueError):
 
 
 def word(value: object) -> str | None:
-    """Return a name as price lists are read: in lower case, ``None`` where there is none."""
-    return str(value).strip().lower() or None if isinstance(value, str | int | float) else None
+    """
+    Return a name as price lists are read: in lower case, ``None`` where there is none.
+
+    :raises UnknownVariantError: If it is neither a text nor a number.
+    """
+    if value is not None and not isinstance(value, str | int | float):
+        raise UnknownVariantError(f"the price with a {type(value).__name__} in place of a name isn't published")
+    return None if value is None else str(value).strip().lower() or None
 
 
 def is_pixels(size: str | None) -> bool:
@@ -37,21 +46,26 @@ def mode(payload: Mapping[str, Any]) -> str:
 
     :raises UnknownVariantError: If its sound is neither on nor off.
     """
-    named = word(payload.get("mode"))
-    parts = ["" if named in _BASE_MODES else str(named), "sound" if _has_sound(payload) else ""]
-    return "-".join(filter(None, parts))
+    sound = "-sound" if _has_sound(payload) else ""
+    return mode_name(f"{word(payload.get('mode')) or ''}{sound}")
+
+
+def mode_name(written: str) -> str:
+    """Return the key of a mode without the words for the base mode: ``std-sound`` is ``sound``."""
+    return "-".join(part for part in written.split("-") if part not in _BASE_MODES)
 
 
 def _has_sound(payload: Mapping[str, Any]) -> bool:
     for name in _SOUND_FIELDS:
         value = payload.get(name)
         value = value.strip().lower() if isinstance(value, str) else value
-        if isinstance(value, list | dict):
+        if isinstance(value, list) and all(_is_reference(name, each) for each in value):
+            # Audio that the model hears isn't sound that it makes.
             continue
         if any(value == on and isinstance(value, type(on)) for on in _ON):
             return True
         if not any(value == off for off in _OFF):
-            raise UnknownVariantError(f"the price with {name} {value!r} isn't published")
+            raise UnknownVariantError(f"the price with {name} {str(value)[:40]!r} isn't published")
     return False
 
 
@@ -67,9 +81,9 @@ def reference_count(payload: Mapping[str, Any]) -> int:
 
 
 def other_references(payload: Mapping[str, Any]) -> int:
-    """Return how many further addresses a request holds, which may be reference images."""
-    fields = (value for name, value in payload.items() if name not in {*_COUNTED_REFERENCES, *_NO_REFERENCES})
-    return sum(1 for value in fields for _ in _addresses(value))
+    """Return how many further addresses and files a request holds, which may be reference images."""
+    fields = ((name, value) for name, value in payload.items() if name not in {*_COUNTED_REFERENCES, *_NO_REFERENCES})
+    return sum(1 for name, value in fields for _ in _other_references(name, value))
 
 
 def has_reference_video(payload: Mapping[str, Any]) -> bool:
@@ -84,10 +98,17 @@ def _is_video(name: str, value: object) -> bool:
             return "video" in role or any(_is_video(f"{name}.{key}", each) for key, each in value.items())
         case list() | tuple():
             return any(_is_video(name, each) for each in value)
-        case str():
-            is_address = "://" in value or value.startswith("sha256:")
-            return is_address and ("video" in name.lower() or bool(_VIDEO_FILE.search(value)))
-    return False
+    if isinstance(value, str) and value and _VIDEO_FIELD.search(name):
+        return True
+    return _is_reference(name, value) and ("video" in name.lower() or bool(_VIDEO_FILE.search(str(value))))
+
+
+def _is_reference(name: str, value: object) -> bool:
+    """Whether a value is an address, or a file in a field for addresses."""
+    if not isinstance(value, str):
+        return is_path(value)
+    is_address = "://" in value or value.startswith("sha256:")
+    return is_address or (bool(value) and names_references(name.rpartition(".")[2]))
 
 
 def _listed(value: object) -> Iterable[object]:
@@ -96,13 +117,13 @@ def _listed(value: object) -> Iterable[object]:
     return value if isinstance(value, list | tuple) else (value,)
 
 
-def _addresses(value: object) -> Iterator[str]:
+def _other_references(name: str, value: object) -> Iterator[object]:
     match value:
-        case str() if "://" in value or value.startswith("sha256:"):
-            yield value
         case Mapping():
-            for each in value.values():
-                yield from _addresses(each)
+            for key, each in value.items():
+                yield from _other_references(str(key), each)
         case list() | tuple():
             for each in value:
-                yield from _addresses(each)
+                yield from _other_references(name, each)
+        case _ if _is_reference(name, value):
+            yield value
