@@ -103,12 +103,10 @@ class Budget:
         """
         Note what an item has cost.
 
-        :param price: Its price, unless another one was reserved.
         :param cost: US dollars. Where APIMart didn't say (``None``), or said 0 or less, the reserved price counts.
         :param is_complete: Whether all outputs were delivered; fewer outputs cost less.
         """
-        # The price that was reserved: the prices may have been read again since.
-        price = self._in_flight.pop(item_id, price)
+        self._in_flight.pop(item_id, None)
         # Nothing is free: a cost of 0 or less would let a limit never be reached.
         if cost is None or cost <= 0:
             self._untold = self._untold or price.quote.cost is None

@@ -151,7 +151,7 @@ class BatchRun:
             return False
         while True:
             if todo is Todo.SUBMIT:
-                await self._spending.renew(self._transport, item)
+                await self._transport.run(self._spending.renew(item))
             match self._admission(item, todo):
                 case Admission.GO:
                     return True
@@ -303,12 +303,12 @@ class BatchRun:
         """
         if item.id not in self._admitted:
             self._spending.release(item)
+            yield from self._spending.renew(item)
             if self._admitted_by_budget(item) is not Admission.GO:
                 raise errors.ApimartCostLimitError(f"Item {item.id!r} isn't submitted again: max_cost may be exceeded")
             self._spending.reserve(item)
         self._admitted.discard(item.id)
         return self._spending.quote(item).to_json()
-        yield  # A flow that asks nothing.
 
     def _wait(self, item: BatchItem) -> Wait:
         entry = self._ledger[item.id]

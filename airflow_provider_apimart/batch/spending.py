@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
 from airflow_provider_apimart.api.dollars import written_dollars
+from airflow_provider_apimart.api.flow import Flow
 from airflow_provider_apimart.api.generation import Generation
 from airflow_provider_apimart.api.payload import requested_outputs
 from airflow_provider_apimart.api.retry import RetryPolicy
@@ -99,22 +101,27 @@ class Spending:
             advice="To continue, raise max_cost and clear the task",
         )
 
-    async def renew(self, transport: AiohttpTransport, item: BatchItem) -> None:
-        """Read the prices of an item's model again if they are old, since the item may be submitted now."""
+    def renew(self, item: BatchItem) -> Flow[None]:
+        """Price an item as of now, since it may be submitted now. Prices that are old are read again."""
+        if not self._has_limit:
+            return
         model = self._prices[item.id].model
-        if self._has_limit and not self._book.is_fresh(model):
-            await transport.run(self._book.read(model))
-            others = (each for each in self._plan.items if self._prices[each.id].model == model)
-            self._prices |= {each.id: self._price(each) for each in others}
+        if not self._book.is_fresh(model):
+            yield from self._book.read(model)
+        self._prices[item.id] = self._price(item)
 
     def _price(self, item: BatchItem) -> ItemPrice:
         request, entry = item.request, self._ledger[item.id]
         model = str(request.payload.get("model"))
-        if entry.is_paid and entry.quote:
+        if entry.is_paid and entry.quote and not self._is_paid_again(item):
             quote = quote_from_json(entry.quote)
         else:
             quote = self._book.known_quote(request.modality, request.payload)
         return ItemPrice(price_kind(request) if self._has_limit else None, model, quote)
+
+    def _is_paid_again(self, item: BatchItem) -> bool:
+        """Whether a person has decided to pay again for what may have been charged already."""
+        return self._ledger[item.id].is_paid and self._ledger.todo(item.id, saves=False) is Todo.SUBMIT
 
     def _log_quotes(self) -> None:
         quoted = self.quoted
@@ -129,9 +136,10 @@ class Spending:
         for item, entry in entries:
             if entry.status is ItemStatus.COMPLETED:
                 self.settle(item, entry.generation())
-            elif entry.is_paid and self._ledger.todo(item.id, saves=False) is Todo.SUBMIT:
-                # A person has decided to pay again for what may have been charged already.
-                self._budget.spend(None, self._prices[item.id])
+            elif self._is_paid_again(item):
+                recorded = quote_from_json(entry.quote)
+                price = self._prices[item.id]
+                self._budget.spend(None, price if recorded.cost is None else replace(price, quote=recorded))
             elif entry.is_paid:
                 self.reserve(item)
         for entry in (*(entry for _, entry in entries), *self._ledger.left_behind):

@@ -11,7 +11,7 @@ from urllib.parse import quote as percent_encoded
 from airflow_provider_apimart.api import contract
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.flow import Flow, ask, retrying
-from airflow_provider_apimart.api.http_messages import Reply, Request
+from airflow_provider_apimart.api.http_messages import Reply, Request, RequestKind
 from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.exceptions import ApimartError, ApimartRateLimitError, ApimartServerError
 from airflow_provider_apimart.quotes.price_list import PriceList, PriceListError, read_price_list
@@ -89,7 +89,7 @@ class PriceBook:
 def _price_list(model: str) -> Flow[PriceList]:
     # Public: the route needs no key, so it gets none.
     path = f"{contract.PRICES_PATH}?model={percent_encoded(model, safe='')}"
-    reply = yield from ask(Request("GET", path, authorised=False))
+    reply = yield from ask(Request("GET", path, kind=RequestKind.CATALOGUE, authorised=False))
     if reply.status != 200:
         raise _unanswered(reply)
     body = reply.json

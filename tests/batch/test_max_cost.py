@@ -16,6 +16,7 @@ import pytest
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.batch.summary import MaxFailures, raise_if_incomplete
 from airflow_provider_apimart.durable.decision import OnUnknownOutcome
+from airflow_provider_apimart.quotes import price_book
 from airflow_provider_apimart.sandbox import Fault, Sandbox
 from airflow_provider_apimart.sandbox.service.models import MODELS
 from tests.batch.support import TASK, as_plan, entries, make, make_deferred, posts, statuses
@@ -232,6 +233,37 @@ def test_what_was_lost_counts_as_spent_when_a_person_clears_the_task(sandbox: Sa
     for marker in (7, 11, 15):
         make(sandbox, tmp_path, replace(plan, task=replace(TASK, clear_marker=marker), started_at=float(marker)))
     assert sandbox.dollars <= Decimal("0.40")
+
+
+def test_what_is_paid_again_is_reserved_at_the_prices_of_today(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Its earlier submit counts at the price of then."""
+    plan = as_plan([f"{each}" for each in range(10)], max_cost=Decimal("0.40"), max_in_flight=10)
+    plan = replace(plan, on_unknown_outcome=OnUnknownOutcome.FAIL)
+    sandbox.inject(Fault("lost_answer", on="submit", times=10))
+    make(sandbox, tmp_path, plan)
+    assert sandbox.dollars == Decimal("0.20")
+    sandbox.configure(price_factor=Decimal(5))
+    make(sandbox, tmp_path, replace(plan, task=replace(TASK, clear_marker=7), started_at=time.time()))
+    assert sandbox.dollars == Decimal("0.40")
+
+
+def test_an_item_that_failed_is_submitted_again_at_the_prices_of_now(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(price_book, "KEPT_SECONDS", 0.0)
+    sandbox.configure(seconds=0.3, price_factor=Decimal("0.5"))
+    plan = as_plan([f"[sandbox: fail] {each}" for each in range(5)], max_cost=Decimal("0.10"), item_retries=1)
+
+    def dearer_after_the_first() -> None:
+        while len(sandbox.generations) < 5:
+            time.sleep(0.01)
+        sandbox.configure(price_factor=Decimal(100))
+
+    thread = threading.Thread(target=dearer_after_the_first)
+    thread.start()
+    make(sandbox, tmp_path, plan)
+    thread.join()
+    assert posts(sandbox) == 5, "one at $2.00 doesn't fit into the limit"
 
 
 def test_a_cost_of_nothing_is_not_believed(sandbox: Sandbox, tmp_path: Path) -> None:
