@@ -43,7 +43,8 @@ class Budget:
     Keeps a batch within ``max_cost``.
 
     What is in flight is reserved with its quote, times what the account pays of the public prices, and never with less
-    than its kind has cost before. So the limit holds wherever there are quotes.
+    than its kind has cost before. So the limit holds wherever there are quotes. A discount counts only for an
+    item that goes alone: one cheap item doesn't prove that the others are cheap, too.
 
     Nothing bounds the price of an item without a quote. Only one such item is in flight at a time, so that the limit is
     exceeded by no more than its price.
@@ -87,6 +88,8 @@ class Budget:
             if any(other.quote.cost is None for other in self._in_flight.values()):
                 return Admission.WAIT
         if self.spent + (self.reserved + self._dollars(price)) * self._margin <= self.limit:
+            return Admission.GO
+        if not self._in_flight and self.spent + self._expected(price) <= self.limit:
             return Admission.GO
         # What is in flight may fail, or cost less than is reserved.
         return Admission.WAIT if self._in_flight else Admission.STOP
@@ -142,6 +145,11 @@ class Budget:
     def _dollars(self, price: ItemPrice) -> Decimal:
         if price.quote.cost is None:
             return self._seen.get(price.kind, self._highest_price)
+        return max(price.quote.cost, self._expected(price))
+
+    def _expected(self, price: ItemPrice) -> Decimal:
+        if price.quote.cost is None:
+            return self._dollars(price)
         return max(price.quote.cost * self._ratio.of(price.model), self._seen.get(price.kind, Decimal(0)))
 
 

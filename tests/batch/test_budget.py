@@ -140,11 +140,30 @@ def test_what_the_account_pays_is_learnt_for_each_model() -> None:
     budget = Budget(Decimal(100))
     budget.settle("0", quoted(1, "a"), Decimal("0.8"))
     budget.reserve("1", quoted(10, "a"))
-    assert budget.reserved == 8
     budget.reserve("2", quoted(10, "b"))
-    assert budget.reserved == 18
+    assert budget.reserved == 20
     budget.settle("3", quoted(1, "c"), Decimal("1.5"))
-    assert budget.reserved == 8 + 15
+    assert budget.reserved == 10 + 15
+
+
+def test_a_discount_counts_for_an_item_that_goes_alone() -> None:
+    budget = Budget(Decimal("1.6"))
+    budget.settle("0", quoted(1), Decimal("0.8"))
+    assert budget.admits(quoted(1)) is Admission.GO
+    budget.reserve("1", quoted(1))
+    assert budget.admits(quoted(1)) is Admission.WAIT
+
+
+@settings(max_examples=200, deadline=None)
+@given(limit=limits, costs=st.lists(st.tuples(dollars, dollars), max_size=40), data=st.data())
+def test_a_discount_of_some_items_exceeds_it_by_one_item_at_most(
+    limit: Decimal, costs: list[tuple[Decimal, Decimal]], data: st.DataObject
+) -> None:
+    """A first item at $0.01 of a quote of $0.05 let a hundred others go at once: billed $4.96 of $1.00."""
+    items = [(quoted(max(each), data.draw(st.sampled_from("ab"))), min(each)) for each in costs]
+    batch = Batch(Budget(limit), items)
+    batch.run(data)
+    assert batch.most <= limit + max((max(each) for each in costs), default=Decimal(0))
 
 
 def test_fewer_outputs_are_no_discount() -> None:
