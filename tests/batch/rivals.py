@@ -38,6 +38,7 @@ from tests.batch.places import Place, read, s3_server
 
 ITEMS = 12
 _LONGEST = 60.0
+_REPORTED = 25
 _KILLED = -signal.SIGKILL
 # Pauses of a thread, in place of SIGSTOP: how likely at each operation of the storage, and how long.
 _PAUSED, _LONGEST_PAUSE = 0.08, 0.6
@@ -308,6 +309,8 @@ def main() -> int:
             if not outcome.holds:
                 broken[arena] += 1
                 print(outcome, file=out, flush=True)
+            if schedules.total() % _REPORTED == 0:
+                print(f"{schedules.total()} schedules, {broken.total()} broken", file=out, flush=True)
     print(f"{'storage':<16}{'tries are':<14}{'schedules':>10}{'rivals':>8}{'broken':>8}", file=out)
     for arena in ARENAS:
         print(f"{arena}{schedules[arena]:>10}{tries[arena]:>8}{broken[arena]:>8}", file=out)
