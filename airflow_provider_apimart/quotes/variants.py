@@ -32,7 +32,11 @@ def word(value: object) -> str | None:
     """
     if value is not None and not isinstance(value, str | int | float):
         raise UnknownVariantError(f"the price with a {type(value).__name__} in place of a name isn't published")
-    return None if value is None else str(value).strip().lower() or None
+    try:
+        return None if value is None else str(value).strip().lower() or None
+    except ValueError:
+        # A whole number of thousands of digits, which Python doesn't write.
+        raise UnknownVariantError("the price with such a number in place of a name isn't published") from None
 
 
 def is_pixels(size: str | None) -> bool:
@@ -65,7 +69,7 @@ def _has_sound(payload: Mapping[str, Any]) -> bool:
         if any(value == on and isinstance(value, type(on)) for on in _ON):
             return True
         if not any(value == off for off in _OFF):
-            raise UnknownVariantError(f"the price with {name} {str(value)[:40]!r} isn't published")
+            raise UnknownVariantError(f"the price with this {name} isn't published")
     return False
 
 
