@@ -15,9 +15,11 @@ from airflow_provider_apimart.api.arguments import (
     optional_name,
     optional_seconds,
 )
-from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
+from airflow_provider_apimart.exceptions import ApimartArgumentError, ApimartInvalidRequestError
 from airflow_provider_apimart.operators.waiting import WaitsForGeneration
 from airflow_provider_apimart.rendering import RendersText
+from airflow_provider_apimart.results.options import SaveOptions, run_values
+from airflow_provider_apimart.results.storage.file_names import DEFAULT_TEMPLATE
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -30,12 +32,14 @@ if TYPE_CHECKING:
     from airflow_provider_apimart.api.json_values import JsonObject
     from airflow_provider_apimart.api.waiting import Wait
     from airflow_provider_apimart.durable.identity import PaidRequest
+    from airflow_provider_apimart.results.saver import ResultSaver
 
     Reference = str | PurePath | ObjectStoragePath
 
+_SAVED_AT_ONCE = 4
 _DEFAULT_TIMEOUT = timedelta(hours=1)
 # Templated fields that are not sent under their own names.
-_NOT_SENT = ("parameters", "key", "max_cost", "apimart_conn_id")
+_NOT_SENT = ("parameters", "key", "max_cost", "destination", "filename", "apimart_conn_id")
 
 
 class ApimartGenerationOperator(WaitsForGeneration, RendersText):
@@ -81,6 +85,14 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
     :param max_cost: US dollars that the generation may cost, ``None`` for no limit. A request that is quoted above it
         at APIMart's public prices, or that has no quote, is refused before anything is sent. See :doc:`/cost`.
         (templated)
+    :param destination: Directory on this machine, or any URI of Airflow's object storage, to which this task saves the
+        outputs once the generation is completed; their details are in XCom under ``files``. A retry saves what is
+        missing, at no cost. ``None`` saves nothing: result URLs expire after about a day. (templated)
+    :param filename: Template of the files' names, as for
+        :class:`~airflow_provider_apimart.transfers.apimart_to_object_storage.ApimartToObjectStorageOperator`.
+        (templated)
+    :param allow_private_hosts: Hosts and networks that aren't public and may be fetched from, such as
+        ``["cdn.internal", "198.18.0.0/15"]``; ``True`` for all of them. The connection's own host and port may always.
     :param check: What is done before a submit about contradictions between the request and APIMart's description of
         the model: ``"warn"`` logs them, ``"refuse"`` fails the task before anything is sent, ``"off"`` doesn't check.
         See :doc:`/checks`.
@@ -126,6 +138,9 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
         timeout: float | str | timedelta | None = _DEFAULT_TIMEOUT,
         on_unknown_outcome: Literal["retry_same_key", "fail"] = "retry_same_key",
         max_cost: float | str | Decimal | None = None,
+        destination: str | ObjectStoragePath | None = None,
+        filename: str = DEFAULT_TEMPLATE,
+        allow_private_hosts: bool | str | Sequence[str] = False,
         check: Literal["warn", "refuse", "off"] = "warn",
         apimart_conn_id: str = "apimart_default",
         **kwargs: Any,
@@ -147,6 +162,13 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
         self.timeout = optional_seconds(timeout, "timeout")
         self.on_unknown_outcome = one_of(on_unknown_outcome, "on_unknown_outcome", ("retry_same_key", "fail"))
         self.max_cost = max_cost if is_template(max_cost) else optional_dollars(max_cost, "max_cost")
+        self.destination = destination
+        self.filename = filename
+        self.allow_private_hosts = allow_private_hosts
+        if destination is not None and not wait_for_completion:
+            raise ApimartArgumentError(
+                "Invalid argument: destination needs wait_for_completion, since only finished outputs can be saved"
+            )
         self.check = one_of(check, "check", ("warn", "refuse", "off"))
         self.apimart_conn_id = apimart_conn_id
         self._generation_id: str | None = None
@@ -161,6 +183,8 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
         :raises ApimartInvalidRequestError: Before anything is sent, if the request is invalid, or contradicts the
             description of its model and ``check="refuse"``. Not retried.
         :raises ApimartCostLimitError: Before anything is sent, if it may cost more than ``max_cost``. Not retried.
+        :raises ApimartDestinationError: If the destination can't be written. Before the submit, nothing was sent; after
+            it, a retry saves the outputs at no cost.
         :raises ApimartIndeterminateOutcomeError: If a person has to decide whether to pay again. Not retried.
         :raises ApimartUnknownOutcomeError: If the outcome of a submit is unknown. A retry repeats it with the same key.
         :raises ApimartGenerationFailedError: If the generation failed. A retry submits a new one.
@@ -213,6 +237,9 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
         key = optional_name(self.key, "key")
         request = ReferenceFiles().request(self.apimart_conn_id, Modality(self.modality), self.payload())
         max_cost = optional_dollars(self.max_cost, "max_cost")
+        if self.destination is not None:
+            # Tries the destination by a write, before anything is paid for.
+            self._saver().close()
         paid = PaidOnce(
             task=task_identity(context["ti"]),
             request=request,
@@ -279,12 +306,28 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
         generation = self._with_request(generation).known_as(quote=quote)
         if generation.status.is_final:
             check_not_empty(generation)
-            generation = self.hook.with_urls(generation)
+            generation = generation if self.destination else self.hook.with_urls(generation)
             self._metrics.completed(generation)
         ti = context["ti"]
         # Not before Airflow has the success: a task that is cleared after it was killed here goes on with its result.
         after_success(ti, lambda: note_delivery(record, generation.generation_id, ti.max_tries))
         return super()._deliver(context, generation)
+
+    def _saver(self) -> ResultSaver:
+        options = SaveOptions(str(self.destination), self.filename, self.allow_private_hosts)
+        return options.saver(self.hook.settings, self.hook.download_policy, _SAVED_AT_ONCE)
+
+    def _saved(self, context: Context, generation: Generation) -> list[dict[str, Any]] | None:
+        if self.destination is None:
+            return None
+        from airflow_provider_apimart.results.outputs import OutputSaver, file_details
+
+        with self._saver() as saver:
+            outputs = OutputSaver(saver, self.filename, run_values(context), self.hook.get_generation)
+            saved = outputs.save_all(generation)
+        for file in saved:
+            self.log.info("Saved %s", file.uri)
+        return [file_details(file, generation, index) for index, file in enumerate(saved)]
 
     def _with_request(self, generation: Generation) -> Generation:
         """Return the generation with the facts of the request, which no status reply has."""

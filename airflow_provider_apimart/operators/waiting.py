@@ -16,7 +16,7 @@ from airflow_provider_apimart.lineage.emitter import EmitsLineage
 from airflow_provider_apimart.links.generation import ApimartGenerationLink, LinksGeneration
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import BaseOperator, Context
+    from airflow.providers.common.compat.sdk import BaseOperator, Context, ObjectStoragePath
 
     from airflow_provider_apimart.api.generation import Generation
     from airflow_provider_apimart.api.waiting import Wait, WaitDecision
@@ -35,6 +35,8 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
     """
 
     operator_extra_links = (ApimartGenerationLink(),)
+    #: Where a task saves the outputs, ``None`` if it doesn't.
+    destination: str | ObjectStoragePath | None = None
     #: Keys of the returned generation that are XComs of their own in any case.
     xcom_keys: ClassVar[frozenset[str]] = frozenset({"generation_id", "url", "urls"})
     #: Class of the error for a generation that failed.
@@ -98,17 +100,23 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
             return finished_generation(decision, failure=self.failure_class)
 
     def _deliver(self, context: Context, generation: Generation) -> dict[str, Any]:
-        """Return a generation in its XCom form, and report it in the log, the link and the lineage."""
-        from airflow_provider_apimart.lineage.facts import unsaved
+        """Save a generation where asked to, return it in its XCom form, and report it in log, link and lineage."""
+        from airflow_provider_apimart.lineage.facts import GenerationFacts, saved_file, unsaved
 
         if generation.status.is_final:
             self._log_results(generation)
         self.link(context, generation)
-        self.emit_lineage(context, [unsaved(generation)])
-        returned = returnable(generation.to_xcom())
+        files = self._saved(context, generation)
+        facts = unsaved(generation) if files is None else GenerationFacts(generation, tuple(map(saved_file, files)))
+        self.emit_lineage(context, [facts], destination=None if files is None else str(self.destination))
+        returned = returnable(generation.to_xcom() | ({} if files is None else {"files": files}))
         if not self.multiple_outputs:
             self._push_keys(context, returned)
         return returned
+
+    def _saved(self, context: Context, generation: Generation) -> list[dict[str, Any]] | None:
+        """Save the outputs of a finished generation and return the files in XCom form, ``None`` if it isn't asked."""
+        return None
 
     def _log_results(self, generation: Generation) -> None:
         self.log.info("Generation %s is completed%s", generation.generation_id, _run_time_and_cost(generation))
