@@ -1,4 +1,4 @@
-"""Generate two images from a prompt and save them."""
+"""Generate two images from a prompt and save them, in one task."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from datetime import datetime
 from airflow.providers.common.compat.sdk import DAG, Param
 
 from airflow_provider_apimart.operators.generation import ApimartImageGenerationOperator
-from airflow_provider_apimart.transfers.apimart_to_object_storage import ApimartToObjectStorageOperator
 
 with DAG(
     dag_id="example_apimart_text_to_image",
@@ -18,11 +17,11 @@ with DAG(
     params={"destination": Param("file:///tmp/apimart", type="string", description="Directory or object storage URI.")},
     doc_md=__doc__,
 ):
-    generate = ApimartImageGenerationOperator(
+    ApimartImageGenerationOperator(
         task_id="generate",
         model="gemini-3-pro-image-preview",
         prompt="A lighthouse in the morning mist, watercolour",
         size="4:3",
         n=2,
+        destination="{{ params.destination }}",
     )
-    ApimartToObjectStorageOperator(task_id="save", generation=generate.output, destination="{{ params.destination }}")
