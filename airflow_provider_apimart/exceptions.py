@@ -136,8 +136,6 @@ class ApimartBalanceError(ApimartError, AirflowFailException):
 class ApimartCostLimitError(ApimartError, AirflowFailException):
     """The request may cost more than ``max_cost`` allows, or nobody can say what it costs. Nothing was sent."""
 
-    outcome = "refused"
-
 
 class ApimartModerationError(ApimartError, AirflowFailException):
     """Moderation refused the prompt, a reference or the result. A retry cannot succeed."""

@@ -11,33 +11,10 @@ from enum import StrEnum
 from typing import Any
 
 from airflow_provider_apimart.api.contract import Modality
+from airflow_provider_apimart.api.generation_status import GenerationStatus
 from airflow_provider_apimart.api.json_values import JsonObject, items, mapping, moment, money, plain, text
-from airflow_provider_apimart.api.rendered import is_nothing, rendered_value
+from airflow_provider_apimart.api.rendered_values import is_nothing, rendered_value
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
-
-
-class GenerationStatus(StrEnum):
-    """Status of a generation. Any word of APIMart that isn't listed means that it is running."""
-
-    RUNNING = "running"
-    COMPLETED = "completed"
-    FAILED = "failed"
-
-    @classmethod
-    def of(cls, word: str | None) -> GenerationStatus:
-        """Return the status that a status word of APIMart stands for."""
-        return _MEANINGS.get((word or "").lower(), cls.RUNNING)
-
-    @property
-    def is_final(self) -> bool:
-        """Whether the generation has ended and its status won't change any more."""
-        return self is not GenerationStatus.RUNNING
-
-
-_MEANINGS = {
-    **dict.fromkeys(("completed", "success", "succeeded"), GenerationStatus.COMPLETED),
-    **dict.fromkeys(("failed", "failure", "cancelled", "canceled", "cancel", "expired"), GenerationStatus.FAILED),
-}
 
 
 class OutputKind(StrEnum):

@@ -18,7 +18,8 @@ from urllib.parse import urljoin, urlsplit
 from airflow_provider_apimart.api import contract
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.error_mapping import mentions_moderation
-from airflow_provider_apimart.api.generation import Failure, Generation, GenerationStatus, Output, OutputKind
+from airflow_provider_apimart.api.generation import Failure, Generation, Output, OutputKind
+from airflow_provider_apimart.api.generation_status import GenerationStatus
 from airflow_provider_apimart.api.inline_media import inline_content, is_data_url, without_inline_content
 from airflow_provider_apimart.api.json_values import JsonObject, items, mapping, moment, money, number, text
 from airflow_provider_apimart.api.media_type import HEAD_BYTES, media_type

@@ -20,7 +20,7 @@ from airflow_provider_apimart.api.references import (
     refused,
     rewritten,
 )
-from airflow_provider_apimart.api.rendered import rendered_value
+from airflow_provider_apimart.api.rendered_values import rendered_value
 
 # Fields that the contract defines as JSON numbers. Templates render to text, and APIMart refuses a quoted number.
 NUMERIC_FIELDS = frozenset({"n", "duration", "seed"})

@@ -7,7 +7,7 @@ from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from airflow_provider_apimart.api.status import StatusRoutes
+from airflow_provider_apimart.api.status_request import StatusRoutes
 
 _REMEMBERED = 64
 _MODELS = 256

@@ -1,4 +1,10 @@
-"""Retry policy: the decision whether and when to repeat a request, for submits, reads and uploads alike. No I/O."""
+"""
+Retry policy: the decision whether and when to repeat a request. No I/O.
+
+Which errors are repeated is stated on their classes (``is_resent``, ``resend_may_charge``). Each kind of request has a
+policy beside it: ``SUBMIT_POLICY``, ``UPLOAD_POLICY``, ``STATUS_POLICY`` (``api/waiting.py``), ``PRICE_POLICY``
+(``quotes/price_book.py``) and ``DOWNLOAD_POLICY`` (``results/download/limits.py``).
+"""
 
 from __future__ import annotations
 

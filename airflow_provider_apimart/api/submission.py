@@ -10,8 +10,9 @@ from airflow_provider_apimart.api import contract
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.error_mapping import find_error_reply, submit_error
 from airflow_provider_apimart.api.flow import Flow, ask, retrying
-from airflow_provider_apimart.api.generation import Generation, GenerationStatus
+from airflow_provider_apimart.api.generation import Generation
 from airflow_provider_apimart.api.generation_parsing import read_generation, task_record
+from airflow_provider_apimart.api.generation_status import GenerationStatus
 from airflow_provider_apimart.api.http_messages import Reply, generation_request
 from airflow_provider_apimart.api.json_values import items, mapping, text
 from airflow_provider_apimart.api.retry import RetryPolicy

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_provider_apimart import exceptions as errors
-from airflow_provider_apimart.api.generation import Failure, Generation, GenerationStatus, generation_from_xcom
+from airflow_provider_apimart.api.generation import Failure, Generation, generation_from_xcom
+from airflow_provider_apimart.api.generation_status import GenerationStatus
 from airflow_provider_apimart.api.json_values import JsonObject, mapping, text
 from airflow_provider_apimart.api.waiting import Verdict, WaitDecision
 

@@ -16,11 +16,12 @@ from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.arguments import optional_seconds
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.flow import Flow, Pause, retrying
-from airflow_provider_apimart.api.generation import Generation, GenerationStatus
+from airflow_provider_apimart.api.generation import Generation
+from airflow_provider_apimart.api.generation_status import GenerationStatus
 from airflow_provider_apimart.api.poll_schedule import PollContext, PollSchedule
 from airflow_provider_apimart.api.polling_stats import PollingStats
 from airflow_provider_apimart.api.retry import RetryPolicy
-from airflow_provider_apimart.api.status import StatusRoutes, read_status
+from airflow_provider_apimart.api.status_request import StatusRoutes, read_status
 
 #: Survives a few failed status reads in a row. Pauses asked for by 429 do not count as failures. The time is ample,
 #: since behind a rate limit each of thousands of reads may have to wait for its turn. A generation is new, and may not

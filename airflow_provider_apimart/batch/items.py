@@ -10,7 +10,7 @@ from typing import Any
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.payload import build_payload, given_parameters
 from airflow_provider_apimart.api.plain_values import LONGEST_NAME, is_gap, short_name, unwrapped
-from airflow_provider_apimart.api.rendered import rendered_value
+from airflow_provider_apimart.api.rendered_values import rendered_value
 from airflow_provider_apimart.durable.identity import PaidRequest
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 

@@ -14,7 +14,7 @@ from airflow_provider_apimart.api.dollars import written_dollars
 from airflow_provider_apimart.api.json_values import plain
 from airflow_provider_apimart.api.payload import prompt_sha256
 from airflow_provider_apimart.batch.ledger import ItemStatus, LedgerEntry
-from airflow_provider_apimart.lineage.facts import GenerationFacts, saved_file, unsaved
+from airflow_provider_apimart.lineage.event_content import GenerationFacts, saved_file, unsaved
 
 _MOST_REASONS = 5
 _MOST_FAILURES = 10

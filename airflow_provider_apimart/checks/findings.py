@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.models import ModelDescription
-from airflow_provider_apimart.checks.names import nearest_models, nearest_parameter, older_id_of
+from airflow_provider_apimart.checks.spelling import nearest_models, nearest_parameter, older_id_of
 from airflow_provider_apimart.checks.values import allowed, allows
 
 # Fields of APIMart's contract, which are no misspellings, whatever a description leaves out.

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from airflow_provider_apimart.api.generation import GenerationStatus
+from airflow_provider_apimart.api.generation_status import GenerationStatus
 from airflow_provider_apimart.durable.facts import Attempt, ItemRecord
 
 

@@ -19,7 +19,8 @@ from enum import StrEnum
 from typing import Any
 
 from airflow_provider_apimart.api.contract import IDEMPOTENCY_KEY_LIFETIME
-from airflow_provider_apimart.api.generation import Generation, GenerationStatus, generation_from_xcom
+from airflow_provider_apimart.api.generation import Generation, generation_from_xcom
+from airflow_provider_apimart.api.generation_status import GenerationStatus
 from airflow_provider_apimart.api.json_values import JsonObject, plain
 
 # A request needs some time to arrive, and clocks differ.

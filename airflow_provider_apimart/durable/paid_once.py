@@ -11,10 +11,11 @@ from functools import cached_property
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.flow import Flow
-from airflow_provider_apimart.api.generation import Generation, GenerationStatus
+from airflow_provider_apimart.api.generation import Generation
+from airflow_provider_apimart.api.generation_status import GenerationStatus
 from airflow_provider_apimart.api.json_values import JsonObject
 from airflow_provider_apimart.api.retry import RetryPolicy
-from airflow_provider_apimart.api.status import StatusRoutes
+from airflow_provider_apimart.api.status_request import StatusRoutes
 from airflow_provider_apimart.api.submission import SUBMIT_POLICY, Submission, still_unknown, submit
 from airflow_provider_apimart.api.upload import UPLOAD_POLICY
 from airflow_provider_apimart.api.waiting import (

@@ -12,7 +12,7 @@ from airflow_provider_apimart.lineage.storage_uri import StorageUri
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import AssetAlias, Context
 
-    from airflow_provider_apimart.lineage.facts import TaskFacts
+    from airflow_provider_apimart.lineage.event_content import TaskFacts
 
 log = logging.getLogger(__name__)
 

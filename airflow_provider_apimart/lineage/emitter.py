@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_provider_apimart.lineage.facts import GenerationFacts, TaskFacts
+    from airflow_provider_apimart.lineage.event_content import GenerationFacts, TaskFacts
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class EmitsLineage:
         :param ledger: URI of the file with every generation.
         """
         from airflow_provider_apimart.lineage.asset_events import describe_outlets
-        from airflow_provider_apimart.lineage.facts import task_facts
+        from airflow_provider_apimart.lineage.event_content import task_facts
 
         try:
             self.lineage_facts = task_facts(made, destination=destination, ledger=ledger)

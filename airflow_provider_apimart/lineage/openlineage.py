@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.openlineage.facet import OutputDataset, RunFacet
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_provider_apimart.lineage.facts import FileFacts, TaskFacts
+    from airflow_provider_apimart.lineage.event_content import FileFacts, TaskFacts
 
 FACET_KEY = "apimart_generations"
 

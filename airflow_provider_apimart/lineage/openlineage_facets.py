@@ -9,7 +9,7 @@ from attrs import define
 # Not through the compat package: without the client its names are functions, not classes.
 from openlineage.client.generated.base import RunFacet
 
-from airflow_provider_apimart.lineage.facts import TaskFacts
+from airflow_provider_apimart.lineage.event_content import TaskFacts
 
 
 @define

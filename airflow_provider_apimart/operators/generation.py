@@ -231,7 +231,7 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
         from airflow_provider_apimart.durable.decision import OnUnknownOutcome
         from airflow_provider_apimart.durable.identity import task_identity
         from airflow_provider_apimart.durable.paid_once import PaidOnce
-        from airflow_provider_apimart.durable.records import record_of
+        from airflow_provider_apimart.durable.record_choice import record_of
         from airflow_provider_apimart.hooks.reference_files import ReferenceFiles
 
         key = optional_name(self.key, "key")
@@ -298,7 +298,7 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
         from airflow_provider_apimart.api.waiting import check_not_empty
         from airflow_provider_apimart.compat.success import after_success
         from airflow_provider_apimart.durable.paid_once import note_delivery, recorded_quote
-        from airflow_provider_apimart.durable.records import record_of
+        from airflow_provider_apimart.durable.record_choice import record_of
 
         self._generation_id = generation.generation_id
         record = record_of(context)

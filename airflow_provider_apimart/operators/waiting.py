@@ -101,7 +101,7 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
 
     def _deliver(self, context: Context, generation: Generation) -> dict[str, Any]:
         """Save a generation where asked to, return it in its XCom form, and report it in log, link and lineage."""
-        from airflow_provider_apimart.lineage.facts import GenerationFacts, saved_file, unsaved
+        from airflow_provider_apimart.lineage.event_content import GenerationFacts, saved_file, unsaved
 
         if generation.status.is_final:
             self._log_results(generation)

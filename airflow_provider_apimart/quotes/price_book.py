@@ -16,7 +16,7 @@ from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.exceptions import ApimartError, ApimartRateLimitError, ApimartServerError
 from airflow_provider_apimart.quotes.price_list import PriceList, PriceListError, read_price_list
 from airflow_provider_apimart.quotes.quote import Quote, no_quote
-from airflow_provider_apimart.quotes.rules import quote_request
+from airflow_provider_apimart.quotes.quote_calculation import quote_request
 
 #: Clients keep prices for 10 minutes to 24 hours, and read them again before they pay.
 KEPT_SECONDS = 600.0

@@ -138,7 +138,7 @@ class ApimartGenerationSensor(WaitsForGeneration, BaseSensorOperator):
 
     def _look(self) -> Generation | None:
         """Return the generation if it is completed, ``None`` while it runs, and raise if it has failed."""
-        from airflow_provider_apimart.api.generation import GenerationStatus
+        from airflow_provider_apimart.api.generation_status import GenerationStatus
         from airflow_provider_apimart.api.waiting import Verdict
 
         if self._named.status is GenerationStatus.COMPLETED:

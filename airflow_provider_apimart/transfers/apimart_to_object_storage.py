@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_apimart.api.generation import Generation
     from airflow_provider_apimart.hooks.apimart import ApimartHook
-    from airflow_provider_apimart.lineage.facts import GenerationFacts
+    from airflow_provider_apimart.lineage.event_content import GenerationFacts
     from airflow_provider_apimart.results.outputs import OutputSaver
     from airflow_provider_apimart.results.saver import ResultSaver
     from airflow_provider_apimart.transfers.selection import SelectedGeneration
@@ -183,7 +183,7 @@ class ApimartToObjectStorageOperator(EmitsLineage, RendersText):
 
 
 def _check_finished(generation: Generation) -> None:
-    from airflow_provider_apimart.api.generation import GenerationStatus
+    from airflow_provider_apimart.api.generation_status import GenerationStatus
 
     if generation.outputs:
         return
@@ -215,7 +215,7 @@ def _saved_generations(
     found: Iterable[SelectedGeneration], saved: Iterable[Mapping[str, Any]]
 ) -> Iterator[GenerationFacts]:
     """Go through the generations with their saved files, which come in the same order."""
-    from airflow_provider_apimart.lineage.facts import GenerationFacts, saved_file
+    from airflow_provider_apimart.lineage.event_content import GenerationFacts, saved_file
 
     files = map(saved_file, saved)
     for each in found:

@@ -11,7 +11,7 @@ from airflow_provider_apimart.api.generation import Generation, named_generation
 from airflow_provider_apimart.api.json_values import items, text
 from airflow_provider_apimart.api.payload import prompt_sha256
 from airflow_provider_apimart.api.plain_values import is_gap
-from airflow_provider_apimart.api.rendered import is_nothing, rendered_value
+from airflow_provider_apimart.api.rendered_values import is_nothing, rendered_value
 from airflow_provider_apimart.batch.unsaved import completed_and_unsaved
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 

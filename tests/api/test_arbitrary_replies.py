@@ -18,7 +18,7 @@ from airflow_provider_apimart.api.generation import Generation, generation_from_
 from airflow_provider_apimart.api.http_messages import Reply
 from airflow_provider_apimart.api.models import list_models
 from airflow_provider_apimart.api.retry import RetryPolicy
-from airflow_provider_apimart.api.status import StatusRoutes, read_status
+from airflow_provider_apimart.api.status_request import StatusRoutes, read_status
 from airflow_provider_apimart.api.submission import Submission, submit
 from airflow_provider_apimart.api.upload import ImageFile, Upload, upload
 from airflow_provider_apimart.api.wait_event import to_event

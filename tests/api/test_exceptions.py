@@ -19,6 +19,7 @@ NEVER_AGAIN = {
     errors.ApimartAuthenticationError,
     errors.ApimartPermissionError,
     errors.ApimartBalanceError,
+    errors.ApimartCostLimitError,
     errors.ApimartModerationError,
     errors.ApimartGenerationNotFoundError,
     errors.ApimartIdempotencyKeyReusedError,

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_apimart.api.contract import Modality
-from airflow_provider_apimart.api.generation import GenerationStatus, OutputKind, generation_from_xcom, named_generation
+from airflow_provider_apimart.api.generation import OutputKind, generation_from_xcom, named_generation
 from airflow_provider_apimart.api.generation_parsing import read_generation
+from airflow_provider_apimart.api.generation_status import GenerationStatus
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 
 from .shapes import RECORDED_COMPLETED, RECORDED_FAILED, RECORDED_PENDING, TASK_ID, URL

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_apimart.api.contract import Modality
-from airflow_provider_apimart.api.generation import Generation, GenerationStatus, OutputKind
+from airflow_provider_apimart.api.generation import Generation, OutputKind
 from airflow_provider_apimart.api.generation_parsing import read_generation
+from airflow_provider_apimart.api.generation_status import GenerationStatus
 from airflow_provider_apimart.api.json_values import parse
 
 from .shapes import (
@@ -167,6 +168,7 @@ def test_recorded_completed_in_full() -> None:
         "created": "2026-09-19T08:34:54+00:00",
         "completed": "2026-09-19T08:35:01+00:00",
         "requested": None,
+        "quote": None,
         "result": None,
     }
 

@@ -7,7 +7,8 @@ import pytest
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.contract import Modality
-from airflow_provider_apimart.api.generation import GenerationStatus, generation_from_xcom
+from airflow_provider_apimart.api.generation import generation_from_xcom
+from airflow_provider_apimart.api.generation_status import GenerationStatus
 from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.submission import Submission, submit
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.payload import build_payload
 from airflow_provider_apimart.api.plain_values import is_gap
-from airflow_provider_apimart.api.rendered import is_nothing, rendered_value
+from airflow_provider_apimart.api.rendered_values import is_nothing, rendered_value
 from airflow_provider_apimart.batch.items import Shared, read_items
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 from tests.api.test_arguments import Scalar

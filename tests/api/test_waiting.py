@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.contract import Modality
-from airflow_provider_apimart.api.generation import Generation, GenerationStatus
+from airflow_provider_apimart.api.generation import Generation
+from airflow_provider_apimart.api.generation_status import GenerationStatus
 from airflow_provider_apimart.api.polling_stats import PollingStats
 from airflow_provider_apimart.api.retry import RetryPolicy
-from airflow_provider_apimart.api.status import StatusRoutes, read_status
+from airflow_provider_apimart.api.status_request import StatusRoutes, read_status
 from airflow_provider_apimart.api.wait_event import decision_from_event, to_event
 from airflow_provider_apimart.api.waiting import (
     STATUS_POLICY,

@@ -16,7 +16,7 @@ from airflow_provider_apimart.api.payload import build_payload
 from airflow_provider_apimart.checks.findings import Models
 from airflow_provider_apimart.sandbox import Sandbox
 
-from .test_names import edited
+from .test_spelling import edited
 
 URLS = st.lists(st.sampled_from(["https://example.com/a.png", "https://example.com/b.png"]), max_size=18)
 OF_TYPE: dict[str | None, st.SearchStrategy[Any]] = {

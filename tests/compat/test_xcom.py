@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_apimart.api.generation import Generation, GenerationStatus, generation_from_xcom
+from airflow_provider_apimart.api.generation import Generation, generation_from_xcom
+from airflow_provider_apimart.api.generation_status import GenerationStatus
 from airflow_provider_apimart.compat.xcom import returnable
 from airflow_provider_apimart.transfers.selection import selected_generations
 from tests.airflow_versions import running

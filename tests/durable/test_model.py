@@ -22,11 +22,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.flow import Flow, Pause
-from airflow_provider_apimart.api.generation import Generation, GenerationStatus
+from airflow_provider_apimart.api.generation import Generation
+from airflow_provider_apimart.api.generation_status import GenerationStatus
 from airflow_provider_apimart.api.requests_transport import RequestsTransport
 from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.settings import ClientSettings
-from airflow_provider_apimart.api.status import StatusRoutes
+from airflow_provider_apimart.api.status_request import StatusRoutes
 from airflow_provider_apimart.api.waiting import Wait, read_status_with_retries
 from airflow_provider_apimart.durable.facts import Attempt
 from airflow_provider_apimart.durable.file_record import FileRecord

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_apimart import exceptions as errors
-from airflow_provider_apimart.api.generation import GenerationStatus
+from airflow_provider_apimart.api.generation_status import GenerationStatus
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.sandbox import Fault, Sandbox
 from airflow_provider_apimart.sandbox.service.dialects import DIALECTS, ERROR_FORMS, STATUS_SHAPES, SUBMIT_SHAPES

@@ -25,7 +25,7 @@ from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.generation import Output, OutputKind
 from airflow_provider_apimart.api.retry import RetryPolicy
-from airflow_provider_apimart.api.status import StatusRoutes
+from airflow_provider_apimart.api.status_request import StatusRoutes
 from airflow_provider_apimart.api.submission import submit
 from airflow_provider_apimart.api.waiting import Wait, read_status_with_retries
 from airflow_provider_apimart.hooks.apimart import ApimartHook

@@ -9,7 +9,7 @@ from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.balance import balance
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.flow import retrying
-from airflow_provider_apimart.api.status import StatusRoutes
+from airflow_provider_apimart.api.status_request import StatusRoutes
 from airflow_provider_apimart.api.waiting import Wait, read_status_with_retries
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.sandbox import Fault, Sandbox

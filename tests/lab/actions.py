@@ -104,10 +104,10 @@ def _hurry(policy: Mapping[str, Any]) -> None:
 
 def _take_the_store_away() -> None:
     """Let tasks find no state store, as on Airflow below 3.3: their records lie in files."""
-    from airflow_provider_apimart.durable import records
+    from airflow_provider_apimart.durable import record_choice
 
-    original = records.record_of
-    records.record_of = lambda context: original({"ti": context["ti"]})
+    original = record_choice.record_of
+    record_choice.record_of = lambda context: original({"ti": context["ti"]})
 
 
 def _round(dag_id: str, run_id: str) -> bool:

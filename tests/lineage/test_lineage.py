@@ -14,9 +14,10 @@ import pytest
 from airflow.providers.common.compat.sdk import AssetAlias
 
 from airflow_provider_apimart.api.contract import Modality
-from airflow_provider_apimart.api.generation import Generation, GenerationStatus, Output, OutputKind
+from airflow_provider_apimart.api.generation import Generation, Output, OutputKind
+from airflow_provider_apimart.api.generation_status import GenerationStatus
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
-from airflow_provider_apimart.lineage.facts import MOST_LISTED, FileFacts, GenerationFacts, task_facts, unsaved
+from airflow_provider_apimart.lineage.event_content import MOST_LISTED, FileFacts, GenerationFacts, task_facts, unsaved
 from airflow_provider_apimart.lineage.openlineage import FACET_KEY, operator_lineage
 from airflow_provider_apimart.lineage.storage_uri import StorageUri
 

@@ -171,7 +171,7 @@ def test_a_prompt_stays_the_text_that_was_written(prompt: str, written: str) -> 
 
 @given(st.text(min_size=1).filter(lambda text: text.strip() and "{" not in text))
 def test_native_rendering_changes_no_prompt(prompt: str) -> None:
-    from airflow_provider_apimart.api.rendered import is_nothing
+    from airflow_provider_apimart.api.rendered_values import is_nothing
 
     if not is_nothing(prompt):
         assert image({"it": prompt}, native=True, prompt="{{ it }}")["prompt"] == prompt

@@ -21,7 +21,7 @@ from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.quotes.price_book import PriceBook
 from airflow_provider_apimart.quotes.price_list import PriceListError, read_price_list
 from airflow_provider_apimart.quotes.quote import Quote, total
-from airflow_provider_apimart.quotes.rules import quote_request
+from airflow_provider_apimart.quotes.quote_calculation import quote_request
 
 PICTURE = "https://example.com/a.png"
 SECONDS = {"billing_type": "per_second", "paid_price": 0.1}

@@ -14,7 +14,7 @@ import pytest
 from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_apimart.durable.facts import FactKind
-from airflow_provider_apimart.durable.records import record_of
+from airflow_provider_apimart.durable.record_choice import record_of
 from airflow_provider_apimart.get_provider_info import CONNECTION_FIELDS, UI_FIELD_BEHAVIOUR
 from airflow_provider_apimart.sandbox import Sandbox
 from airflow_provider_apimart.triggers.generation import ApimartGenerationTrigger

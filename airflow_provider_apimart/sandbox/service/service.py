@@ -26,7 +26,7 @@ from airflow_provider_apimart.sandbox.service.model_descriptions import (
 from airflow_provider_apimart.sandbox.service.models import MODELS, Modality, Model, any_model
 from airflow_provider_apimart.sandbox.service.music import audio_format, text_of, track_seconds
 from airflow_provider_apimart.sandbox.service.outputs import Kind, output_name, output_names
-from airflow_provider_apimart.sandbox.service.pricing import marketplace, price_list
+from airflow_provider_apimart.sandbox.service.price_replies import marketplace, price_list
 from airflow_provider_apimart.sandbox.service.rate_limit import TokenBucket
 from airflow_provider_apimart.sandbox.service.replies import ERRORS, Reply, json_reply, refusal
 from airflow_provider_apimart.sandbox.service.settings import ApiKey, SandboxSettings

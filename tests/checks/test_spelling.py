@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_apimart.checks.names import nearest_models, nearest_parameter, older_id_of
+from airflow_provider_apimart.checks.spelling import nearest_models, nearest_parameter, older_id_of
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 WORDS = st.text(LETTERS, min_size=4, max_size=20)
