@@ -55,6 +55,13 @@ class _TolerantHandler(ResponseHandler):
             begun, self._head = self._head, None
             super().data_received(begun)
 
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Pass on what was received of an incomplete head, so that the parser names what is wrong with it."""
+        if self._head:
+            begun, self._head = self._head, None
+            super().data_received(begun)
+        super().connection_lost(exc)
+
     def _pass_on(self, head: bytes, body: bytes) -> None:
         lengths = _LENGTH.findall(head)
         if len(set(lengths)) > 1:

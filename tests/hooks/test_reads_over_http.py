@@ -158,7 +158,7 @@ def test_a_read_that_was_never_sent_is_told_as_such(monkeypatch: pytest.MonkeyPa
 # What the service says to a test of the connection: raw reply, whether it works, and what the sentence holds.
 SENTENCES: dict[str, tuple[bytes, bool, str]] = {
     "ok": (http("200 OK", b'{"success":true,"remain_balance":10.5}'), True, "$10.50"),
-    "thousands": (http("200 OK", b'{"remain_balance":12345.678}'), True, "$12,345.68"),
+    "thousands": (http("200 OK", b'{"remain_balance":12345.678}'), True, "$12,345.678"),
     "unlimited": (http("200 OK", b'{"unlimited_quota":true,"remain_balance":-1}'), True, "no spending limit"),
     "nothing left": (http("200 OK", b'{"remain_balance":0}'), False, "nothing is left"),
     "401": (
