@@ -215,7 +215,7 @@ def test_max_cost_fails_the_task_at_once(lab: AirflowLab, sandbox: Sandbox, tmp_
     batch.run.drive(sandbox.connection_json())
     assert (batch.task.state, batch.task.try_number) == ("failed", 1)
     assert sandbox.billed == batch.manifest["completed"] == 10
-    assert "max_cost of $0.20 is reached" in batch.run.log
+    assert "Stopped at max_cost: $0.20 of $0.20 spent" in batch.run.log
 
 
 @pytest.mark.parametrize("dag_id", ["lab_batch_of_listed_requests", "lab_batch_of_mapped_requests"])
