@@ -52,7 +52,7 @@ class Place(StrEnum):
             case Place.MEMORY:
                 return f"memory://batches/{uuid.uuid4().hex}"
             case Place.S3:
-                return f"s3://aws_test@{_BUCKET}/{uuid.uuid4().hex}"
+                return f"s3://aws_places@{_BUCKET}/{uuid.uuid4().hex}"
             case Place.IN_PLACE:
                 return f"sftp://{folder}"
             case Place.STALE:
@@ -63,7 +63,7 @@ class Place(StrEnum):
 @contextmanager
 def s3_server() -> Iterator[Mapping[str, str]]:
     """
-    Provide S3 on loopback, with the Airflow connection ``aws_test`` that leads to it.
+    Provide S3 on loopback, with the Airflow connection ``aws_places`` that leads to it.
 
     It yields the variables of a process that keeps its records there.
     """
@@ -77,12 +77,12 @@ def s3_server() -> Iterator[Mapping[str, str]]:
     host, port = server.get_host_and_port()
     endpoint = f"http://{host}:{port}"
     boto3.client("s3", endpoint_url=endpoint, **_KEYS).create_bucket(Bucket=_BUCKET)
-    variables = {"AIRFLOW_CONN_AWS_TEST": _connection(endpoint)}
+    variables = {"AIRFLOW_CONN_AWS_PLACES": _connection(endpoint)}
     os.environ |= variables
     try:
-        yield {**variables, "AIRFLOW__APIMART__LEDGER_PATH": f"s3://aws_test@{_BUCKET}/records"}
+        yield {**variables, "AIRFLOW__APIMART__LEDGER_PATH": f"s3://aws_places@{_BUCKET}/records"}
     finally:
-        del os.environ["AIRFLOW_CONN_AWS_TEST"]
+        del os.environ["AIRFLOW_CONN_AWS_PLACES"]
         server.stop()
 
 

@@ -158,7 +158,14 @@ def crash_and_go_on(sandbox: Sandbox, scenario: Scenario, folder: Path) -> Insta
 @pytest.fixture(scope="module", autouse=True)
 def imported() -> None:
     """Import once what each process would import again."""
-    for name in ("aiohttp", "requests", "hooks.apimart", "durable.paid_once", "durable.records", "triggers.generation"):
+    for name in (
+        "aiohttp",
+        "requests",
+        "hooks.apimart",
+        "durable.paid_once",
+        "durable.record_choice",
+        "triggers.generation",
+    ):
         import_module(f"airflow_provider_apimart.{name}" if "." in name else name)
     _ = ObjectStoragePath("file:///").fs
 

@@ -37,6 +37,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "uploads": st.just({}),
     "modality": st.sampled_from(["image", ""]),
     "request": st.just({"prompt": "a cat"}),
+    "quote": st.sampled_from([None, {"cost": 0.02, "certainty": "exact", "reason": None}]),
     "reason": st.sampled_from(["no", "yes"]),
     "generation": generations,
     "moderated": st.booleans(),

@@ -19,6 +19,7 @@ GENERATION_KEYS = {
     "key",
     "prompt_sha256",
     "requested",
+    "quote",
     "status",
     "url",
     "urls",

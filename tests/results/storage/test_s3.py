@@ -194,4 +194,4 @@ def test_a_store_without_its_library_is_named_with_what_to_install(monkeypatch: 
     with pytest.raises(
         errors.ApimartDestinationError, match=r"apache-airflow-providers-google\[gcsfs\]|isn't installed"
     ):
-        ResultSaver("gs://bucket/pictures/")
+        ResultSaver("gs://another_connection@bucket/pictures/")
