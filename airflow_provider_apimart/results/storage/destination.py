@@ -264,12 +264,11 @@ class LocalDestination(Destination):
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def _create(self, receipt: Receipt) -> bool:
-        try:
-            with (self._folder / _receipt_name(receipt.key)).open("xb") as file:
-                file.write(receipt.to_bytes())
-        except FileExistsError:
-            return False
-        return True
+        # Whole or not at all: half a receipt would claim the name for a foreign file.
+        with self.staging.new_file(receipt.key) as file:
+            file.write(receipt.to_bytes())
+            file.flush()
+            return _link(Path(file.name), self._folder / _receipt_name(receipt.key))
 
     def _write(self, receipt: Receipt) -> None:
         with self.staging.new_file(receipt.key) as file:
