@@ -164,7 +164,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the matrix; return how many versions didn't pass."""
     parser = argparse.ArgumentParser(description="Run the tests on several versions of Airflow.")
     parser.add_argument("versions", nargs="*", help=f"some of {', '.join(VERSIONS)}; otherwise all")
-    parser.add_argument("--short", action="store_true", help="only what touches Airflow; on lowest, all that starts none")
+    parser.add_argument("--short", action="store_true", help="what touches Airflow; on lowest, what starts none")
     parser.add_argument("--python", default=sys.executable, help="another interpreter to make environments from")
     chosen = parser.parse_args(arguments)
     outcomes = [_run(Environment(version, chosen.python), chosen.short) for version in chosen.versions or VERSIONS]
