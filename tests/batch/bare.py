@@ -30,8 +30,8 @@ from tests.batch.places import Place
 
 INCOMPLETE, _REFUSED = 3, 4
 # Forked from a process that has imported all this and has no threads.
-_PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["tests.batch.warm"])
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.batch.warm"])
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class BareBatch:
 
         :param max_tries: What Airflow raises with every clear.
         """
-        process = _PROCESSES.Process(target=_run, args=(self, try_number, max_tries))
+        process = PROCESSES.Process(target=_run, args=(self, try_number, max_tries))
         process.start()
         return process
 

@@ -9,25 +9,24 @@ from __future__ import annotations
 
 import json
 import os
-import traceback
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import ObjectStoragePath, TaskDeferred
+from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_apimart.operators.generation import ApimartImageGenerationOperator
 from airflow_provider_apimart.sandbox import Sandbox
-from tests.batch.bare import task_context
+from tests.batch.bare import PROCESSES, task_context
 from tests.batch.support import run_trigger
 from tests.durable.crash_sweep import Scenario, Then, all_scenarios
 from tests.lab.crash_points import install
 
 RETRIES = 3
+_LONGEST = 120.0
 # Where a crash is most dangerous, of the points that aren't in Airflow's task runner or in the lab.
 POINTS = (
     "record written",
@@ -62,10 +61,16 @@ class Instance:
     def run(self, *, crash: str | None = None, stays_deferred: bool = False) -> str:
         """Run a try in a process of its own, and return the state of the task: ``killed`` if a signal ended it."""
         self.result.unlink(missing_ok=True)
-        status = in_a_fork(lambda: self._try(crash, stays_deferred))
-        if status < 0:
+        # Forked from a process without threads: a fork of this one may wait for a lock that nobody holds any more.
+        process = PROCESSES.Process(target=_run, args=(self, _environment(), crash, stays_deferred))
+        process.start()
+        process.join(_LONGEST)
+        if process.exitcode is None:
+            process.kill()
+            raise AssertionError("a try didn't end")
+        if process.exitcode < 0:
             return "killed"
-        return self.returned["state"] if status == 0 else "failed"
+        return self.returned["state"] if process.exitcode == 0 else "failed"
 
     @property
     def returned(self) -> dict[str, Any]:
@@ -82,7 +87,8 @@ class Instance:
         self.max_tries = self.try_number + RETRIES
         self.try_number += 1
 
-    def _try(self, crash: str | None, stays_deferred: bool) -> None:
+    def attempt(self, crash: str | None, stays_deferred: bool) -> None:
+        """Run a try in this process."""
         install(crash)
         context = task_context(self.try_number, self.max_tries)
         task = ApimartImageGenerationOperator(
@@ -103,19 +109,13 @@ class Instance:
         self.result.write_text(json.dumps({"state": "success", **returned}))
 
 
-def in_a_fork(work: Callable[[], None]) -> int:
-    """Return the exit status of a process that does some work, negative if a signal killed it."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            work()
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith("AIRFLOW")}
+
+
+def _run(instance: Instance, environment: Mapping[str, str], crash: str | None, stays_deferred: bool) -> None:
+    os.environ.update(environment)
+    instance.attempt(crash, stays_deferred)
 
 
 def go_on(instance: Instance, then: Then) -> str:
@@ -153,21 +153,6 @@ def crash_and_go_on(sandbox: Sandbox, scenario: Scenario, folder: Path) -> Insta
     sandbox.configure(seconds=0.3)
     assert instance.run() == "success"
     return instance
-
-
-@pytest.fixture(scope="module", autouse=True)
-def imported() -> None:
-    """Import once what each process would import again."""
-    for name in (
-        "aiohttp",
-        "requests",
-        "hooks.apimart",
-        "durable.paid_once",
-        "durable.record_choice",
-        "triggers.generation",
-    ):
-        import_module(f"airflow_provider_apimart.{name}" if "." in name else name)
-    _ = ObjectStoragePath("file:///").fs
 
 
 @pytest.fixture(autouse=True)
