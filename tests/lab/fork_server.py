@@ -71,7 +71,8 @@ class Template:
         self.home.mkdir(exist_ok=True)
         self.dags.mkdir(exist_ok=True)
         for folder in (PROJECT / "example_dags", PROJECT / "tests" / "dags"):
-            for file in folder.glob("*.py"):
+            # With the picture that the examples refer to.
+            for file in (*folder.glob("*.py"), *folder.glob("*.jpg")):
                 shutil.copy(file, self.dags)
         log_file = self._folder / "template.log"
         with log_file.open("a") as log:
