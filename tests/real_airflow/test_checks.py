@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_apimart.sandbox import Sandbox
+from tests.airflow_versions import running
 from tests.lab.airflow_command import Airflow, AirflowCommands
 
 DAGS = Path(__file__).parent / "dags"
@@ -30,8 +31,10 @@ def test_by_default_mistakes_are_in_the_log(airflow: Airflow, sandbox: Sandbox) 
 
 def test_refused_mistakes_cost_nothing_and_are_not_retried(airflow: Airflow, sandbox: Sandbox) -> None:
     said = airflow.run("dags", "test", "checked_refuse", AIRFLOW_CONN_APIMART_DEFAULT=sandbox.connection_json()).output
-    assert f"{BATCH}. Nothing was sent" in said, said[-4000:]
-    assert SINGLE in said
+    # This command of Airflow 3.0 doesn't print the errors of tasks.
+    if running != (3, 0):
+        assert f"{BATCH}. Nothing was sent" in said, said[-4000:]
+        assert SINGLE in said
     assert {request.route for request in sandbox.requests} == {"models"}
     # One read for each task, unless both ran in one process: neither was tried again.
     assert len(sandbox.requests) <= 2
