@@ -42,5 +42,6 @@ class AccountRatio:
 
     def of(self, model: str) -> Decimal:
         """Return the ratio of a model."""
-        own = self._by_model.get(model)
-        return max(_PUBLIC, *self._by_model.values()) if own is None and self._by_model else own or _PUBLIC
+        if model in self._by_model:
+            return self._by_model[model]
+        return max([_PUBLIC, *self._by_model.values()])

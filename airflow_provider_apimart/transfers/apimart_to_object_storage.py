@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from airflow_provider_apimart.exceptions import (
     ApimartInvalidRequestError,
     ApimartWatchedGenerationFailedError,
 )
+from airflow_provider_apimart.hooks.lazy_hook import LazyHook
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
 from airflow_provider_apimart.rendering import RendersText
 from airflow_provider_apimart.results.download.limits import MAX_FILE_BYTES, MAX_TOTAL_BYTES
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
     from airflow_provider_apimart.api.generation import Generation
-    from airflow_provider_apimart.hooks.apimart import ApimartHook
     from airflow_provider_apimart.lineage.event_content import GenerationFacts
     from airflow_provider_apimart.results.outputs import OutputSaver
     from airflow_provider_apimart.results.saver import ResultSaver
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 FILES_KEY = "files"
 
 
-class ApimartToObjectStorageOperator(EmitsLineage, RendersText):
+class ApimartToObjectStorageOperator(EmitsLineage, LazyHook, RendersText):
     """
     Save the outputs of finished generations and return the URIs of the saved files.
 
@@ -101,13 +101,6 @@ class ApimartToObjectStorageOperator(EmitsLineage, RendersText):
         self.max_file_bytes = optional_byte_size(max_file_bytes, "max_file_bytes")
         self.max_total_bytes = optional_byte_size(max_total_bytes, "max_total_bytes")
         self.apimart_conn_id = apimart_conn_id
-
-    @cached_property
-    def hook(self) -> ApimartHook:
-        """The connection to APIMart."""
-        from airflow_provider_apimart.hooks.apimart import ApimartHook
-
-        return ApimartHook(self.apimart_conn_id)
 
     def execute(self, context: Context) -> list[str]:
         """
