@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,12 @@ def test_every_file_that_contributing_names_exists() -> None:
     named = set(re.findall(r"``([a-z0-9_/]+\.py)``", (DOCS / "contributing.rst").read_text()))
     assert len(named) > 20
     assert not [name for name in sorted(named) if not (PACKAGE / name).exists() and not (PROJECT / name).exists()]
+
+
+def test_every_function_that_contributing_names_is_in_its_module() -> None:
+    page = (DOCS / "contributing.rst").read_text()
+    named = re.findall(r"``([a-z0-9_/]+)\.py``\s+\(((?:``[\w.]+``,?\s*)+)\)", page)
+    functions = [(module, name) for module, names in named for name in re.findall(r"``([\w.]+)``", names)]
+    assert len(functions) > 30
+    for module, name in functions:
+        attrgetter(name)(import_module(f"{PACKAGE.name}.{module.replace('/', '.')}"))
