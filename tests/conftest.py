@@ -20,6 +20,7 @@ from airflow_provider_apimart.sandbox import Sandbox, SandboxSettings
 from tests.airflow_versions import lacks, reason
 from tests.lab import AirflowLab, Template
 from tests.lab.airflow_command import AirflowCommands, airflow_commands
+from tests.s3 import S3Server, s3_server
 
 atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
@@ -46,6 +47,13 @@ def ledger_path(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPa
 def known_models() -> None:
     """Let no test find the models of another one's sandbox, whose port may be the same."""
     KNOWN_MODELS.forget()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """Provide S3 on loopback."""
+    with s3_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

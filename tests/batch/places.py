@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import logging
-import os
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 import fsspec
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from tests.durable.stores import InPlaceDiskFileSystem, StaleDiskFileSystem
 from tests.object_storage import attach_anew
+from tests.s3 import CONNECTION_ID
 
-_BUCKET = "batches"
-_KEYS = {"aws_access_key_id": "sandbox-key", "aws_secret_access_key": "sandbox-secret", "region_name": "us-east-1"}
+BUCKET = "batches"
 
 
 class Place(StrEnum):
@@ -52,44 +46,13 @@ class Place(StrEnum):
             case Place.MEMORY:
                 return f"memory://batches/{uuid.uuid4().hex}"
             case Place.S3:
-                return f"s3://aws_places@{_BUCKET}/{uuid.uuid4().hex}"
+                # A bucket of a server that ``tests.s3`` has started.
+                return f"s3://{CONNECTION_ID}@{BUCKET}/{uuid.uuid4().hex}"
             case Place.IN_PLACE:
                 return f"sftp://{folder}"
             case Place.STALE:
                 return f"gs:/{folder}"
         return folder.as_uri()
-
-
-@contextmanager
-def s3_server() -> Iterator[Mapping[str, str]]:
-    """
-    Provide S3 on loopback, with the Airflow connection ``aws_places`` that leads to it.
-
-    It yields the variables of a process that keeps its records there.
-    """
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    # It would tell of each request.
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    boto3.client("s3", endpoint_url=endpoint, **_KEYS).create_bucket(Bucket=_BUCKET)
-    variables = {"AIRFLOW_CONN_AWS_PLACES": _connection(endpoint)}
-    os.environ |= variables
-    try:
-        yield {**variables, "AIRFLOW__APIMART__LEDGER_PATH": f"s3://aws_places@{_BUCKET}/records"}
-    finally:
-        del os.environ["AIRFLOW_CONN_AWS_PLACES"]
-        server.stop()
-
-
-def _connection(endpoint: str) -> str:
-    extra: dict[str, Any] = {"endpoint_url": endpoint, "region_name": _KEYS["region_name"]}
-    login = {"login": _KEYS["aws_access_key_id"], "password": _KEYS["aws_secret_access_key"]}
-    return json.dumps({"conn_type": "aws", **login, "extra": extra})
 
 
 def read(uri: str) -> bytes:

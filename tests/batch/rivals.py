@@ -33,8 +33,10 @@ from airflow_provider_apimart.durable.fact_files import FactFiles
 from airflow_provider_apimart.durable.folder import Folder
 from airflow_provider_apimart.durable.identity import file_name_of, task_identity
 from airflow_provider_apimart.sandbox import Sandbox, SandboxSettings
+from tests.airflow_versions import running
 from tests.batch.bare import INCOMPLETE, BareBatch, attempt, note_acknowledged_facts, task_context
-from tests.batch.places import Place, read, s3_server
+from tests.batch.places import BUCKET, Place, read
+from tests.s3 import s3_server
 
 ITEMS = 12
 _LONGEST = 60.0
@@ -192,7 +194,8 @@ class Schedule:
             time.sleep(starts[number - 1])
             return self._attempt(number, 0)
 
-        with self._in_this_process(), _pausing(self._rng), ThreadPoolExecutor(tries) as pool:
+        pool = ThreadPoolExecutor(tries, initializer=_let_operators_execute)
+        with self._in_this_process(), _pausing(self._rng), pool:
             self._note_statuses(pool.map(live, range(1, tries + 1)))
 
     def _attempt(self, number: int, max_tries: int) -> int:
@@ -254,6 +257,14 @@ class Schedule:
         )
 
 
+def _let_operators_execute() -> None:
+    """Prepare a thread for Airflow 2, which executes operators only in the thread that has imported it."""
+    if running < (3, 0):
+        from airflow.models.baseoperator import ExecutorSafeguard
+
+        ExecutorSafeguard._sentinel.callers = {}
+
+
 def _send(process: Any, number: signal.Signals) -> None:
     if process.is_alive():
         os.kill(int(process.pid or 0), number)
@@ -301,7 +312,8 @@ def main() -> int:
     # What threads of this process log isn't of interest, unless something breaks.
     out = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    with s3_server():
+    with s3_server() as server:
+        server.bucket(BUCKET)
         for seed in range(chosen.first, chosen.first + chosen.schedules):
             outcome, arena = rival(seed), arena_of(seed)
             schedules[arena] += 1

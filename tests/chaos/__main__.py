@@ -25,7 +25,6 @@ from types import MappingProxyType
 from typing import NoReturn
 
 from airflow_provider_apimart.sandbox import Fault, Sandbox, SandboxSettings
-from tests.batch.places import s3_server
 from tests.chaos import postgres as postgres_server
 from tests.chaos import redis as redis_server
 from tests.chaos.account import Account, bill_of, saved_in
@@ -38,7 +37,9 @@ from tests.chaos.redis import redis
 from tests.chaos.run import Run
 from tests.lab.fork_server import PROJECT
 from tests.matrix import Environment
+from tests.s3 import CONNECTION_ID, s3_server
 
+_BUCKET = "chaos"
 LOGS = PROJECT / ".chaos"
 FAULTS = (
     "lost_answer",
@@ -102,7 +103,9 @@ def main() -> int:
     if chosen.version:
         environment = Environment(chosen.version, sys.executable, ("test", "chaos"))
         environment.build()
-        with s3_server() as records:
+        with s3_server() as server:
+            server.bucket(_BUCKET)
+            records = {**server.variables, "AIRFLOW__APIMART__LEDGER_PATH": f"s3://{CONNECTION_ID}@{_BUCKET}/records"}
             account = chaos(form, chosen.seed, environment.interpreter, records)
     else:
         account = chaos(form, chosen.seed)

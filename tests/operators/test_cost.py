@@ -49,7 +49,7 @@ def test_a_request_within_the_limit_is_made_and_tells_its_quote(sandbox: Sandbox
 
 
 def test_without_a_limit_no_price_is_read(sandbox: Sandbox) -> None:
-    assert image().execute(task_context())["quote"] is None
+    assert image().execute(task_context()).get("quote") is None
     assert "pricing" not in {request.route for request in sandbox.requests}
 
 

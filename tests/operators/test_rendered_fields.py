@@ -26,7 +26,7 @@ from airflow_provider_apimart.transfers.apimart_to_object_storage import Apimart
 from tests.batch.bare import task_context
 
 try:
-    from airflow.sdk import literal
+    from airflow.sdk.definitions.template import literal
 except ImportError:  # Airflow 2
     from airflow.utils.template import literal  # type: ignore[import-not-found,no-redef]  # the same function
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
@@ -11,10 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any
 
-import boto3
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
-from moto.server import ThreadedMotoServer
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.results.download.address_policy import AddressPolicy
@@ -24,33 +21,18 @@ from airflow_provider_apimart.results.saver import ResultSaver
 from airflow_provider_apimart.results.storage.receipts import key_of
 from tests.results.hostile import Asked, head, hostile, picture, sha256, whole
 from tests.results.support import POLICY, save
+from tests.s3 import CONNECTION_ID, S3Server
 
 pytestmark = pytest.mark.long
 
 SMALL, LARGE = picture(5000), picture(12_000_000)
-KEYS = {"aws_access_key_id": "sandbox-key", "aws_secret_access_key": "sandbox-secret", "region_name": "us-east-1"}
-DESTINATION = "s3://aws_test@pictures/2026 11 22/"
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    """Provide a server that speaks S3."""
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+DESTINATION = f"s3://{CONNECTION_ID}@pictures/2026 11 22/"
 
 
 @pytest.fixture
-def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Provide an empty bucket, and the Airflow connection that leads to it."""
-    login = {"login": KEYS["aws_access_key_id"], "password": KEYS["aws_secret_access_key"]}
-    extra = {"endpoint_url": endpoint, "region_name": KEYS["region_name"]}
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_TEST", json.dumps({"conn_type": "aws", **login, "extra": extra}))
-    resource = boto3.resource("s3", endpoint_url=endpoint, **KEYS)
-    made = resource.Bucket("pictures")
-    made.create()
+def bucket(s3: S3Server) -> Iterator[Any]:
+    """Provide an empty bucket."""
+    made = s3.bucket("pictures")
     yield made
     made.objects.all().delete()
 

@@ -1,0 +1,63 @@
+"""S3 on loopback, by moto's server, and the Airflow connection that leads to it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+CONNECTION_ID = "aws_test"
+_KEYS = {"aws_access_key_id": "sandbox-key", "aws_secret_access_key": "sandbox-secret", "region_name": "us-east-1"}
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """
+    A server that speaks S3.
+
+    :param endpoint: Its URL.
+    """
+
+    endpoint: str
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What the environment of a process must hold for Airflow to reach it."""
+        extra: dict[str, Any] = {"endpoint_url": self.endpoint, "region_name": _KEYS["region_name"]}
+        login = {"login": _KEYS["aws_access_key_id"], "password": _KEYS["aws_secret_access_key"]}
+        connection = json.dumps({"conn_type": "aws", **login, "extra": extra})
+        return {f"AIRFLOW_CONN_{CONNECTION_ID.upper()}": connection}
+
+    def bucket(self, name: str) -> Any:
+        """Make a bucket, unless it is there, and return it as boto3 does."""
+        import boto3
+
+        bucket = boto3.resource("s3", endpoint_url=self.endpoint, **_KEYS).Bucket(name)
+        bucket.create()
+        return bucket
+
+
+@contextmanager
+def s3_server() -> Iterator[S3Server]:
+    """
+    Provide S3 on loopback, with the connection in the environment.
+
+    One in a process at most: Airflow keeps the file system of a connection, and with it the port of the server.
+    """
+    from moto.server import ThreadedMotoServer
+
+    # It would report each request.
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    running = S3Server(f"http://{host}:{port}")
+    os.environ |= running.variables
+    try:
+        yield running
+    finally:
+        server.stop()
