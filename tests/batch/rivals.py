@@ -260,7 +260,7 @@ class Schedule:
 def _let_operators_execute() -> None:
     """Prepare a thread for Airflow 2, which executes operators only in the thread that has imported it."""
     if running < (3, 0):
-        from airflow.models.baseoperator import ExecutorSafeguard
+        from airflow.models.baseoperator import ExecutorSafeguard  # type: ignore[import-not-found]  # Airflow 2
 
         ExecutorSafeguard._sentinel.callers = {}
 
