@@ -10,16 +10,22 @@ SOURCES := airflow_provider_apimart example_dags tests benchmarks demo docs
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
 
-# Versions are pinned, so that the next machine installs what was tested.
+# uv takes seconds where pip takes minutes. It doesn't read pip's configuration, which may name the only registry within
+# reach. Versions are pinned, so that the next machine installs what was tested.
+PINNED = --quiet --constraint $(CONSTRAINTS)
+install = $(BIN)/python -m uv pip install --python $(BIN)/python $(PINNED) --editable '.[$(1)]' 2> /dev/null \
+	|| $(BIN)/python -m pip install --disable-pip-version-check $(PINNED) --editable '.[$(1)]'
+
 .venv/runtime: pyproject.toml $(CONSTRAINTS)
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "Installing Airflow, the provider and its sandbox into .venv (once, about a minute) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[sandbox]'
+	@$(BIN)/python -m pip install --disable-pip-version-check $(PINNED) uv
+	@echo "Installing Airflow, the provider and its sandbox into .venv (once, about half a minute) ..."
+	@$(call install,sandbox)
 	@touch $@
 
 .venv/development: .venv/runtime
 	@echo "Installing what tests, checks and benchmarks need into .venv (once) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[dev]'
+	@$(call install,dev)
 	@touch $@
 
 demo: .venv/runtime ## make a picture from a reference in a real Airflow, at no cost
@@ -33,7 +39,7 @@ quick: .venv/development ## run the tests that start no Airflow and aren't long,
 
 .venv/browser: .venv/development
 	@echo "Installing what drives a browser into .venv (once) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[browser]'
+	@$(call install,browser)
 	@touch $@
 
 # Chromium comes from Debian's packages; where it can't be had, the tests are skipped and say so.
@@ -46,7 +52,7 @@ browser: .venv/browser ## look at Airflow's pages in a real Chromium; screenshot
 
 .venv/chaos: .venv/development
 	@echo "Installing what runs Airflow on Celery and PostgreSQL into .venv (once) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[chaos]'
+	@$(call install,chaos)
 	@touch $@
 
 # PostgreSQL and Redis come from Debian's packages; where they can't be had, the run is skipped and says so.
@@ -59,7 +65,7 @@ chaos: .venv/chaos .venv/matrix ## kill workers, triggerers and scheduler at ran
 
 .venv/matrix: .venv/development
 	@echo "Installing what builds other environments into .venv (once) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[matrix]'
+	@$(call install,matrix)
 	@touch $@
 
 VERSIONS ?=
@@ -80,7 +86,7 @@ coverage: .venv/development ## measure the branch coverage of the package over a
 
 .venv/docs: .venv/runtime
 	@echo "Installing what builds the pages into .venv (once) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[docs]'
+	@$(call install,docs)
 	@touch $@
 
 docs: .venv/docs ## build the pages into docs/_build/html; a warning is an error

@@ -7,7 +7,8 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 
 import pytest
 
@@ -22,6 +23,8 @@ from tests.lab import AirflowLab, Template
 from tests.lab.airflow_command import AirflowCommands, airflow_commands
 from tests.s3 import S3Server, s3_server
 
+_FIXTURES_WITH_AIRFLOW = {"airflow_template", "lab"}
+
 atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
 
@@ -30,11 +33,27 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let each version of Airflow run a part of the cases that start an Airflow, for a short form of the matrix."""
+    parser.addoption(
+        "--share", metavar="K/N", help="of each test that starts an Airflow, run the first case and every Nth other one"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests that start an Airflow, by the fixtures behind all that do; ``make quick`` leaves them out."""
-    for item in items:
-        if {"airflow_template", "lab"} & set(getattr(item, "fixturenames", ())):
-            item.add_marker("starts_airflow")
+    starting = [item for item in items if _FIXTURES_WITH_AIRFLOW & set(getattr(item, "fixturenames", ()))]
+    for item in starting:
+        item.add_marker("starts_airflow")
+    if share := config.getoption("--share"):
+        left_out = set(starting) - set(_share(starting, *map(int, share.split("/"))))
+        config.hook.pytest_deselected(items=list(left_out))
+        items[:] = [item for item in items if item not in left_out]
+
+
+def _share(items: Iterable[pytest.Item], part: int, parts: int) -> Iterator[pytest.Item]:
+    for _, group in groupby(items, key=lambda item: item.nodeid.partition("[")[0]):
+        yield from (item for number, item in enumerate(group) if number == 0 or number % parts == part % parts)
 
 
 @pytest.fixture(autouse=True)

@@ -164,21 +164,29 @@ def main(arguments: Sequence[str]) -> int:
     """Run the matrix; return how many versions didn't pass."""
     parser = argparse.ArgumentParser(description="Run the tests on several versions of Airflow.")
     parser.add_argument("versions", nargs="*", help=f"some of {', '.join(VERSIONS)}; otherwise all")
-    parser.add_argument("--short", action="store_true", help="what touches Airflow; on lowest, what starts none")
+    parser.add_argument("--short", action="store_true", help="what touches Airflow, shared among the versions")
     parser.add_argument("--python", default=sys.executable, help="another interpreter to make environments from")
     chosen = parser.parse_args(arguments)
-    outcomes = [_run(Environment(version, chosen.python), chosen.short) for version in chosen.versions or VERSIONS]
+    versions = chosen.versions or VERSIONS
+    shares = [f"{number}/{len(versions)}" for number in range(1, len(versions) + 1)]
+    outcomes = [
+        _run(Environment(version, chosen.python), _short_form(version, share) if chosen.short else ())
+        for version, share in zip(versions, shares, strict=True)
+    ]
     print("", HEADER, *outcomes, *_details(outcomes), sep="\n")
     return sum(1 for outcome in outcomes if outcome.failed)
 
 
-def _run(environment: Environment, short: bool) -> Outcome:
+def _short_form(version: str, share: str) -> Sequence[str]:
+    """Return the tests of a version in the short form, as arguments of pytest."""
+    # What starts an Airflow runs on 2.11, which is the version of lowest.
+    return STARTS_NO_AIRFLOW if version == "lowest" else (*TOUCHES_AIRFLOW, "--share", share)
+
+
+def _run(environment: Environment, tests: Sequence[str]) -> Outcome:
     environment.build()
     print(f"Testing on {environment.name} ...", flush=True)
-    if not short:
-        return environment.test(())
-    # What starts an Airflow runs on 2.11, which is the version of lowest.
-    return environment.test(STARTS_NO_AIRFLOW if environment.version == "lowest" else TOUCHES_AIRFLOW)
+    return environment.test(tests)
 
 
 def _details(outcomes: Iterable[Outcome]) -> Iterable[str]:
