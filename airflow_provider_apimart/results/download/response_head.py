@@ -55,8 +55,9 @@ class ResponseHead:
         :param first: The head of the reply that brought the beginning.
         :param position: The number of bytes that have arrived.
         """
-        same_size = self.total is None or first.total is None or self.total == first.total
-        return self.offset == position and same_size and self.etag is not None and self.etag == first.etag
+        totals = {self.total, first.total} - {None}
+        # Of two totals one is wrong, and without any the end can't be known.
+        return self.offset == position and len(totals) == 1 and self.etag is not None and self.etag == first.etag
 
     @property
     def begins_file(self) -> bool:

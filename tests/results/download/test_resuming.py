@@ -185,6 +185,20 @@ def test_a_short_rest_after_a_reply_without_length_is_not_the_end(tmp_path: Path
     assert [asked.offset for asked in server.asked] == [None, 1000, 1010]
 
 
+def test_a_rest_of_a_file_whose_size_nobody_tells_is_not_its_end(tmp_path: Path) -> None:
+    def answer(asked: Asked) -> list[bytes]:
+        if asked.number == 0:
+            return [head(etag=ETAG, transfer_encoding="chunked"), b"3e8\r\n" + PICTURE[:1000] + b"\r\n"]
+        if asked.offset:
+            begun = head("206 Partial Content", etag=ETAG, content_length=10, content_range="bytes 1000-1009/*")
+            return [begun, PICTURE[1000:1010]]
+        return [head(etag=ETAG, content_length=SIZE), PICTURE]
+
+    file, server = saved(answer, tmp_path)
+    assert file.sha256 == sha256(PICTURE)
+    assert [asked.offset for asked in server.asked] == [None, 1000, None]
+
+
 def test_without_anything_that_tells_versions_apart_it_is_begun_again(tmp_path: Path) -> None:
     file, server = saved(cut_once(SIZE // 2, etag='W/"weak"', content=OTHER), tmp_path)
     assert file.sha256 == sha256(OTHER)
