@@ -137,6 +137,19 @@ def one_of(value: Any, argument: str, choices: tuple[str, ...]) -> str:
     return value
 
 
+def some_of(value: Any, argument: str, choices: tuple[str, ...]) -> tuple[str, ...]:
+    """
+    Return texts that are among a few, each once and in their order.
+
+    :param value: A list of them, or a single one.
+    :raises ApimartArgumentError: If it is another value.
+    """
+    named = [value] if isinstance(value, str) else value
+    if not isinstance(named, list | tuple | set | frozenset) or not all(each in choices for each in named):
+        raise _invalid(argument, f"must be a list of {' and '.join(map(repr, choices))}", value)
+    return tuple(choice for choice in choices if choice in named)
+
+
 def optional_name(value: Any, argument: str) -> str | None:
     """
     Return a user's own name for something as text, or ``None`` for a missing value.

@@ -141,8 +141,13 @@ class LedgerEntry:
 
 
 def ledger_text(entries: Iterable[LedgerEntry]) -> bytes:
-    """Return a ledger as JSON Lines that every reader splits alike."""
-    lines = (json.dumps(entry.to_json(), ensure_ascii=False).translate(_SEPARATORS) for entry in entries)
+    """Return a ledger as JSON Lines."""
+    return json_lines(entry.to_json() for entry in entries)
+
+
+def json_lines(values: Iterable[JsonObject]) -> bytes:
+    """Return objects as JSON Lines that every reader splits alike."""
+    lines = (json.dumps(value, ensure_ascii=False).translate(_SEPARATORS) for value in values)
     return "".join(f"{line}\n" for line in lines).encode()
 
 

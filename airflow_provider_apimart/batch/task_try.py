@@ -34,11 +34,12 @@ class TryResult:
     """
     Result of one try of a batch.
 
-    :param entries: The lines of the ledger.
+    :param entries: The lines of the ledger that are of requested items.
     :param parked: The running generations that are left to the triggerer; empty if the try is over.
     :param is_submitted: Whether nothing is left to submit.
     :param stopped_by: The error after which nothing more was submitted, ``None`` if there was none.
     :param manifest: The return value of the task.
+    :param left_behind: The lines of items of earlier tries that are no longer requested.
     """
 
     entries: Sequence[LedgerEntry]
@@ -47,6 +48,7 @@ class TryResult:
     is_submitted: bool
     stopped_by: errors.ApimartError | None
     manifest: dict[str, Any]
+    left_behind: Sequence[LedgerEntry] = ()
 
 
 def run_try(
@@ -83,7 +85,7 @@ def run_try(
         **counts.to_json(),
         "quote": run.quoted.to_json(),
     }
-    return TryResult(ledger.entries, counts, parked, run.is_done, run.stopped_by, manifest)
+    return TryResult(ledger.entries, counts, parked, run.is_done, run.stopped_by, manifest, ledger.left_behind)
 
 
 async def _run(

@@ -18,10 +18,11 @@ from airflow_provider_apimart.api.arguments import (
     optional_byte_size,
     optional_dollars,
     optional_seconds,
+    some_of,
 )
 from airflow_provider_apimart.compat.resumption import must_restart
 from airflow_provider_apimart.compat.xcom import returnable
-from airflow_provider_apimart.exceptions import error_from_json
+from airflow_provider_apimart.exceptions import ApimartArgumentError, error_from_json
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
 from airflow_provider_apimart.links.gallery import ApimartGalleryLink, LinksGallery
 from airflow_provider_apimart.operators.requests import ReadsRequests
@@ -34,12 +35,15 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
     from airflow_provider_apimart.api.settings import ClientSettings
+    from airflow_provider_apimart.batch.exports.export import Exports
     from airflow_provider_apimart.batch.interruption import Interruption
     from airflow_provider_apimart.batch.plan import BatchPlan
     from airflow_provider_apimart.batch.run import Save
     from airflow_provider_apimart.batch.task_try import TryResult
+    from airflow_provider_apimart.durable.identity import TaskIdentity
 
 _SAVED_AT_ONCE = 8
+_EXPORTS = ("huggingface", "parquet")
 
 
 class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
@@ -57,8 +61,8 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
     the task has a link to it. The names of both files begin with ``<dag_id>.<task_id>.<run_id>.<digest>`` and end in
     ``.ledger.jsonl`` and ``.gallery.html``.
 
-    The task returns a manifest: the counts by status, ``cost``, and the URIs ``ledger`` and ``gallery``. If the task
-    fails, the manifest is in XCom under the key ``manifest``.
+    The task returns a manifest: the counts by status, ``cost``, the URIs ``ledger`` and ``gallery``, and ``exports``
+    with the URI of each export. If the task fails, the manifest is in XCom under the key ``manifest``.
 
     .. seealso:: :doc:`/operators/batch`
 
@@ -84,6 +88,9 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
     :param max_cost: US dollars that the batch costs at most, earlier tries included. Items are reserved with their
         quotes. Items without a quote are made one at a time, and exceed it by no more than the price of one of them.
         See :doc:`/cost`. (templated)
+    :param exports: Data sets to write beside the ledger when the batch ends, also when items are missing:
+        ``"huggingface"`` (``metadata.jsonl``, with which Hugging Face's ``datasets`` reads the destination) and
+        ``"parquet"`` (the ledger with typed columns, which needs the extra ``parquet``).
     :param deferrable: Whether to wait in the triggerer, without a worker slot. The task resumes to submit and to save
         whenever half of the running generations have ended.
     :param poll_interval: Seconds or a timedelta between two status reads of a generation; ``None`` adapts to the run
@@ -111,6 +118,7 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
         item_retries: int = 2,
         max_failures: float | str | Decimal = 0,
         max_cost: float | str | Decimal | None = None,
+        exports: Sequence[Literal["huggingface", "parquet"]] = (),
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: float | str | timedelta | None = None,
         timeout: float | str | timedelta | None = timedelta(hours=1),
@@ -128,6 +136,7 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
         self.item_retries = count(item_retries, "item_retries", least=0)
         self.max_failures = count_or_share(max_failures, "max_failures")
         self.max_cost = max_cost if is_template(max_cost) else optional_dollars(max_cost, "max_cost")
+        self.exports = _exports(exports, destination)
         self.deferrable = deferrable
         self.poll_interval = optional_seconds(poll_interval, "poll_interval", exclusive=True)
         self.timeout = optional_seconds(timeout, "timeout")
@@ -172,24 +181,42 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
 
     def _attempt(self, context: Context, started_at: float, finished: frozenset[str] | None) -> dict[str, Any]:
         from airflow_provider_apimart.batch.interruption import Interruption
-        from airflow_provider_apimart.batch.summary import MaxFailures, made, raise_if_incomplete
         from airflow_provider_apimart.batch.task_try import run_try
 
         self.gallery_link = ""
         self._interruption = Interruption()
         plan = self._plan(context, started_at, finished)
+        exports = self._exports_of(plan.task)
         if finished is None:
             self.log.info("Items of the batch: %d", len(plan.items))
+            exports.check()
         with self._saving(context) as save:
             end = run_try(plan, self.hook.settings, self._folder, save, self._interruption, self._current_settings)
         if end.parked:
             self._defer(context, end, started_at)
-        context["ti"].xcom_push(key="manifest", value=end.manifest)
-        self.link(context, end.manifest["gallery"])
-        raise_if_incomplete(end.counts, end.entries, MaxFailures(self.max_failures), end.stopped_by)
+        return self._ended(context, end, exports)
+
+    def _ended(self, context: Context, end: TryResult, exports: Exports) -> dict[str, Any]:
+        """Return the manifest, or raise if the batch has failed. The exports are written in both cases."""
+        from airflow_provider_apimart.batch.summary import MaxFailures, made, raise_if_incomplete
+
+        manifest = {**end.manifest, "exports": {}}
+        try:
+            manifest["exports"] = exports.write([*end.entries, *end.left_behind])
+        finally:
+            context["ti"].xcom_push(key="manifest", value=manifest)
+            self.link(context, manifest["gallery"])
+            raise_if_incomplete(end.counts, end.entries, MaxFailures(self.max_failures), end.stopped_by)
         destination = None if self.destination is None else self._folder
-        self.emit_lineage(context, made(end.entries), destination=destination, ledger=end.manifest["ledger"])
-        return returnable(end.manifest)
+        self.emit_lineage(context, made(end.entries), destination=destination, ledger=manifest["ledger"])
+        return returnable(manifest)
+
+    def _exports_of(self, task: TaskIdentity) -> Exports:
+        from airflow_provider_apimart.batch.exports.export import Exports
+        from airflow_provider_apimart.batch.exports.place import Place
+        from airflow_provider_apimart.durable.identity import file_name_of
+
+        return Exports(self.exports, Place(self._folder, file_name_of(task)))
 
     def _current_settings(self) -> ClientSettings:
         """Return what the connection says now; the hook keeps what it said when the try began."""
@@ -266,3 +293,12 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
             ),
             method_name="execute_complete",
         )
+
+
+def _exports(value: Any, destination: object) -> tuple[str, ...]:
+    names = some_of(value, "exports", _EXPORTS)
+    if "huggingface" in names and destination is None:
+        raise ApimartArgumentError(
+            "Invalid argument: the export 'huggingface' needs a destination, whose files it describes. Nothing was sent"
+        )
+    return names

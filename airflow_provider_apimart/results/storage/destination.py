@@ -130,14 +130,27 @@ class Destination(ABC):
         :param file: The file's facts; the URI is added here.
         :raises ApimartDestinationError: If all names are taken.
         """
-        self._flush(staged)
         for candidate in alternatives(stem, owner):
-            name = candidate + extension
-            found = replace(file, uri=self.uri(name))
-            receipt = Receipt(key_of(candidate), owner, name, found, posixpath.basename(staged.name))
-            if self._place(staged, receipt):
+            if found := self.commit_as(staged, candidate + extension, file, owner):
                 return found
         raise ApimartDestinationError(f"All names for {stem}{extension} are taken at {self.uri('')}")
+
+    def commit_as(self, staged: BinaryIO, name: str, file: SavedFile, owner: str) -> SavedFile | None:
+        """
+        Move a whole file from the staging folder to one name, in place of an earlier file of the same owner.
+
+        :param file: The file's facts; the URI is added here.
+        :return: ``None`` if the name is another's.
+        """
+        self._flush(staged)
+        found = replace(file, uri=self.uri(name))
+        receipt = Receipt(_key_of_file(name), owner, name, found, posixpath.basename(staged.name))
+        return found if self._place(staged, receipt) else None
+
+    def may_write(self, name: str, owner: str) -> bool:
+        """Whether :meth:`commit_as` would give an owner this name now."""
+        held = self.receipt(_key_of_file(name))
+        return self.size(name) is None if held is None else held.owner == owner
 
     def _place(self, staged: BinaryIO, receipt: Receipt) -> bool:
         """Move a file to its name, and return whether that name was free or its own."""
@@ -219,6 +232,10 @@ def destination_at(destination: str | ObjectStoragePath) -> Destination:
                 "workers; nothing was saved"
             ) from error
         raise
+
+
+def _key_of_file(name: str) -> str:
+    return key_of(posixpath.splitext(name)[0])
 
 
 def _receipt_name(key: str) -> str:
