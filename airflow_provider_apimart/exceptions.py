@@ -259,6 +259,10 @@ class ApimartDestinationError(ApimartError):
     stops_batch = True
 
 
+class ApimartLibraryError(ApimartError):
+    """The library of results can't be read, and ``max_cost`` was planned with what it holds. Nothing was submitted."""
+
+
 class ApimartDownloadError(ApimartError):
     """A result could not be downloaded from its temporary URL. A retry downloads it again."""
 

@@ -70,6 +70,15 @@ CONFIG: dict[str, Any] = {
                 "example": "s3://aws_default@bucket/apimart",
                 "default": "",
             },
+            "library_path": {
+                "description": "Directory, or URI of Airflow's object storage, of the library of results, which knows "
+                "what was generated and saved: operators with reuse_within reuse it instead of paying again. Every "
+                "worker must reach it. Empty: there is no library.",
+                "version_added": "2.0.0",
+                "type": "string",
+                "example": "s3://aws_default@bucket/apimart-library",
+                "default": "",
+            },
         },
     },
 }

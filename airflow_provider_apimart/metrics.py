@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from airflow_provider_apimart import exceptions as errors
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from airflow_provider_apimart.api.generation import Generation
 
 #: A generation was submitted and accepted; a replayed or repeated submit isn't counted again.
@@ -30,6 +32,10 @@ MISSING_OUTPUTS = "apimart.generation.missing_outputs"
 SECONDS = "apimart.generation.seconds"
 #: US dollars charged for completed generations.
 DOLLARS = "apimart.generation.dollars"
+#: A kept result was reused instead of a new generation.
+REUSED = "apimart.generation.reused"
+#: US dollars that reused results had cost, and that weren't charged again.
+SAVED_DOLLARS = "apimart.generation.saved_dollars"
 
 _OUTCOMES = {"failed": FAILED, "refused": REFUSED}
 
@@ -64,6 +70,16 @@ class GenerationMetrics:
         if generation.cost is not None:
             # Counters take fractions wherever they are sent, whatever their annotation says.
             self._stats.incr(DOLLARS, float(generation.cost), tags=self._tags)  # type: ignore[arg-type]
+
+    def reused(self, cost: Decimal | None) -> None:
+        """
+        Count a reused result.
+
+        :param cost: US dollars that it had cost, ``None`` if unknown.
+        """
+        self._stats.incr(REUSED, tags=self._tags)
+        if cost is not None:
+            self._stats.incr(SAVED_DOLLARS, float(cost), tags=self._tags)  # type: ignore[arg-type]  # as above
 
     def ended(self, error: errors.ApimartError) -> None:
         """Count a generation that failed or was refused; other errors say nothing about its outcome."""

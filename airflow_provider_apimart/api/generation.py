@@ -88,6 +88,8 @@ class Generation:
     :param prompt_sha256: Hexadecimal digits of the prompt's SHA-256, as its submitter knows it.
     :param requested: Number of requested outputs, as the submitter knows it; ``None`` if unknown.
     :param quote: The quote of its request from before the submit, as plain JSON, as its submitter knows it.
+    :param reused: Id of the generation whose kept result this is, ``None`` for a generation of its own. A reused one
+        costs nothing.
     :param cost: US dollars as charged.
     :param credits_cost: The same in APIMart's credits, ten for a dollar.
     :param result: Values of a completed result other than media, such as text or detected objects.
@@ -106,6 +108,7 @@ class Generation:
     estimated_seconds: float | None = None
     outputs: tuple[Output, ...] = ()
     quote: JsonObject | None = None
+    reused: str | None = None
     cost: Decimal | None = None
     credits_cost: Decimal | None = None
     usage: JsonObject | None = None
@@ -180,6 +183,7 @@ class Generation:
             ],
             "expires_at": plain(self.expires_at),
             "quote": plain(self.quote),
+            "reused": self.reused,
             "cost": plain(self.cost),
             "credits_cost": plain(self.credits_cost),
             "usage": plain(self.usage),
@@ -207,6 +211,7 @@ def generation_from_xcom(value: Mapping[str, Any]) -> Generation:
         prompt_sha256=text(value.get("prompt_sha256")),
         requested=_count(value.get("requested")),
         quote=mapping(value.get("quote")) or None,
+        reused=text(value.get("reused")),
         outputs=tuple(_outputs_from_xcom(value)),
         cost=money(value.get("cost")),
         credits_cost=money(value.get("credits_cost")),

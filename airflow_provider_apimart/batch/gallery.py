@@ -45,7 +45,8 @@ def gallery(title: str, counts: BatchCounts, entries: Iterable[LedgerEntry], fol
 
 def _figure(entry: LedgerEntry, folder: str) -> str:
     shown = "".join(_media(entry, folder))
-    why = "" if entry.status is ItemStatus.COMPLETED and not entry.reason else _why(entry)
+    is_done = entry.status in (ItemStatus.COMPLETED, ItemStatus.REUSED)
+    why = "" if is_done and not entry.reason else _why(entry)
     prompt = escape(entry.prompt or "")
     return f'<figure id="{escape(entry.id)}">{shown}{why}<figcaption>{prompt}<br>{_facts(entry)}</figcaption></figure>'
 
@@ -57,7 +58,8 @@ def _why(entry: LedgerEntry) -> str:
 
 def _facts(entry: LedgerEntry) -> str:
     cost = None if entry.cost is None else written_dollars(entry.cost)
-    facts = (entry.id, entry.model, cost, entry.generation_id)
+    reused = "reused" if entry.status is ItemStatus.REUSED else None
+    facts = (entry.id, entry.model, reused, cost, entry.generation_id)
     return f"<small>{escape(' · '.join(each for each in facts if each))}</small>"
 
 

@@ -44,6 +44,8 @@ class ItemStatus(StrEnum):
     """The generation failed at APIMart, which refunds it; the next try submits a new one."""
     REFUSED = "refused"
     """APIMart refused the submit, and nothing was charged."""
+    REUSED = "reused"
+    """A kept result of an identical request serves it; nothing was paid for it."""
     MODERATED = "moderated"
     """Moderation refused the prompt, a reference or the result."""
 
@@ -77,6 +79,8 @@ class LedgerEntry:
     :param tried_at: Unix time of the beginning of the try in which it failed last. That try doesn't repeat it.
     :param quote: The quote of its request from before the submit: ``cost``, ``certainty``, ``reason``.
     :param request: The request without its prompt, in which files are named by the SHA-256 of their content.
+    :param reused: The generation whose kept result serves the item, ``None`` if it has one of its own.
+    :param saved_cost: US dollars that the reused generation had cost, ``None`` if unknown. ``cost`` is 0 then.
     :param earlier: Other generations under this item's id that were or may have been charged, with cost and files.
     :param submission: Its submit: fingerprint, idempotency key and state.
     """
@@ -101,6 +105,8 @@ class LedgerEntry:
     tried_at: float | None = None
     quote: Mapping[str, Any] | None = None
     request: Mapping[str, Any] | None = field(default=None, repr=False)
+    reused: str | None = None
+    saved_cost: Decimal | None = None
     earlier: JsonObjects = ()
     submission: Mapping[str, Any] | None = field(default=None, repr=False)
 
@@ -131,9 +137,10 @@ class LedgerEntry:
 
     def generation(self) -> Generation:
         """Return the generation that the line describes."""
-        known = ("generation_id", "modality", "model", "outputs", "result", "cost", "completed")
+        known = ("generation_id", "modality", "model", "outputs", "result", "cost", "completed", "reused")
         said = {name: getattr(self, name) for name in known}
-        return generation_from_xcom({**said, "status": self.status.value})
+        status = ItemStatus.COMPLETED if self.status is ItemStatus.REUSED else self.status
+        return generation_from_xcom({**said, "status": status.value})
 
     def to_json(self) -> dict[str, Any]:
         """Return the line as plain JSON."""
@@ -222,6 +229,31 @@ class Ledger:
         if attempt := self._attempt(item_id):
             self.note(item_id, FactKind.SAVED, key=attempt.key, files=[dict(file) for file in files])
 
+    def may_reuse(self, item_id: str) -> bool:
+        """Whether an item may be served by a kept result."""
+        return self._records[item_id].may_reuse(self._fingerprints[item_id])
+
+    def note_reuse(
+        self, item_id: str, generation: Generation, saved_cost: Decimal | None, files: Iterable[JsonObject]
+    ) -> None:
+        """
+        Note that a kept result serves an item.
+
+        :param saved_cost: US dollars that it had cost.
+        :param files: Its files, as tonight's destination has them.
+        """
+        request = self._items[item_id].request
+        self.note(
+            item_id,
+            FactKind.REUSED,
+            fingerprint=self._fingerprints[item_id],
+            modality=request.modality.value,
+            request=request.payload,
+            generation=generation.to_xcom(),
+            saved_cost=plain(saved_cost),
+            files=[dict(file) for file in files],
+        )
+
     def note_trouble(self, item_id: str, status: ItemStatus, reason: str) -> None:
         """Note the reason why an item isn't completed or isn't saved."""
         self.note(
@@ -244,6 +276,8 @@ class Ledger:
         match entry.status:
             case ItemStatus.COMPLETED:
                 return Todo.SAVE if (not entry.is_saved if saves else entry.lacks_urls) else Todo.NOTHING
+            case ItemStatus.REUSED:
+                return Todo.NOTHING
             case ItemStatus.MODERATED if entry.clear_marker == self._clear_marker:
                 return Todo.NOTHING
             case ItemStatus.NOT_SUBMITTED:
@@ -299,6 +333,10 @@ class BatchRecord:
 def entry_of_record(item_id: str, record: ItemRecord, position: int) -> LedgerEntry:
     """Return the line of an item from its facts alone."""
     attempt = next(reversed(record.all_but(None)), None)
+    reuse = max(record.reused.values(), key=lambda fact: fact.order, default=None)
+    if reuse and (attempt is None or attempt.first_sent <= reuse.at):
+        said = reuse.details
+        return _entry(item_id, position, said["modality"], said["request"], record, None, said["fingerprint"])
     if attempt is None:
         return _entry(item_id, position, None, {}, record, None, None)
     return _entry(item_id, position, attempt.modality, attempt.request, record, attempt, attempt.fingerprint)
@@ -313,6 +351,8 @@ def _entry(
     attempt: Attempt | None,
     fingerprint: str | None,
 ) -> LedgerEntry:
+    if (reuse := record.reuse(fingerprint or "")) is not None:
+        return _reused_entry(item_id, position, record, reuse)
     trouble = _current_trouble(record.troubles.get(fingerprint or ""), attempt)
     status = _status(attempt, trouble)
     generation = (attempt.generation if attempt else None) or {}
@@ -326,7 +366,7 @@ def _entry(
         model=payload.get("model"),
         prompt=payload.get("prompt"),
         reason=_reason(status, attempt, trouble),
-        requested=requested_outputs(Modality(modality), payload) if modality else None,
+        requested=_requested(modality, payload),
         outputs=tuple(generation.get("outputs") or ()) if completed else (),
         result=generation.get("result") if completed else None,
         files=tuple(attempt.files) if attempt else (),
@@ -338,10 +378,41 @@ def _entry(
         clear_marker=trouble.details["clear_marker"] if trouble else None,
         tried_at=trouble.details["tried_at"] if trouble else None,
         quote=attempt.quote if attempt else None,
-        request={name: value for name, value in payload.items() if name not in ("prompt", "model")} or None,
+        request=_rest_of(payload),
         earlier=_earlier(record, attempt),
         submission=_submission(attempt),
     )
+
+
+def _reused_entry(item_id: str, position: int, record: ItemRecord, reuse: Fact) -> LedgerEntry:
+    said, generation = reuse.details, reuse.details["generation"]
+    return LedgerEntry(
+        item_id,
+        position,
+        ItemStatus.REUSED,
+        generation_id=generation.get("generation_id"),
+        modality=said["modality"],
+        model=said["request"].get("model"),
+        prompt=said["request"].get("prompt"),
+        requested=_requested(said["modality"], said["request"]),
+        result=generation.get("result"),
+        files=tuple(said["files"]),
+        cost=Decimal(0),
+        completed=generation.get("completed"),
+        saved=_iso(reuse.at, "seconds"),
+        request=_rest_of(said["request"]),
+        reused=generation.get("reused"),
+        saved_cost=money(said["saved_cost"]),
+        earlier=_earlier(record, None),
+    )
+
+
+def _requested(modality: str | None, payload: JsonObject) -> int | None:
+    return requested_outputs(Modality(modality), payload) if modality else None
+
+
+def _rest_of(payload: JsonObject) -> JsonObject | None:
+    return {name: value for name, value in payload.items() if name not in ("prompt", "model")} or None
 
 
 def _current_trouble(trouble: Fact | None, attempt: Attempt | None) -> Fact | None:

@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from decimal import Decimal
 from functools import partial
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
+from airflow_provider_apimart.api.dollars import written_dollars
 from airflow_provider_apimart.api.flow import Flow
 from airflow_provider_apimart.api.generation import Generation
 from airflow_provider_apimart.api.inline_outputs import upload_inline_outputs
@@ -31,6 +33,7 @@ from airflow_provider_apimart.batch.journal import Journal
 from airflow_provider_apimart.batch.ledger import ItemStatus, Ledger, Todo
 from airflow_provider_apimart.batch.plan import BatchPlan
 from airflow_provider_apimart.batch.progress import BatchProgress
+from airflow_provider_apimart.batch.reuse import BatchLibrary
 from airflow_provider_apimart.batch.saving import SaveFailures
 from airflow_provider_apimart.batch.spending import Spending
 from airflow_provider_apimart.batch.summary import count_items
@@ -38,6 +41,7 @@ from airflow_provider_apimart.batch.uploads import BatchUploads
 from airflow_provider_apimart.checks.check import Check, CheckedRequest, check_requests
 from airflow_provider_apimart.durable.identity import key_scope
 from airflow_provider_apimart.durable.paid_once import PaidOnce
+from airflow_provider_apimart.library.entry import Entry
 from airflow_provider_apimart.metrics import GenerationMetrics
 from airflow_provider_apimart.quotes.quote import QuoteTotal
 
@@ -55,10 +59,17 @@ class BatchRun:
 
     :param save: Saves the outputs of an item's generation, blocking, and returns the files; ``None`` where URLs are
         enough. It is called in threads.
+    :param library: Serves items by kept results, and keeps those that are made; ``None`` if there is none.
     """
 
     def __init__(
-        self, plan: BatchPlan, ledger: Ledger, journal: Journal, transport: AiohttpTransport, save: Save | None
+        self,
+        plan: BatchPlan,
+        ledger: Ledger,
+        journal: Journal,
+        transport: AiohttpTransport,
+        save: Save | None,
+        library: BatchLibrary | None = None,
     ) -> None:
         self.stopped_by: errors.ApimartError | None = None
         self._plan = plan
@@ -66,8 +77,11 @@ class BatchRun:
         self._journal = journal
         self._transport = transport
         self._save = save
+        self._library = library
         self._polling_stats = PollingStats()
-        self._uploads = BatchUploads(transport, plan.upload_policy, (ledger.known(item.id) for item in plan.items))
+        records = (ledger.known(item.id) for item in plan.items)
+        note_upload = library.library.note_upload if library else None
+        self._uploads = BatchUploads(transport, plan.upload_policy, records, note_upload)
         self._spending = Spending(plan, ledger)
         self._admitted: set[str] = set()
         self._in_flight: set[str] = set()
@@ -98,9 +112,11 @@ class BatchRun:
 
         :raises ApimartInvalidRequestError: If nothing was ever sent, and nothing may be.
         :raises ApimartDestinationError: If the record can't be written.
+        :raises ApimartLibraryError: If the library can't be read and ``max_cost`` is set. Nothing was submitted.
         """
         telling = asyncio.get_running_loop().create_task(self._tell_progress())
         try:
+            await self._reuse()
             await self._check_requests()
             await self._spending.begin(self._transport, self._to_submit())
             for item, todo in sorted(self._todos(), key=lambda each: each[1] is Todo.SUBMIT):
@@ -113,6 +129,26 @@ class BatchRun:
             self._pool.shutdown(wait=False, cancel_futures=True)
             # Also when it is interrupted: what was submitted a moment ago is known by its id then.
             await self._journal.flush()
+
+    async def _reuse(self) -> None:
+        """Serve items by kept results, once a try and before anything is quoted or paid."""
+        items = [item for item in self._to_submit() if self._ledger.may_reuse(item.id)]
+        if self._library is None or not self._library.library.reuses or not items or self._plan.finished is not None:
+            return
+
+        def count(item: BatchItem, entry: Entry) -> None:
+            self._metrics(item).reused(entry.cost)
+
+        try:
+            await self._library.reuse(items, self._ledger, self._pool, count)
+        except errors.ApimartLibraryError as error:
+            if not any(self._ledger[item.id].is_paid for item in self._plan.items):
+                raise
+            # What was paid for is still waited for and saved.
+            self._stop(error)
+        served = [self._ledger[item.id] for item in items if self._ledger[item.id].status is ItemStatus.REUSED]
+        saved = written_dollars(sum((entry.saved_cost or Decimal(0) for entry in served), Decimal(0)))
+        log.info("Reused from the library: %d of %d items (%s saved)", len(served), len(items), saved)
 
     async def _check_requests(self) -> None:
         """Compare what is to be submitted with the descriptions of the models, all at once and before it is paid."""
@@ -339,13 +375,20 @@ class BatchRun:
             return
         self._save_failures.begin()
         try:
-            files = await asyncio.get_running_loop().run_in_executor(self._pool, self._save, item, generation)
+            files = await asyncio.get_running_loop().run_in_executor(self._pool, self._saved, item, generation)
         except errors.ApimartError as error:
             if self._save_failures.failed(error):
                 self._stop(error)
             raise
         self._save_failures.saved()
         self._ledger.note_files(item.id, files)
+
+    def _saved(self, item: BatchItem, generation: Generation) -> Sequence[JsonObject]:
+        """Save an item's outputs in a thread, and enter them before the record says that nothing is left to do."""
+        files = self._save(item, generation) if self._save else ()
+        if self._library:
+            self._library.enter(item, generation, files)
+        return files
 
     async def _upload_inline_outputs(self, item: BatchItem, generation: Generation) -> None:
         """Give URLs to outputs that came inside a reply: nothing else would keep them where nothing is saved."""

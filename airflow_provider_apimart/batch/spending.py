@@ -55,7 +55,8 @@ class Spending:
             await asyncio.wait_for(reading, None if self._has_limit else _SECONDS_WITHOUT_LIMIT)
         except TimeoutError:
             log.info("APIMart's price route doesn't answer within %.0f s", _SECONDS_WITHOUT_LIMIT)
-        self._prices = {item.id: self._price(item) for item in self._plan.items}
+        paid = (item for item in self._plan.items if self._ledger[item.id].status is not ItemStatus.REUSED)
+        self._prices = {item.id: self._price(item) for item in paid}
         if models and self._plan.finished is None:
             self._log_quotes()
         if self._has_limit:
@@ -63,7 +64,7 @@ class Spending:
 
     @property
     def quoted(self) -> QuoteTotal:
-        """What the whole batch is quoted at."""
+        """What the whole batch is quoted at, without what is reused."""
         return total((price.model, price.quote) for price in self._prices.values())
 
     def quote(self, item: BatchItem) -> Quote:

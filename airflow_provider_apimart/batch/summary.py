@@ -30,12 +30,14 @@ class BatchCounts:
         a file nor a URL.
     :param files: The number of saved files.
     :param cost: US dollars, earlier generations of the items included.
+    :param saved_cost: US dollars that the reused results had cost, as far as known.
     """
 
     statuses: Counter[ItemStatus]
     unsaved: int
     files: int
     cost: Decimal
+    saved_cost: Decimal = Decimal(0)
 
     @property
     def items(self) -> int:
@@ -48,6 +50,11 @@ class BatchCounts:
         return self.statuses[ItemStatus.COMPLETED]
 
     @property
+    def reused(self) -> int:
+        """The number of items that kept results serve."""
+        return self.statuses[ItemStatus.REUSED]
+
+    @property
     def moderated(self) -> int:
         """The number of items that moderation refused."""
         return self.statuses[ItemStatus.MODERATED]
@@ -55,7 +62,7 @@ class BatchCounts:
     @property
     def missing(self) -> int:
         """The number of items that aren't completed or not saved. Items that moderation refused don't count."""
-        return self.items - self.completed - self.moderated + self.unsaved
+        return self.items - self.completed - self.reused - self.moderated + self.unsaved
 
     @property
     def ended(self) -> int:
@@ -72,6 +79,7 @@ class BatchCounts:
             "unsaved": self.unsaved,
             "files": self.files,
             "cost": plain(self.cost),
+            "saved_cost": plain(self.saved_cost),
         }
 
 
@@ -85,14 +93,15 @@ def count_items(entries: Iterable[LedgerEntry], *, saves: bool, in_flight: Colle
     """
     statuses: Counter[ItemStatus] = Counter()
     unsaved = files = 0
-    cost = Decimal(0)
+    cost = saved_cost = Decimal(0)
     for entry in entries:
         is_sent = entry.status is ItemStatus.UNKNOWN and entry.id in in_flight
         statuses[ItemStatus.RUNNING if is_sent else entry.status] += 1
         unsaved += entry.status is ItemStatus.COMPLETED and (not entry.is_saved if saves else entry.lacks_urls)
         files += len(entry.files)
         cost += entry.total_cost
-    return BatchCounts(statuses, unsaved, files, cost)
+        saved_cost += entry.saved_cost or 0
+    return BatchCounts(statuses, unsaved, files, cost, saved_cost)
 
 
 @dataclass(frozen=True)
@@ -111,9 +120,9 @@ class MaxFailures:
 
 
 def made(entries: Iterable[LedgerEntry]) -> Iterator[GenerationFacts]:
-    """Return the facts for lineage of each completed item."""
+    """Return the facts for lineage of each completed or reused item."""
     for entry in entries:
-        if entry.status is ItemStatus.COMPLETED:
+        if entry.status in (ItemStatus.COMPLETED, ItemStatus.REUSED):
             generation = entry.generation().known_as(key=entry.id, prompt_sha256=prompt_sha256(entry.prompt))
             files = tuple(map(saved_file, entry.files))
             yield GenerationFacts(generation, files) if files else unsaved(generation)
@@ -157,7 +166,9 @@ def raise_if_incomplete(
 
 def describe(counts: BatchCounts) -> str:
     """Return the counts as a clause for the log and for errors."""
-    parts = [f"{counts.completed:,} of {counts.items:,} {'item' if counts.items == 1 else 'items'} completed"]
+    done = counts.completed + counts.reused
+    parts = [f"{done:,} of {counts.items:,} {'item' if counts.items == 1 else 'items'} completed"]
+    parts += [f"{counts.reused:,} of them reused"] if counts.reused else []
     parts += [f"{counts.statuses[status]:,} {_WORDS[status]}" for status in _WORDS if counts.statuses[status]]
     parts += [f"{counts.unsaved:,} not saved"] if counts.unsaved else []
     return f"{', '.join(parts)}, for {written_dollars(counts.cost)}"

@@ -19,6 +19,7 @@ from airflow_provider_apimart.batch.interruption import Interruption
 from airflow_provider_apimart.batch.journal import Journal
 from airflow_provider_apimart.batch.ledger import Ledger, LedgerEntry, ledger_text
 from airflow_provider_apimart.batch.plan import BatchPlan
+from airflow_provider_apimart.batch.reuse import BatchLibrary
 from airflow_provider_apimart.batch.run import BatchRun, Save
 from airflow_provider_apimart.batch.summary import BatchCounts, count_items, describe, failures
 from airflow_provider_apimart.durable.folder import Folder
@@ -58,6 +59,7 @@ def run_try(
     save: Save | None,
     interruption: Interruption | None = None,
     current_settings: Callable[[], ClientSettings] | None = None,
+    library: BatchLibrary | None = None,
 ) -> TryResult:
     """
     Run one try of a batch.
@@ -66,13 +68,15 @@ def run_try(
     :param save: Saves an item's outputs, ``None`` to save nothing.
     :param interruption: Ends the try from outside, ``None`` if nothing does.
     :param current_settings: Reads what the connection says now, in a thread, when APIMart refuses the API key.
+    :param library: Serves items by kept results, and keeps those that are made.
     :raises ApimartDestinationError: If the record can't be written.
+    :raises ApimartLibraryError: If the library can't be read and ``max_cost`` is set. Nothing was submitted.
     """
     if not plan.items:
         return _empty(save)
     journal = Journal(folder, file_name_of(plan.task))
     transport = AiohttpTransport(settings, current_settings)
-    run, ledger = (interruption or Interruption()).run(_run(plan, transport, journal, save))
+    run, ledger = (interruption or Interruption()).run(_run(plan, transport, journal, save, library))
     counts = count_items(ledger.entries, saves=save is not None)
     parked = run.parked if plan.parks else []
     log.info("%s", describe(counts))
@@ -89,12 +93,12 @@ def run_try(
 
 
 async def _run(
-    plan: BatchPlan, transport: AiohttpTransport, journal: Journal, save: Save | None
+    plan: BatchPlan, transport: AiohttpTransport, journal: Journal, save: Save | None, library: BatchLibrary | None
 ) -> tuple[BatchRun, Ledger]:
     records = await asyncio.to_thread(journal.load)
     ledger = Ledger(plan.items, records, journal.note, plan.task.clear_marker, plan.started_at)
     async with transport:
-        run = BatchRun(plan, ledger, journal, transport, save)
+        run = BatchRun(plan, ledger, journal, transport, save, library)
         await run.run()
     return run, ledger
 

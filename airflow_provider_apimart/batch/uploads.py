@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
@@ -26,12 +26,21 @@ class BatchUploads:
     Uploads the files of items. A file that several items refer to is uploaded once.
 
     :param records: The records of earlier tries: their submits have the URLs of uploaded files.
+    :param note_upload: Called in a thread with the URL and the SHA-256 of each file, ``None`` if nobody wants to know.
     """
 
-    def __init__(self, transport: AiohttpTransport, policy: RetryPolicy, records: Iterable[ItemRecord]) -> None:
+    def __init__(
+        self,
+        transport: AiohttpTransport,
+        policy: RetryPolicy,
+        records: Iterable[ItemRecord],
+        note_upload: Callable[[str, str], None] | None = None,
+    ) -> None:
         self.registry = UploadsInMemory()
         self._transport = transport
         self._policy = policy
+        self._note_upload = note_upload
+        self._noted: set[str] = set()
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         for record in records:
             for attempt in record.attempts.values():
@@ -45,7 +54,10 @@ class BatchUploads:
         """
         for file in item.request.files.values():
             async with self._locks[file.sha256]:
-                await self._transport.run_with_todays_key(partial(self._upload, file))
+                url = await self._transport.run_with_todays_key(partial(self._upload, file))
+                if self._note_upload and url not in self._noted:
+                    self._noted.add(url)
+                    await asyncio.to_thread(self._note_upload, url, file.sha256)
 
     def _upload(self, file: ReferenceFile) -> Flow[str]:
         return upload_unless_kept(file, self.registry, self._policy, time.time)

@@ -44,6 +44,10 @@ class FactKind(StrEnum):
     """The task has returned the generation. A clear after that asks for a new one."""
     STOPPED = "stopped"
     """A person was asked to decide. A clear after that is their decision to pay for a new one."""
+    REUSED = "reused"
+    """A kept result of an identical request serves this input: nothing is paid for it."""
+    REUSE_DELIVERED = "reuse_delivered"
+    """The task has returned a reused result. A clear after that asks for a new one."""
     UPLOADED = "uploaded"
     """A reference file was uploaded."""
     TROUBLE = "trouble"
@@ -75,6 +79,17 @@ FIELDS: Mapping[FactKind, Mapping[str, type | tuple[type, ...]]] = {
     FactKind.SAVED: {"key": str, "files": list},
     FactKind.DELIVERED: {"key": str, "clear_marker": int},
     FactKind.STOPPED: {"key": str, "clear_marker": int},
+    # Since 2.0.0.
+    FactKind.REUSED: {
+        "fingerprint": str,
+        "modality": str,
+        "request": Mapping,
+        # As Generation.to_xcom has it, with the dollars that it had cost in saved_cost.
+        "generation": Mapping,
+        "saved_cost": (*_NUMBER, type(None)),
+        "files": list,
+    },
+    FactKind.REUSE_DELIVERED: {"fingerprint": str, "clear_marker": int},
     FactKind.UPLOADED: {"sha256": str, "url": str, "expires_at": _NUMBER},
     FactKind.TROUBLE: {
         "fingerprint": str,
@@ -397,12 +412,16 @@ class ItemRecord:
     :param troubles: The latest trouble of each input, by its fingerprint.
     :param uploads: The longest-lived upload of each file, by its SHA-256.
     :param replaced: Generations that version 1.0.0 recorded for earlier inputs, by their JSON.
+    :param reused: The first kept result that serves an input, by the input's fingerprint.
+    :param reuse_delivered: The greatest clear marker at which a reused result was delivered, by the fingerprint.
     """
 
     attempts: Mapping[str, Attempt] = field(default_factory=dict)
     troubles: Mapping[str, Fact] = field(default_factory=dict)
     uploads: Mapping[str, Fact] = field(default_factory=dict)
     replaced: Mapping[str, Fact] = field(default_factory=dict)
+    reused: Mapping[str, Fact] = field(default_factory=dict)
+    reuse_delivered: Mapping[str, int] = field(default_factory=dict)
 
     def with_fact(self, fact: Fact) -> ItemRecord:
         """Return the record with one fact more; a fact that is known already changes nothing."""
@@ -411,6 +430,12 @@ class ItemRecord:
                 return replace(self, troubles=_latest(self.troubles, fact.details["fingerprint"], fact))
             case FactKind.UPLOADED:
                 return replace(self, uploads=_longest_lived(self.uploads, fact))
+            case FactKind.REUSED:
+                return replace(self, reused=_first(self.reused, fact.details["fingerprint"], fact))
+            case FactKind.REUSE_DELIVERED:
+                name = fact.details["fingerprint"]
+                marker = _greater(self.reuse_delivered.get(name), fact.details["clear_marker"])
+                return replace(self, reuse_delivered={**self.reuse_delivered, name: marker})
             case FactKind.REPLACED:
                 return replace(self, replaced=_latest(self.replaced, fact.order[1], fact))
         key = fact.details["key"]
@@ -421,6 +446,27 @@ class ItemRecord:
         """Return the latest attempt at an input, ``None`` if there is none."""
         of_input = [each for each in self.attempts.values() if each.fingerprint == fingerprint]
         return max(of_input, key=_attempt_order, default=None)
+
+    def reuse(self, fingerprint: str, clear_marker: int | None = None) -> Fact | None:
+        """
+        Return the fact about the kept result that serves an input, ``None`` if there is none or it is paid for.
+
+        :param clear_marker: ``ti.max_tries`` of a task that makes a new result when it is cleared after its delivery.
+        """
+        attempt, delivered = self.latest(fingerprint), self.reuse_delivered.get(fingerprint)
+        is_over = clear_marker is not None and delivered is not None and clear_marker > delivered
+        is_paid = attempt is not None and attempt.may_be_charged
+        return None if is_over or is_paid else self.reused.get(fingerprint)
+
+    def may_reuse(self, fingerprint: str) -> bool:
+        """
+        Whether an input may be served by a kept result.
+
+        Not where it may be paid for, and not where it was delivered: then a person asks for a new one.
+        """
+        of_input = [each for each in self.attempts.values() if each.fingerprint == fingerprint]
+        is_paid = any(each.may_be_charged or each.delivered is not None for each in of_input)
+        return not is_paid and fingerprint not in self.reuse_delivered
 
     def others(self, fingerprint: str) -> list[Attempt]:
         """Return the attempts at other inputs, the latest last."""
@@ -453,6 +499,10 @@ def _attempt_order(attempt: Attempt) -> tuple[Any, ...]:
 def _latest(known: Mapping[str, Fact], name: str, fact: Fact) -> dict[str, Fact]:
     earlier = known.get(name)
     return {**known, name: fact if earlier is None else max(earlier, fact, key=lambda each: each.order)}
+
+
+def _first(known: Mapping[str, Fact], name: str, fact: Fact) -> dict[str, Fact]:
+    return {**known, name: fact.first_of(known.get(name))}
 
 
 def _longest_lived(known: Mapping[str, Fact], fact: Fact) -> dict[str, Fact]:

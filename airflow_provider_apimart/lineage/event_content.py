@@ -63,6 +63,7 @@ class GenerationFacts:
             "status": generation.status.value if generation.status.is_final else generation.status_word,
             "prompt_sha256": generation.prompt_sha256,
             "requested": generation.requested,
+            "reused": generation.reused,
             "cost": plain(generation.cost),
             "files": [file.to_json() for file in self.files],
         }
@@ -82,6 +83,7 @@ class TaskFacts:
     :param listed: The first generations, with at most :data:`MOST_LISTED` files among them.
     :param generation_count: Number of all generations.
     :param file_count: Number of all files.
+    :param reused_count: Number of generations that were reused from the library.
     :param cost: US dollars for all of them, as far as APIMart reported; ``None`` if it reported none.
     :param destination: URI of the directory with the saved files.
     :param ledger: URI of the file with every generation.
@@ -90,6 +92,7 @@ class TaskFacts:
     listed: tuple[GenerationFacts, ...]
     generation_count: int
     file_count: int
+    reused_count: int
     cost: Decimal | None
     destination: str | None = None
     ledger: str | None = None
@@ -99,6 +102,7 @@ class TaskFacts:
         return {
             "generation_count": self.generation_count,
             "file_count": self.file_count,
+            "reused_count": self.reused_count,
             "cost": plain(self.cost),
             "destination": self.destination,
             "ledger": self.ledger,
@@ -115,14 +119,15 @@ def task_facts(
     :param made: All generations in their order. They are iterated once and not kept.
     """
     listed: list[GenerationFacts] = []
-    generation_count = file_count = 0
+    generation_count = file_count = reused_count = 0
     costs: list[Decimal] = []
     for facts in made:
         if generation_count < MOST_LISTED and file_count < MOST_LISTED:
             listed.append(GenerationFacts(facts.generation, facts.files[: MOST_LISTED - file_count]))
         generation_count += 1
         file_count += len(facts.files)
+        reused_count += facts.generation.reused is not None
         if facts.generation.cost is not None:
             costs.append(facts.generation.cost)
     cost = sum(costs, Decimal(0)) if costs else None
-    return TaskFacts(tuple(listed), generation_count, file_count, cost, destination, ledger)
+    return TaskFacts(tuple(listed), generation_count, file_count, reused_count, cost, destination, ledger)

@@ -19,6 +19,7 @@ class ApimartGenerationsRunFacet(RunFacet):
 
     :param generationCount: Number of all generations.
     :param fileCount: Number of all files.
+    :param reusedCount: Number of generations that were reused from the library.
     :param cost: US dollars for all of them, as far as APIMart reported.
     :param ledger: URI of the file with every generation.
     :param generations: The first generations: id, model, digest of the prompt, cost, and files.
@@ -26,6 +27,7 @@ class ApimartGenerationsRunFacet(RunFacet):
 
     generationCount: int  # noqa: N815 - OpenLineage's facets are written so
     fileCount: int  # noqa: N815 - as above
+    reusedCount: int  # noqa: N815 - as above
     cost: float | None
     ledger: str | None
     generations: list[dict[str, Any]]
@@ -37,6 +39,7 @@ class ApimartGenerationsRunFacet(RunFacet):
         return cls(
             generationCount=facts.generation_count,
             fileCount=facts.file_count,
+            reusedCount=facts.reused_count,
             cost=written["cost"],
             ledger=facts.ledger,
             generations=written["generations"],

@@ -23,6 +23,7 @@ from airflow_provider_apimart.api.arguments import (
 from airflow_provider_apimart.compat.resumption import must_restart
 from airflow_provider_apimart.compat.xcom import returnable
 from airflow_provider_apimart.exceptions import ApimartArgumentError, error_from_json
+from airflow_provider_apimart.library.options import ReuseOptions, check_reuse
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
 from airflow_provider_apimart.links.gallery import ApimartGalleryLink, LinksGallery
 from airflow_provider_apimart.operators.requests import ReadsRequests
@@ -38,9 +39,11 @@ if TYPE_CHECKING:
     from airflow_provider_apimart.batch.exports.export import Exports
     from airflow_provider_apimart.batch.interruption import Interruption
     from airflow_provider_apimart.batch.plan import BatchPlan
+    from airflow_provider_apimart.batch.reuse import BatchLibrary
     from airflow_provider_apimart.batch.run import Save
     from airflow_provider_apimart.batch.task_try import TryResult
     from airflow_provider_apimart.durable.identity import TaskIdentity
+    from airflow_provider_apimart.results.outputs import OutputSaver
 
 _SAVED_AT_ONCE = 8
 _EXPORTS = ("huggingface", "parquet")
@@ -91,6 +94,13 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
     :param exports: Data sets to write beside the ledger when the batch ends, also when items are missing:
         ``"huggingface"`` (``metadata.jsonl``, with which Hugging Face's ``datasets`` reads the destination) and
         ``"parquet"`` (the ledger with typed columns, which needs the extra ``parquet``).
+    :param reuse_within: Seconds or a timedelta: a request that was completed and saved within this time, by whatever
+        task, isn't made again; its files are reused. ``None`` reuses nothing. It needs a ``destination`` and a library.
+        See :doc:`/library`.
+    :param library: Directory or URI of the library, by default ``[apimart] library_path`` of Airflow's configuration.
+        Everything that the batch makes and saves is entered there. (templated)
+    :param copy_reused: Whether reused files are copied into the destination, under the names that they would have if
+        they were made. If not, ledger and manifest name the files where they are.
     :param deferrable: Whether to wait in the triggerer, without a worker slot. The task resumes to submit and to save
         whenever half of the running generations have ended.
     :param poll_interval: Seconds or a timedelta between two status reads of a generation; ``None`` adapts to the run
@@ -101,7 +111,7 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
         :class:`~airflow_provider_apimart.operators.generation.ApimartImageGenerationOperator`, for each item.
     """
 
-    template_fields: Sequence[str] = (*ReadsRequests.template_fields, "destination", "filename", "max_cost")
+    template_fields: Sequence[str] = (*ReadsRequests.template_fields, "destination", "filename", "max_cost", "library")
     ui_color = "#d3e3fd"
     operator_extra_links = (ApimartGalleryLink(),)
     _interruption: Interruption | None = None
@@ -119,6 +129,9 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
         max_failures: float | str | Decimal = 0,
         max_cost: float | str | Decimal | None = None,
         exports: Sequence[Literal["huggingface", "parquet"]] = (),
+        reuse_within: float | timedelta | None = None,
+        library: str | ObjectStoragePath | None = None,
+        copy_reused: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: float | str | timedelta | None = None,
         timeout: float | str | timedelta | None = timedelta(hours=1),
@@ -137,6 +150,10 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
         self.max_failures = count_or_share(max_failures, "max_failures")
         self.max_cost = max_cost if is_template(max_cost) else optional_dollars(max_cost, "max_cost")
         self.exports = _exports(exports, destination)
+        self.reuse_within = optional_seconds(reuse_within, "reuse_within", exclusive=True)
+        self.library = library
+        self.copy_reused = copy_reused
+        check_reuse(destination, reuse_within=reuse_within, library=library)
         self.deferrable = deferrable
         self.poll_interval = optional_seconds(poll_interval, "poll_interval", exclusive=True)
         self.timeout = optional_seconds(timeout, "timeout")
@@ -149,6 +166,7 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
         :raises ApimartInvalidRequestError: Before anything is sent, with all invalid items, or with all items that
             contradict the descriptions of their models and ``check="refuse"``. Not retried.
         :raises ApimartDestinationError: If the destination can't be written. Nothing more is submitted.
+        :raises ApimartLibraryError: If the library can't be read and ``max_cost`` is set. Nothing was submitted.
         :raises ApimartBatchIncompleteError: If more items are missing than ``max_failures`` allows. A retry continues.
         :raises ApimartBatchRefusedError: If the missing items were refused or exceed ``max_cost``. Not retried.
         :raises ApimartBalanceError: If the balance is insufficient. Not retried; clear the task to continue.
@@ -190,8 +208,10 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
         if finished is None:
             self.log.info("Items of the batch: %d", len(plan.items))
             exports.check()
-        with self._saving(context) as save:
-            end = run_try(plan, self.hook.settings, self._folder, save, self._interruption, self._current_settings)
+        with self._saving(context) as (save, library):
+            end = run_try(
+                plan, self.hook.settings, self._folder, save, self._interruption, self._current_settings, library
+            )
         if end.parked:
             self._defer(context, end, started_at)
         return self._ended(context, end, exports)
@@ -262,15 +282,33 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
         return destination
 
     @contextmanager
-    def _saving(self, context: Context) -> Iterator[Save | None]:
+    def _saving(self, context: Context) -> Iterator[tuple[Save | None, BatchLibrary | None]]:
         if self.destination is None:
-            yield None
+            yield None, None
             return
         from airflow_provider_apimart.results.outputs import OutputSaver
 
         with self._save_options.saver(self.hook.settings, self.hook.download_policy, _SAVED_AT_ONCE) as saver:
             outputs = OutputSaver(saver, self.filename, run_values(context), self.hook.get_generation)
-            yield lambda item, generation: [file.to_json() for file in outputs.save_all(generation, item.id)]
+            yield (
+                lambda item, generation: [file.to_json() for file in outputs.save_all(generation, item.id)],
+                self._library(context, outputs),
+            )
+
+    def _library(self, context: Context, outputs: OutputSaver) -> BatchLibrary | None:
+        from airflow_provider_apimart.batch.reuse import BatchLibrary
+        from airflow_provider_apimart.durable.identity import task_identity
+
+        library = ReuseOptions(self.reuse_within, self.library, self.copy_reused).open(
+            is_required=self.max_cost is not None
+        )
+        if library is None:
+            return None
+        return BatchLibrary(
+            library,
+            task_identity(context["ti"]),
+            copy=lambda item, generation, files: outputs.copy_all(generation, files, item.id),
+        )
 
     @property
     def _save_options(self) -> SaveOptions:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -15,6 +15,7 @@ from airflow_provider_apimart.api.generation import Generation, Output
 from airflow_provider_apimart.exceptions import ApimartError
 from airflow_provider_apimart.results.saver import ResultSaver, WantedFile
 from airflow_provider_apimart.results.storage.file_names import FileNames
+from airflow_provider_apimart.results.storage.kept_file import KeptFile
 from airflow_provider_apimart.results.storage.receipts import SavedFile
 
 GetGeneration = Callable[[str, Modality | None], Generation]
@@ -48,20 +49,11 @@ class OutputSaver:
         """
         output = _with_expiry(generation.outputs[index], generation)
         result_id = generation.generation_id or self._id_of(output, item_id)
-        values = {
-            **self._run,
-            "generation_id": result_id,
-            **dict.fromkeys(("id", "key"), item_id or generation.key or result_id),
-            "index": index,
-            "kind": output.kind.value,
-            "model": generation.model,
-            "modality": generation.modality and generation.modality.value,
-        }
         return self._saver.save(
             WantedFile(
                 output,
-                self._names.stem(values),
-                owner=f"{result_id}#{index}",
+                self._stem(generation, index, result_id, item_id),
+                owner=_owner(result_id, index),
                 generation_id=generation.generation_id,
                 completed=generation.completed,
                 ask_again=partial(self._newer, generation, index),
@@ -75,6 +67,35 @@ class OutputSaver:
         :raises ApimartError: If one couldn't be saved. A repetition fetches no file again that was saved.
         """
         return [self.save(generation, index, item_id) for index in range(len(generation.outputs))]
+
+    def copy_all(
+        self, generation: Generation, files: Sequence[KeptFile], item_id: str | None = None
+    ) -> list[SavedFile]:
+        """
+        Copy the kept files of a generation under the names that its outputs have in this task.
+
+        :param files: One for each of its outputs.
+        :raises KeptFileLostError: If one of them isn't what was saved.
+        :raises ApimartDestinationError: If a copy couldn't be written.
+        """
+        result_id = str(generation.generation_id)
+        return [
+            self._saver.copy(file, self._stem(generation, index, result_id, item_id), _owner(result_id, index))
+            for index, file in enumerate(files)
+        ]
+
+    def _stem(self, generation: Generation, index: int, result_id: str, item_id: str | None) -> str:
+        return self._names.stem(
+            {
+                **self._run,
+                "generation_id": result_id,
+                **dict.fromkeys(("id", "key"), item_id or generation.key or result_id),
+                "index": index,
+                "kind": generation.outputs[index].kind.value,
+                "model": generation.model,
+                "modality": generation.modality and generation.modality.value,
+            }
+        )
 
     def _id_of(self, output: Output, item_id: str | None) -> str:
         """Return an id for a result that came at once and has none: no other item or task may have the same."""
@@ -90,6 +111,10 @@ class OutputSaver:
             outputs = self._get_generation(generation.generation_id, generation.modality).outputs
             return outputs[index] if index < len(outputs) else None
         return None
+
+
+def _owner(result_id: str, index: int) -> str:
+    return f"{result_id}#{index}"
 
 
 def file_details(file: SavedFile, generation: Generation, index: int) -> dict[str, Any]:

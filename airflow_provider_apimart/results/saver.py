@@ -23,6 +23,7 @@ from airflow_provider_apimart.results.download.response_head import ResponseHead
 from airflow_provider_apimart.results.expiry import GONE, gone_error, is_over, is_young, warning
 from airflow_provider_apimart.results.media import extension
 from airflow_provider_apimart.results.storage.destination import destination_at, destination_errors
+from airflow_provider_apimart.results.storage.kept_file import KeptFile, copy_kept
 from airflow_provider_apimart.results.storage.receipts import SavedFile, key_of
 
 if TYPE_CHECKING:
@@ -116,6 +117,18 @@ class ResultSaver:
         except ApimartError as error:
             error.generation_id = error.generation_id or wanted.generation_id
             raise
+
+    def copy(self, kept: KeptFile, stem: str, owner: str) -> SavedFile:
+        """
+        Save a copy of a file that was saved earlier. The limits of downloads don't count for it.
+
+        :param stem: The copy's name by the template, without the extension.
+        :param owner: The output's identity in receipts.
+        :raises KeptFileLostError: If the file isn't what was saved.
+        :raises ApimartDestinationError: If the copy couldn't be written.
+        """
+        with destination_errors(self._destination):
+            return copy_kept(self._files, kept, stem, owner)
 
     def _found(self, wanted: WantedFile) -> SavedFile | None:
         """Return the output's file if it is there already, by its receipt."""

@@ -41,6 +41,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "reason": st.sampled_from(["no", "yes"]),
     "generation": generations,
     "moderated": st.booleans(),
+    "saved_cost": st.sampled_from([None, 0.02, 1]),
     "files": st.lists(st.just({"uri": "u"}), max_size=2),
     "sha256": st.sampled_from(["1", "2"]),
     "url": st.sampled_from(["https://x/1", "https://x/2"]),
@@ -79,6 +80,10 @@ def test_what_was_known_is_never_forgotten(found: list[Fact], more: list[Fact]) 
             assert (later.delivered or -1) >= (attempt.delivered or -1)
             assert (later.stopped or -1) >= (attempt.stopped or -1)
             assert later.is_completed or not attempt.is_completed
+        for fingerprint, reuse in record.reused.items():
+            assert after[item].reused[fingerprint].at <= reuse.at, "the first of all is the one that counts"
+        for fingerprint, marker in record.reuse_delivered.items():
+            assert after[item].reuse_delivered[fingerprint] >= marker
 
 
 @given(facts)
@@ -159,3 +164,38 @@ def test_a_service_that_ignores_the_key_leaves_all_its_generations_in_the_record
     known = record(sending("k"), submitted("task_1", 2.0), submitted("task_2", 3.0), failed).latest("cat")
     assert known is not None
     assert (known.generation_id, known.has_failed) == ("task_2", False)
+
+
+def reused(fingerprint: str = "cat", at: float = 2.0, **details: Any) -> Fact:
+    said = {"modality": "image", "request": {}, "generation": {"generation_id": "old"}, "saved_cost": 1, "files": []}
+    return Fact(FactKind.REUSED, "", at, {"fingerprint": fingerprint, **said, **details})
+
+
+@given(st.lists(facts, max_size=12))
+def test_a_kept_result_serves_no_input_that_may_be_paid_for(found: list[Fact]) -> None:
+    for known in fold(found).values():
+        for fingerprint in FINGERPRINTS:
+            attempt = known.latest(fingerprint)
+            if attempt is not None and attempt.may_be_charged:
+                assert known.reuse(fingerprint) is None
+                assert not known.may_reuse(fingerprint)
+            elif fingerprint in known.reused:
+                assert known.reuse(fingerprint) is known.reused[fingerprint]
+
+
+def test_a_clear_after_the_delivery_of_a_kept_result_goes_past_the_library() -> None:
+    delivered = Fact(FactKind.REUSE_DELIVERED, "", 3.0, {"fingerprint": "cat", "clear_marker": 5})
+    assert record(reused()).reuse("cat", 9) is not None
+    known = record(reused(), delivered)
+    assert known.reuse("cat", 5) is not None
+    assert known.reuse("cat", 6) is None
+    assert not known.may_reuse("cat")
+    assert known.may_reuse("dog")
+
+
+def test_a_refunded_generation_may_be_replaced_by_a_kept_result() -> None:
+    failed = {"key": "k", "generation": generation("task_1", "failed", None), "reason": None, "moderated": False}
+    known = record(sending("k"), Fact(FactKind.ENDED, "", 2.0, failed))
+    assert known.may_reuse("cat")
+    assert record(sending("k"), Fact(FactKind.ENDED, "", 2.0, failed), reused(at=3.0)).reuse("cat") is not None
+    assert record(sending("k"), reused()).reuse("cat") is None

@@ -85,7 +85,7 @@ def _types() -> Mapping[str, Any]:
     return {
         **dict.fromkeys(("position", "requested", "clear_marker"), number),
         **dict.fromkeys(("submitted", "completed", "saved", "tried_at"), time),
-        "cost": dollars,
+        **dict.fromkeys(("cost", "saved_cost"), dollars),
         "files": pyarrow.list_(pyarrow.struct(file)),
         "outputs": pyarrow.list_(pyarrow.struct(output)),
         "earlier": pyarrow.list_(pyarrow.struct(earlier)),

@@ -29,6 +29,7 @@ from airflow_provider_apimart.results.storage.file_names import alternatives
 from airflow_provider_apimart.results.storage.receipts import (
     FOLDER,
     FOREIGN,
+    KeptFileLostError,
     Receipt,
     SavedFile,
     key_of,
@@ -43,6 +44,7 @@ _PARTIAL = "partial"
 _LOCAL = ("", "file", "local")
 # Uploads to these appear when they are whole. The value is the argument that takes the media type.
 _CONTENT_TYPE_OF_STORE = {"s3": "ContentType", "s3a": "ContentType", "gs": "content_type", "gcs": "content_type"}
+_S3 = ("s3", "s3a")
 # Their libraries hold several parts of a large file in memory at once.
 _PART_BYTES = 5 * 1024 * 1024
 _WHOLE_OR_NOTHING = (*_CONTENT_TYPE_OF_STORE, "abfs", "abfss", "adl", "az", "wasb", "wasbs")
@@ -65,13 +67,14 @@ def destination_errors(destination: str) -> Iterator[None]:
     """
     Raise every error of a destination as one class, whatever its library raises.
 
-    :raises ApimartDestinationError: Instead of any error but an :class:`ApimartError`.
+    :raises ApimartDestinationError: Instead of any error but an :class:`ApimartError` and a
+        :class:`~airflow_provider_apimart.results.storage.receipts.KeptFileLostError`.
     """
     from airflow_provider_apimart.api.error_mapping import root_reason
 
     try:
         yield
-    except ApimartError:
+    except (ApimartError, KeptFileLostError):
         raise
     except Exception as error:
         raise ApimartDestinationError(
@@ -134,6 +137,19 @@ class Destination(ABC):
             if found := self.commit_as(staged, candidate + extension, file, owner):
                 return found
         raise ApimartDestinationError(f"All names for {stem}{extension} are taken at {self.uri('')}")
+
+    def shares_store(self, uri: str) -> bool:
+        """Whether a file lies in the same store, which can copy it by itself."""
+        return False
+
+    def copy_within(self, kept: SavedFile, version: str, stem: str, extension: str, owner: str) -> SavedFile:
+        """
+        Let the store copy one of its files to the first of its names that is free or its own.
+
+        :param version: The store's tag of the content that is copied.
+        :raises NotImplementedError: If :meth:`shares_store` is false for the file.
+        """
+        raise NotImplementedError
 
     def commit_as(self, staged: BinaryIO, name: str, file: SavedFile, owner: str) -> SavedFile | None:
         """
@@ -345,6 +361,68 @@ class ObjectStoreDestination(Destination):
         for _ in self.staging.left_behind():
             pass
         self._put_bytes(f"{FOLDER}/README.txt", _README, "text/plain")
+
+    def shares_store(self, uri: str) -> bool:
+        """Whether a file lies in the same store, which can copy it by itself."""
+        from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+        return self._has_conditions and bool(ObjectStoragePath(uri).fs == self._store)
+
+    def copy_within(self, kept: SavedFile, version: str, stem: str, extension: str, owner: str) -> SavedFile:
+        """
+        Let the store copy one of its files to the first of its names that is free or its own.
+
+        :param version: The store's tag of the content that is copied.
+        """
+        from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+        source = ObjectStoragePath(kept.uri).path
+        for candidate in alternatives(stem, owner):
+            name = candidate + extension
+            receipt = Receipt(_key_of_file(name), owner, name, replace(kept, uri=self.uri(name)))
+            if self._copied(source, version, receipt):
+                return receipt.file
+        raise ApimartDestinationError(f"All names for {stem}{extension} are taken at {self.uri('')}")
+
+    def _copied(self, source: str, version: str, receipt: Receipt) -> bool:
+        """Copy a file to its name, and return whether that name was free or its own."""
+        if self._create(receipt):
+            if not self._is_free(receipt.name):
+                return self._adopt(receipt)
+            with self._unclaimed_on_error(receipt):
+                self._copy(source, version, receipt)
+            return True
+        held = self.receipt(receipt.key)
+        if held is None or held.owner != receipt.owner:
+            return False
+        is_there = held.name == receipt.name and self.size(held.name) == receipt.file.bytes
+        if is_there and held.file.sha256 == receipt.file.sha256:
+            return True
+        if held.name != receipt.name and not self._is_free(receipt.name):
+            return False
+        self._write(receipt)
+        self._copy(source, version, receipt)
+        return True
+
+    def _copy(self, source: str, version: str, receipt: Receipt) -> None:
+        # S3 compares the tag once more in the moment of the copy.
+        conditions = {"CopySourceIfMatch": version} if self._root.protocol in _S3 else {}
+        self._store.cp_file(source, self._path(receipt.name), **conditions)
+
+    def _is_free(self, name: str) -> bool:
+        """Whether there is no file of a name, found by one request."""
+        folder, _, last = self._path(name).rpartition("/")
+        return self._path(name) not in self._store.find(folder, prefix=last)
+
+    @contextmanager
+    def _unclaimed_on_error(self, receipt: Receipt) -> Iterator[None]:
+        """Give a name up that was claimed for a copy which failed."""
+        try:
+            yield
+        except Exception:
+            with suppress(Exception):
+                self._store.rm_file(self._path(_receipt_name(receipt.key)))
+            raise
 
     def _flush(self, staged: BinaryIO) -> None:
         staged.flush()

@@ -32,6 +32,10 @@ class SavedFile:
         return asdict(self)
 
 
+class KeptFileLostError(Exception):
+    """A file that was saved earlier is gone, has changed, or can't be read."""
+
+
 def saved_file_from_json(value: Mapping[str, Any]) -> SavedFile:
     """
     Return the file that :meth:`SavedFile.to_json` wrote.

@@ -1,0 +1,93 @@
+"""Reuse of kept results by a batch, before anything is quoted, uploaded or paid; and entries for what it makes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from airflow_provider_apimart.api.generation import Generation
+from airflow_provider_apimart.api.json_values import JsonObject
+from airflow_provider_apimart.batch.items import BatchItem
+from airflow_provider_apimart.batch.ledger import Ledger
+from airflow_provider_apimart.durable.identity import TaskIdentity
+from airflow_provider_apimart.library.entry import Entry, Maker
+from airflow_provider_apimart.library.matching import assign, same_requests, unused
+from airflow_provider_apimart.library.reuse import TaskLibrary
+from airflow_provider_apimart.results.storage.kept_file import KeptFile
+from airflow_provider_apimart.results.storage.receipts import SavedFile, saved_file_from_json
+
+log = logging.getLogger(__name__)
+
+Copy = Callable[[BatchItem, Generation, Sequence[KeptFile]], Sequence[SavedFile]]
+
+
+@dataclass(frozen=True)
+class BatchLibrary:
+    """
+    The library as a batch uses it.
+
+    :param task: The identity of the task instance.
+    :param copy: Copies kept files for an item into the destination, blocking. It is called in threads.
+    """
+
+    library: TaskLibrary
+    task: TaskIdentity
+    copy: Copy
+
+    def enter(self, item: BatchItem, generation: Generation, files: Sequence[JsonObject]) -> None:
+        """Enter an item's generation whose outputs were all saved. It blocks."""
+        task = self.task
+        maker = Maker(task.dag_id, task.task_id, task.run_id, task.map_index, item.id)
+        self.library.enter(item.request, generation, list(map(saved_file_from_json, files)), maker)
+
+    async def reuse(self, items: Sequence[BatchItem], ledger: Ledger, threads: Executor, on_reused: OnReused) -> None:
+        """
+        Serve items by kept results as far as there are any, and note each in the ledger.
+
+        :param items: Those that would be submitted.
+        :param on_reused: Called with each item that is served and its entry.
+        :raises ApimartLibraryError: If the library is required and can't be read.
+        :raises ApimartDestinationError: If the destination can't be written.
+        """
+        loop = asyncio.get_running_loop()
+        identities = await asyncio.to_thread(self.library.identities, [item.request for item in items])
+        found = await asyncio.to_thread(self.library.find, frozenset(identities))
+        used = {entry.generation_id for entry in ledger.entries}
+        same = same_requests(zip(items, identities, strict=True))
+
+        def note(item: BatchItem, entry: Entry, files: Sequence[SavedFile]) -> None:
+            ledger.note_reuse(item.id, entry.generation(), entry.cost, [file.to_json() for file in files])
+            on_reused(item, entry)
+
+        def serve(requests: Sequence[BatchItem], entries: Sequence[Entry]) -> None:
+            assign(requests, unused(entries, used), take)
+
+        def take(item: BatchItem, entry: Entry) -> bool:
+            files = self.library.reuse(entry, lambda generation, kept: self.copy(item, generation, kept))
+            if files is not None:
+                loop.call_soon_threadsafe(note, item, entry, files)
+            return files is not None
+
+        served = [
+            loop.run_in_executor(threads, serve, requests, found[identity])
+            for identity, requests in same.items()
+            if found.get(identity)
+        ]
+        await _all(served)
+
+
+OnReused = Callable[[BatchItem, Entry], None]
+
+
+async def _all(futures: Sequence[asyncio.Future[None]]) -> None:
+    """Wait for all, and raise the first error, so that what was served is noted before."""
+    if futures:
+        await asyncio.wait(futures, return_when=asyncio.FIRST_EXCEPTION)
+        for future in futures:
+            future.cancel()
+        for outcome in await asyncio.gather(*futures, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                raise outcome
