@@ -33,9 +33,20 @@ _TEXT = PROSE | {
     "filename",
     "image",
     "key",
+    "library",
 }
 # Fields in which a template must not render to nothing, because an absent value would mean something else.
-_NEVER_ABSENT = PROSE | {"model", "requests", "max_cost", "destination", "filename", "image", "apimart_conn_id", "key"}
+_NEVER_ABSENT = PROSE | {
+    "model",
+    "requests",
+    "max_cost",
+    "destination",
+    "filename",
+    "image",
+    "apimart_conn_id",
+    "key",
+    "library",
+}
 
 
 class RendersText(BaseOperator):

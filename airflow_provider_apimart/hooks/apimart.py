@@ -37,6 +37,7 @@ from airflow_provider_apimart.api.waiting import (
 from airflow_provider_apimart.compat.secrets_masker import amask_secrets, mask_secrets
 from airflow_provider_apimart.durable.identity import key_scope
 from airflow_provider_apimart.hooks.connection import settings_from_connection
+from airflow_provider_apimart.library.options import ReuseOptions
 from airflow_provider_apimart.quotes.price_book import PRICE_POLICY, PriceBook
 from airflow_provider_apimart.quotes.quote import Quote
 from airflow_provider_apimart.results.download.limits import DOWNLOAD_POLICY
@@ -176,19 +177,30 @@ class ApimartHook(BaseHook):
         for cached in ("settings", "_transport"):
             self.__dict__.pop(cached, None)
 
-    def upload_image(self, image: str | PurePath | ObjectStoragePath) -> Upload:
+    def upload_image(
+        self, image: str | PurePath | ObjectStoragePath, *, library: str | ObjectStoragePath | None = None
+    ) -> Upload:
         """
         Upload a reference image and return its public URL, which is valid for 72 hours. It costs nothing.
 
         :param image: A local path, or any URI or path of Airflow's object storage. It is streamed, not read into
             memory.
+        :param library: The library of results that learns the image's content, so that another upload of it is the same
+            reference; by default ``[apimart] library_path``. See :doc:`/library`.
         :raises ApimartInvalidRequestError: Before anything is sent, if there is no such file or APIMart does not
             accept it. The message names the file, what was found and what is allowed.
         :raises ApimartError: If the upload failed.
         """
         from airflow_provider_apimart.hooks.image_file import image_file
+        from airflow_provider_apimart.hooks.reference_files import reference_file
 
-        return self.run(upload(image_file(image), self.upload_policy))
+        learns = ReuseOptions(library=library).open()
+        if learns is None:
+            return self.run(upload(image_file(image), self.upload_policy))
+        file = reference_file(image)
+        uploaded = self.run(file.upload(self.upload_policy))
+        learns.note_upload(uploaded.url, file.sha256)
+        return uploaded
 
     def submit_generation(
         self, modality: Modality | str, payload: Mapping[str, Any], *, idempotency_key: str

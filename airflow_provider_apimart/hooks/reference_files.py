@@ -50,13 +50,18 @@ class ReferenceFiles:
         known = str(path)
         if known not in self._files:
             try:
-                self._files[known] = _read(path)
+                self._files[known] = reference_file(path)
             except ApimartInvalidRequestError as error:
                 raise refused(f"{place}: {error.reason}") from error
         return self._files[known]
 
 
-def _read(path: str | PurePath | ObjectStoragePath) -> ReferenceFile:
+def reference_file(path: str | PurePath | ObjectStoragePath) -> ReferenceFile:
+    """
+    Return a file, checked and hashed. It reads the file, and blocks.
+
+    :raises ApimartInvalidRequestError: If there is no such file or APIMart would not accept it.
+    """
     image = image_file(path)
     content_type = image.judged_type()
     digest = hashlib.sha256()

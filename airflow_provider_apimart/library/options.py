@@ -46,7 +46,7 @@ class ReuseOptions:
                 f"Invalid argument: the library {place!r} is relative, not an absolute path or a URI. Nothing was sent"
             )
         if place:
-            return TaskLibrary(place, self, is_required=is_required)
+            return TaskLibrary(place, self.reuse_within, copy_reused=self.copy_reused, is_required=is_required)
         if self.reuse_within is not None:
             raise ApimartArgumentError(
                 "Invalid argument: reuse_within needs a library. Set [apimart] library_path or the argument library. "

@@ -22,7 +22,6 @@ from airflow_provider_apimart.library.entry import Entry, EntryFile, Maker
 from airflow_provider_apimart.library.identity import reference_urls, request_identity
 from airflow_provider_apimart.library.library import Library
 from airflow_provider_apimart.library.matching import assign, unused
-from airflow_provider_apimart.library.options import ReuseOptions
 from airflow_provider_apimart.library.reference_content import ReferenceContents
 from airflow_provider_apimart.results.storage.kept_file import KeptFile, check_unchanged, kept_file, present_files
 from airflow_provider_apimart.results.storage.receipts import KeptFileLostError, SavedFile
@@ -40,14 +39,19 @@ class TaskLibrary:
     The library as one task uses it. Several threads may use it at once.
 
     :param place: Directory or URI of the library.
-    :param options: Options of its operator.
+    :param reuse_within: Seconds for which a completed and saved result serves identical requests, ``None`` to reuse
+        nothing.
+    :param copy_reused: Whether reused files are copied. If not, they are only referenced.
     :param is_required: Whether a lookup raises if the library can't be read.
     :raises ApimartLibraryError: If it is required and can't be read.
     """
 
-    def __init__(self, place: str, options: ReuseOptions, *, is_required: bool = False) -> None:
+    def __init__(
+        self, place: str, reuse_within: float | None = None, *, copy_reused: bool = True, is_required: bool = False
+    ) -> None:
         self._place = place
-        self._options = options
+        self._reuse_within = reuse_within
+        self._copy_reused = copy_reused
         self._is_required = is_required
         self._is_told = False
         self._contents: dict[str, str] = {}
@@ -56,7 +60,7 @@ class TaskLibrary:
     @property
     def reuses(self) -> bool:
         """Whether results are to be reused."""
-        return self._options.reuse_within is not None
+        return self._reuse_within is not None
 
     def identities(self, requests: Sequence[PaidRequest]) -> list[str]:
         """
@@ -79,9 +83,9 @@ class TaskLibrary:
 
         :raises ApimartLibraryError: If the library is required and can't be read.
         """
-        if not self._library or self._options.reuse_within is None:
+        if not self._library or self._reuse_within is None:
             return {}
-        since = (now or datetime.now(UTC)) - timedelta(seconds=self._options.reuse_within)
+        since = (now or datetime.now(UTC)) - timedelta(seconds=self._reuse_within)
         try:
             found = self._library.find(identities, since)
         except Exception as error:
@@ -99,7 +103,7 @@ class TaskLibrary:
         """
         files = [file.kept for file in entry.files]
         try:
-            if self._options.copy_reused:
+            if self._copy_reused:
                 return copy(entry.generation(), files)
             for file in files:
                 check_unchanged(file)

@@ -16,9 +16,10 @@ from airflow_provider_apimart.api.arguments import (
     optional_seconds,
 )
 from airflow_provider_apimart.exceptions import ApimartArgumentError, ApimartInvalidRequestError
+from airflow_provider_apimart.library.options import check_reuse
+from airflow_provider_apimart.operators.saving import SavesOutputs, noted_uploads
 from airflow_provider_apimart.operators.waiting import WaitsForGeneration
 from airflow_provider_apimart.rendering import RendersText
-from airflow_provider_apimart.results.options import SaveOptions, run_values
 from airflow_provider_apimart.results.storage.file_names import DEFAULT_TEMPLATE
 
 if TYPE_CHECKING:
@@ -32,17 +33,15 @@ if TYPE_CHECKING:
     from airflow_provider_apimart.api.json_values import JsonObject
     from airflow_provider_apimart.api.waiting import Wait
     from airflow_provider_apimart.durable.identity import PaidRequest
-    from airflow_provider_apimart.results.saver import ResultSaver
 
     Reference = str | PurePath | ObjectStoragePath
 
-_SAVED_AT_ONCE = 4
 _DEFAULT_TIMEOUT = timedelta(hours=1)
 # Templated fields that are not sent under their own names.
-_NOT_SENT = ("parameters", "key", "max_cost", "destination", "filename", "apimart_conn_id")
+_NOT_SENT = ("parameters", "key", "max_cost", "destination", "filename", "library", "apimart_conn_id")
 
 
-class ApimartGenerationOperator(WaitsForGeneration, RendersText):
+class ApimartGenerationOperator(SavesOutputs, WaitsForGeneration, RendersText):
     """
     Submit one generation and, by default, wait for it. Base class of the generation operators.
 
@@ -93,6 +92,14 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
         (templated)
     :param allow_private_hosts: Hosts and networks that aren't public and may be fetched from, such as
         ``["cdn.internal", "198.18.0.0/15"]``; ``True`` for all of them. The connection's own host and port may always.
+    :param reuse_within: Seconds or a timedelta: a request that was completed and saved within this time, by whatever
+        task, isn't made again; its files are reused, and ``reused`` in XCom has the id of its generation. ``None``
+        reuses nothing. It needs a ``destination`` and a library. A task that has succeeded and is cleared makes a new
+        generation. See :doc:`/library`.
+    :param library: Directory or URI of the library, by default ``[apimart] library_path`` of Airflow's configuration.
+        What the task makes and saves is entered there. (templated)
+    :param copy_reused: Whether reused files are copied into the destination. If not, ``files`` names them where they
+        are.
     :param check: What is done before a submit about contradictions between the request and APIMart's description of
         the model: ``"warn"`` logs them, ``"refuse"`` fails the task before anything is sent, ``"off"`` doesn't check.
         See :doc:`/checks`.
@@ -141,6 +148,9 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
         destination: str | ObjectStoragePath | None = None,
         filename: str = DEFAULT_TEMPLATE,
         allow_private_hosts: bool | str | Sequence[str] = False,
+        reuse_within: float | timedelta | None = None,
+        library: str | ObjectStoragePath | None = None,
+        copy_reused: bool = True,
         check: Literal["warn", "refuse", "off"] = "warn",
         apimart_conn_id: str = "apimart_default",
         **kwargs: Any,
@@ -169,6 +179,10 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
             raise ApimartArgumentError(
                 "Invalid argument: destination needs wait_for_completion, since only finished outputs can be saved"
             )
+        self.reuse_within = optional_seconds(reuse_within, "reuse_within", exclusive=True)
+        self.library = library
+        self.copy_reused = copy_reused
+        check_reuse(destination, reuse_within=reuse_within, library=library)
         self.check = one_of(check, "check", ("warn", "refuse", "off"))
         self.apimart_conn_id = apimart_conn_id
         self._generation_id: str | None = None
@@ -185,6 +199,7 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
         :raises ApimartCostLimitError: Before anything is sent, if it may cost more than ``max_cost``. Not retried.
         :raises ApimartDestinationError: If the destination can't be written. Before the submit, nothing was sent; after
             it, a retry saves the outputs at no cost.
+        :raises ApimartLibraryError: If the library can't be read and ``max_cost`` is set. Nothing was submitted.
         :raises ApimartIndeterminateOutcomeError: If a person has to decide whether to pay again. Not retried.
         :raises ApimartUnknownOutcomeError: If the outcome of a submit is unknown. A retry repeats it with the same key.
         :raises ApimartGenerationFailedError: If the generation failed. A retry submits a new one.
@@ -237,19 +252,21 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
         key = optional_name(self.key, "key")
         request = ReferenceFiles().request(self.apimart_conn_id, Modality(self.modality), self.payload())
         max_cost = optional_dollars(self.max_cost, "max_cost")
-        if self.destination is not None:
-            # Tries the destination by a write, before anything is paid for.
-            self._saver().close()
+        record, library = record_of(context), self.open_library()
+        self.find_kept(context, request, record, library)
+        if self.kept:
+            return self.kept.generation.known_as(key=key)
         paid = PaidOnce(
             task=task_identity(context["ti"]),
             request=request,
-            record=record_of(context),
+            record=record,
             key_scope=self.hook.key_scope,
             on_unknown_outcome=OnUnknownOutcome(self.on_unknown_outcome),
             routes=self.hook.polling_stats.routes,
             submit_policy=self.hook.submit_policy,
             status_policy=self.hook.status_policy,
             upload_policy=self.hook.upload_policy,
+            known_uploads=noted_uploads(record, library),
             before_submit=lambda: self._before_submit(request, max_cost),
             on_submitted=self._metrics.submitted,
         )
@@ -299,6 +316,7 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
         from airflow_provider_apimart.compat.success import after_success
         from airflow_provider_apimart.durable.paid_once import note_delivery, recorded_quote
         from airflow_provider_apimart.durable.record_choice import record_of
+        from airflow_provider_apimart.library.single import note_reuse_delivery
 
         self._generation_id = generation.generation_id
         record = record_of(context)
@@ -307,27 +325,22 @@ class ApimartGenerationOperator(WaitsForGeneration, RendersText):
         if generation.status.is_final:
             check_not_empty(generation)
             generation = generation if self.destination else self.hook.with_urls(generation)
-            self._metrics.completed(generation)
-        ti = context["ti"]
+            self._count(generation)
+        ti, note = context["ti"], note_reuse_delivery if generation.reused else note_delivery
         # Not before Airflow has the success: a task that is cleared after it was killed here goes on with its result.
-        after_success(ti, lambda: note_delivery(record, generation.generation_id, ti.max_tries))
+        after_success(ti, lambda: note(record, generation.generation_id, ti.max_tries))
         return super()._deliver(context, generation)
 
-    def _saver(self) -> ResultSaver:
-        options = SaveOptions(str(self.destination), self.filename, self.allow_private_hosts)
-        return options.saver(self.hook.settings, self.hook.download_policy, _SAVED_AT_ONCE)
+    def _count(self, generation: Generation) -> None:
+        if self.kept:
+            self._metrics.reused(self.kept.saved_cost)
+        else:
+            self._metrics.completed(generation)
 
     def _saved(self, context: Context, generation: Generation) -> list[dict[str, Any]] | None:
-        if self.destination is None:
-            return None
-        from airflow_provider_apimart.results.outputs import OutputSaver, file_details
+        from airflow_provider_apimart.durable.record_choice import record_of
 
-        with self._saver() as saver:
-            outputs = OutputSaver(saver, self.filename, run_values(context), self.hook.get_generation)
-            saved = outputs.save_all(generation)
-        for file in saved:
-            self.log.info("Saved %s", file.uri)
-        return [file_details(file, generation, index) for index, file in enumerate(saved)]
+        return self.save_outputs(context, generation, record_of(context))
 
     def _with_request(self, generation: Generation) -> Generation:
         """Return the generation with the facts of the request, which no status reply has."""

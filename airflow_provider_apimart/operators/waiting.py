@@ -119,6 +119,9 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
         return None
 
     def _log_results(self, generation: Generation) -> None:
+        if generation.reused:
+            self.log.info("Generation %s is reused from the library at no cost", generation.reused)
+            return
         self.log.info("Generation %s is completed%s", generation.generation_id, _run_time_and_cost(generation))
         for number, url in enumerate(generation.urls, 1):
             self.log.info("Result %d of %d: %s", number, len(generation.urls), url)

@@ -168,6 +168,7 @@ def test_recorded_completed_in_full() -> None:
         "created": "2026-09-19T08:34:54+00:00",
         "completed": "2026-09-19T08:35:01+00:00",
         "requested": None,
+        "reused": None,
         "quote": None,
         "result": None,
     }

@@ -42,6 +42,10 @@ ROWS = (
         },
     ),
     Row(
+        "Made once, used again",
+        {"library": "results of identical requests"},
+    ),
+    Row(
         "Paid once, saved whole",
         {
             "quotes": "cost before paying",

@@ -124,10 +124,11 @@ def test_counts_cost_and_files_are_counted() -> None:
         LedgerEntry("b", 1, S.COMPLETED, outputs=({}, {}), files=({"uri": "y"},), cost=Decimal("0.1")),
         LedgerEntry("c", 2, S.FAILED, earlier=({"cost": 1.5},)),
         LedgerEntry("d", 3, S.RUNNING),
+        LedgerEntry("e", 4, S.REUSED, files=({"uri": "z"},), cost=Decimal(0), saved_cost=Decimal("0.3")),
     ]
     counts = count_items(found, saves=True)
     assert counts.to_json() == {
-        "items": 4,
+        "items": 5,
         "not_submitted": 0,
         "unknown": 0,
         "running": 1,
@@ -135,12 +136,15 @@ def test_counts_cost_and_files_are_counted() -> None:
         "failed": 1,
         "refused": 0,
         "moderated": 0,
+        "reused": 1,
         "unsaved": 1,
-        "files": 2,
+        "files": 3,
         "cost": 1.62,
+        "saved_cost": 0.3,
     }
-    assert (counts.missing, counts.ended) == (3, 3)
-    assert describe(counts) == "2 of 4 items completed, 1 failed, 1 still running, 1 not saved, for $1.62"
+    assert (counts.missing, counts.ended) == (3, 4)
+    said = "3 of 5 items completed, 1 of them reused, 1 failed, 1 still running, 1 not saved, for $1.62"
+    assert describe(counts) == said
 
 
 def test_a_submit_without_a_reply_yet_is_running() -> None:

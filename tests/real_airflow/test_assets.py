@@ -39,10 +39,11 @@ def extra(made: GenerationView) -> dict[str, Any]:
         "status": "completed",
         "prompt_sha256": hashlib.sha256(made.payload["prompt"].encode()).hexdigest(),
         "requested": 1,
+        "reused": None,
         "cost": float(made.cost),
         "files": [{"uri": url, "sha256": None, "bytes": None} for url in made.urls],
     }
-    totals = {"generation_count": 1, "file_count": len(made.urls), "cost": float(made.cost)}
+    totals = {"generation_count": 1, "file_count": len(made.urls), "reused_count": 0, "cost": float(made.cost)}
     return {**totals, "destination": None, "ledger": None, "generations": [generation]}
 
 

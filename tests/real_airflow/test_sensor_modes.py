@@ -20,6 +20,7 @@ GENERATION_KEYS = {
     "prompt_sha256",
     "requested",
     "quote",
+    "reused",
     "status",
     "url",
     "urls",
