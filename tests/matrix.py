@@ -29,6 +29,7 @@ TOUCHES_AIRFLOW = (
     "tests/durable/test_crash_every_version.py",
     "tests/durable/test_crash_points.py",
     "tests/hooks",
+    "tests/library",
     "tests/lineage",
     "tests/operators",
     "tests/packaging/test_provider_info.py",

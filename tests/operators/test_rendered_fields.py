@@ -32,9 +32,9 @@ except ImportError:  # Airflow 2
 
 NOTHING: tuple[Any, ...] = (None, "None", "null", "", " ", "nan", float("nan"), "NaT", "<NA>")
 REQUIRED: dict[type[RendersText], dict[str, Any]] = {
-    ApimartImageGenerationOperator: {"model": "m", "prompt": "p"},
-    ApimartVideoGenerationOperator: {"model": "m", "prompt": "p"},
-    ApimartMusicGenerationOperator: {"model": "m", "prompt": "p"},
+    ApimartImageGenerationOperator: {"model": "m", "prompt": "p", "destination": "/tmp/x"},
+    ApimartVideoGenerationOperator: {"model": "m", "prompt": "p", "destination": "/tmp/x"},
+    ApimartMusicGenerationOperator: {"model": "m", "prompt": "p", "destination": "/tmp/x"},
     ApimartBatchGenerationOperator: {"model": "m", "requests": [{"prompt": "p"}], "destination": "/tmp/x"},
     ApimartUploadImageOperator: {"image": "/tmp/x.png"},
     ApimartToObjectStorageOperator: {"generation": "task_1", "destination": "/tmp/x"},
