@@ -45,6 +45,11 @@ def assign(requests: Sequence[T], entries: Iterable[Entry], take: Callable[[T, E
             return
 
 
-def count_matches(requests: Mapping[str, Sequence[T]], entries: Mapping[str, Sequence[Entry]]) -> int:
-    """Return how many requests the entries serve."""
-    return sum(min(len(same), len(entries.get(identity, ()))) for identity, same in requests.items())
+def unserved(requests: Mapping[str, Sequence[T]], entries: Mapping[str, Sequence[Entry]]) -> list[T]:
+    """
+    Return the requests for which there are no entries.
+
+    :param requests: The requests of each identity, in their order.
+    :param entries: The entries of each identity.
+    """
+    return [each for identity, same in requests.items() for each in same[len(entries.get(identity, ())) :]]

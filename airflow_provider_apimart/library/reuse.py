@@ -53,7 +53,8 @@ class TaskLibrary:
         self._reuse_within = reuse_within
         self._copy_reused = copy_reused
         self._is_required = is_required
-        self._is_told = False
+        #: What went wrong with the library, for people; at most one sentence.
+        self.troubles: list[str] = []
         self._contents: dict[str, str] = {}
         self._library = self._begin()
 
@@ -183,9 +184,9 @@ class TaskLibrary:
 
     def _tell(self, what: str, error: Exception) -> None:
         """Log trouble with the library, once a task."""
-        if not self._is_told:
-            self._is_told = True
-            log.warning("%s (%s): %s", what, self._place, root_reason(error))
+        if not self.troubles:
+            self.troubles.append(f"{what} ({self._place}): {root_reason(error)}")
+            log.warning("%s", self.troubles[0])
 
 
 def _with_their_files(found: dict[str, list[Entry]]) -> dict[str, list[Entry]]:

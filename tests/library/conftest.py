@@ -1,30 +1,19 @@
-"""S3 on loopback, and an Airflow connection that leads to it."""
+"""Directories in every kind of storage."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
-from tests.batch.places import s3_server
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[Mapping[str, str]]:
-    """Provide S3, which only tests that use it wait for."""
-    with s3_server() as variables:
-        yield variables
+from tests.batch.places import BUCKET, Place
 
 
 @pytest.fixture
-def place(request: pytest.FixtureRequest, tmp_path: object) -> str:
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the URI of an empty directory, in the kind of storage that a test names."""
-    from pathlib import Path
-
-    from tests.batch.places import Place
-
     kind = Place(request.param)
     if kind is Place.S3:
-        request.getfixturevalue("s3")
+        request.getfixturevalue("s3").bucket(BUCKET)
     kind.attach()
-    return kind.uri(Path(str(tmp_path)))
+    return kind.uri(tmp_path)

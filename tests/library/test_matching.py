@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_apimart.library.entry import Entry
-from airflow_provider_apimart.library.matching import assign, count_matches, same_requests, unused
+from airflow_provider_apimart.library.matching import assign, same_requests, unserved, unused
 from tests.library.support import entry
 
 ENTRIES = [entry(number) for number in range(8)]
@@ -41,8 +41,10 @@ def test_as_many_are_served_as_there_are_entries(requests: Sequence[str], kept: 
     assert [number for numbers in same.values() for number in numbers] == sorted(
         range(len(requests)), key=lambda number: (list(same).index(requests[number]), number)
     )
-    expected = sum(min(requests.count(each), kept.count(each)) for each in "abc")
-    assert count_matches(same, entries) == expected
+    new = unserved(same, entries)
+    assert len(new) == sum(max(0, requests.count(each) - kept.count(each)) for each in "abc")
+    served = set(range(len(requests))) - set(new)
+    assert all(one < other for one in served for other in new if requests[one] == requests[other])
 
 
 @given(st.sets(st.integers(0, 7)))

@@ -134,6 +134,7 @@ def test_requests_are_quoted_and_checked_without_spending(sandbox: Sandbox) -> N
     warnings = result.pop("warnings")
     assert result == {
         "items": 5,
+        "reused": 0,
         "cost": pytest.approx(0.1 + 0.03 + 0.35 + 0.05),
         "certainty": "no_quote",
         "without_quote": 1,

@@ -16,6 +16,7 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.operators.generation import ApimartImageGenerationOperator, ApimartMusicGenerationOperator
+from airflow_provider_apimart.operators.quote import ApimartQuoteOperator
 from airflow_provider_apimart.operators.upload import ApimartUploadImageOperator
 from airflow_provider_apimart.sandbox import Fault, Sandbox
 from tests.batch.bare import task_context
@@ -235,6 +236,26 @@ def test_without_its_library_a_limit_is_not_spent(sandbox: Sandbox, tmp_path: Pa
         Task(tmp_path / "1", "1", library=str(tmp_path / "file"), max_cost=5).run()
     assert sandbox.accepted == 0
     assert Task(tmp_path / "1", "1", library=str(tmp_path / "file")).run()["reused"] is None
+
+
+def test_a_quote_says_what_would_be_reused_and_quotes_the_rest(sandbox: Sandbox, tmp_path: Path) -> None:
+    Task(tmp_path / "1", "1").run()
+    requests = [{"prompt": "a cat"}, {"prompt": "a cat"}, {"prompt": "a dog"}]
+
+    def quoted(**arguments: Any) -> dict[str, Any]:
+        operator = ApimartQuoteOperator(task_id="quote", requests=requests, model=MODEL, **arguments)
+        return operator.execute(task_context())
+
+    everything, rest = quoted(), quoted(reuse_within=WEEK)
+    assert (everything["items"], everything["reused"]) == (3, 0)
+    assert (rest["items"], rest["reused"]) == (3, 1)
+    assert rest["cost"] == pytest.approx(everything["cost"] * 2 / 3)
+    assert rest["by_model"][MODEL]["items"] == 2
+    (tmp_path / "file").write_text("no directory")
+    broken = quoted(reuse_within=WEEK, library=str(tmp_path / "file"))
+    assert (broken["reused"], broken["cost"]) == (0, everything["cost"])
+    assert "can't be read" in broken["warnings"][0]
+    assert sandbox.billed == 1
 
 
 def test_music_is_reused_with_all_its_files(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -17,17 +16,12 @@ from airflow_provider_apimart.results.storage.kept_file import (
     present_files,
 )
 from airflow_provider_apimart.results.storage.receipts import KeptFileLostError
-from tests.batch.places import Place, read, s3_server
+from tests.batch.places import BUCKET, Place, read
 from tests.library.support import saved, stored
 from tests.results.hostile import picture
+from tests.s3 import S3Server
 
 CONTENT, OTHER = picture(3000), picture(3000, 2)
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[Mapping[str, str]]:
-    with s3_server() as variables:
-        yield variables
 
 
 @pytest.fixture
@@ -35,7 +29,7 @@ def folders(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
     """Return two empty directories, of the kinds of storage that a test names."""
     for kind in request.param:
         if kind is Place.S3:
-            request.getfixturevalue("s3")
+            request.getfixturevalue("s3").bucket(BUCKET)
         kind.attach()
     return (request.param[0].uri(tmp_path / "from"), request.param[1].uri(tmp_path / "to"))
 
@@ -94,8 +88,9 @@ def test_a_file_that_is_not_what_was_saved_is_not_copied(folders: tuple[str, str
     assert copy_kept(destination, kept_file(new), "kettle", "task_2#0").uri == f"{folders[1]}/kettle.png"
 
 
-def test_what_vanishes_in_the_moment_of_the_copy_leaves_nothing(s3: Mapping[str, str]) -> None:
+def test_what_vanishes_in_the_moment_of_the_copy_leaves_nothing(s3: S3Server) -> None:
     """Its tag was compared just before, so the store is asked to copy it."""
+    s3.bucket(BUCKET)
     folder = Place.S3.uri(Path())
     kept, destination = kept_file(stored(f"{folder}/from/a.png", CONTENT)), opened(f"{folder}/to")
     path = ObjectStoragePath(kept.file.uri)
@@ -106,7 +101,8 @@ def test_what_vanishes_in_the_moment_of_the_copy_leaves_nothing(s3: Mapping[str,
     assert names == []
 
 
-def test_one_store_copies_by_itself(s3: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_store_copies_by_itself(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    s3.bucket(BUCKET)
     folder = Place.S3.uri(Path())
     kept, destination = kept_file(stored(f"{folder}/from/a.png", CONTENT)), opened(f"{folder}/to")
     store = ObjectStoragePath(folder).fs
