@@ -55,7 +55,8 @@ class Task:
     def __init__(self, destination: Path, run_id: str, store: StateStore | None = None, **arguments: Any) -> None:
         self.destination, self.run_id, self.store = destination, run_id, store
         self.arguments = {"model": MODEL, "prompt": "a cat", "reuse_within": WEEK, **arguments}
-        self.max_tries, self.try_number, self.pushed = 0, 0, {}
+        self.max_tries = self.try_number = 0
+        self.pushed: dict[str, Any] = {}
 
     def run(self, *, succeeds: bool = True, **arguments: Any) -> dict[str, Any]:
         """Do a try, and store its success as Airflow does."""
@@ -121,7 +122,8 @@ def test_an_identical_request_is_served_by_the_library(
 
 
 def test_another_parameter_is_another_request(sandbox: Sandbox, tmp_path: Path) -> None:
-    for number, arguments in enumerate([{}, {"size": "1:1"}, {"parameters": {"x": 1}}, {"prompt": "a dog"}, {"n": 1}]):
+    others: list[dict[str, Any]] = [{}, {"size": "1:1"}, {"parameters": {"x": 1}}, {"prompt": "a dog"}, {"n": 1}]
+    for number, arguments in enumerate(others):
         Task(tmp_path / str(number), str(number), **arguments).run()
     assert sandbox.billed == 5
 
