@@ -194,7 +194,10 @@ class BatchRun:
                 case Admission.STOP:
                     return False
             if not self._active:
-                # What is in flight is parked, and the triggerer waits for it.
+                if not self._in_flight:
+                    # Nothing will tell what became of the items whose price is reserved.
+                    self._stop(self._spending.limit_error())
+                # Otherwise what is in flight is parked, and the triggerer waits for it.
                 return False
             await self._something_settles()
 

@@ -97,8 +97,10 @@ class Spending:
                 advice="Remove max_cost, and clear the task",
             )
         limit, spent = written_dollars(self._budget.limit or self._budget.spent), written_dollars(self._budget.spent)
+        reserved = self._budget.reserved
+        perhaps = f" and {written_dollars(reserved)} reserved for items whose outcome is unknown" if reserved else ""
         return errors.ApimartBatchRefusedError(
-            f"Stopped at max_cost: {spent} of {limit} spent, and the next item may exceed it",
+            f"Stopped at max_cost: {spent} of {limit} spent{perhaps}, and the next item may exceed it",
             advice="To continue, raise max_cost and clear the task",
         )
 

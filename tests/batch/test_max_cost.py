@@ -235,6 +235,19 @@ def test_what_was_lost_counts_as_spent_when_a_person_clears_the_task(sandbox: Sa
     assert sandbox.dollars <= Decimal("0.40")
 
 
+def test_an_item_that_an_unknown_outcome_holds_back_is_given_the_reason(sandbox: Sandbox, tmp_path: Path) -> None:
+    plan = replace(
+        as_plan(["lost", "held back"], max_in_flight=1, max_cost=Decimal("0.03")),
+        on_unknown_outcome=OnUnknownOutcome.FAIL,
+    )
+    sandbox.inject(Fault("lost_answer", on="submit"))
+    end = make(sandbox, tmp_path, plan)
+    assert end.counts.statuses == {"unknown": 1, "not_submitted": 1}
+    assert posts(sandbox) == 1
+    with pytest.raises(errors.ApimartBatchRefusedError, match=r"\$0\.02 reserved for items whose outcome is unknown"):
+        raise_if_incomplete(end.counts, end.entries, MaxFailures(0), end.stopped_by)
+
+
 def test_what_is_paid_again_is_reserved_at_the_prices_of_today(sandbox: Sandbox, tmp_path: Path) -> None:
     """Its earlier submit counts at the price of then."""
     plan = as_plan([f"{each}" for each in range(10)], max_cost=Decimal("0.40"), max_in_flight=10)
