@@ -22,7 +22,7 @@ from typing import Any
 from airflow_provider_apimart.sandbox import Fault, Sandbox, SandboxSettings
 from tests.lab import AirflowLab, Template
 
-_LABS = 2
+_LABS = 6
 _ALWAYS = 1_000_000
 # Pauses and kind of the operator, shortened: by default it would be asked to slow down for an hour.
 _POLICY = {"first": 0.02, "longest": 0.1, "rate_limited_seconds": 2.0}
