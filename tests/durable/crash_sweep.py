@@ -28,7 +28,7 @@ from tests.lab.references import DISTINCT_REFERENCES, write_references
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "durable-execution.rst"
 POINTS = (*(point for point in UPLOADING if point not in WAITING), *DEFERRED)
-_LABS = 2
+_LABS = 4
 _QUICK_SECONDS = 0.3
 # Longer than any scenario: the generation ends when the test says so.
 _ENDLESS_SECONDS = 3600.0
