@@ -108,7 +108,7 @@ sweep: .venv/development ## the long forms: SIGKILL between every two steps and 
 	@APIMART_SWEEP=1 $(BIN)/python -m pytest tests/durable/test_model.py tests/durable/test_fact_files.py tests/quotes
 
 bench: .venv/development ## measure, side by side with named alternatives (half an hour; SHORT=--short takes a few minutes)
-	@$(BIN)/python -m benchmarks.import_cost
+	@$(BIN)/python -m benchmarks.import_cost $(SHORT)
 	@$(BIN)/python -m benchmarks.poll_schedule
 	@$(BIN)/python -m benchmarks.waits $(SHORT)
 	@$(BIN)/python -m benchmarks.downloads $(SHORT)

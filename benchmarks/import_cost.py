@@ -3,10 +3,12 @@ Time and memory for importing the operators, compared with other providers.
 
 Each import runs in a fresh interpreter, in turn with the others, and the medians of several rounds count. The
 baseline is the SDK with the classes that every DAG file uses; the difference to it is the cost of the operators.
+``python -m benchmarks.import_cost [--short]``.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import statistics
@@ -16,7 +18,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-ROUNDS = 11
+ROUNDS, SHORT_ROUNDS = 11, 3
 
 BASELINE = "import airflow.sdk as sdk; sdk.DAG; sdk.BaseOperator; sdk.BaseSensorOperator; sdk.BaseHook; sdk.Param"
 STATEMENTS: Mapping[str, str] = {
@@ -73,12 +75,15 @@ def measure(statement: str, home: str) -> Import:
 
 def main() -> None:
     """Print the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--short", action="store_true", help="fewer rounds")
+    number = SHORT_ROUNDS if parser.parse_args().short else ROUNDS
     with tempfile.TemporaryDirectory() as home:
         for statement in STATEMENTS.values():
             measure(statement, home)
-        rounds = [{name: measure(statement, home) for name, statement in STATEMENTS.items()} for _ in range(ROUNDS)]
+        rounds = [{name: measure(statement, home) for name, statement in STATEMENTS.items()} for _ in range(number)]
     baseline = next(iter(STATEMENTS))
-    print(f"Importing operators, processor time, medians of {ROUNDS} rounds in turn\n")
+    print(f"Importing operators, processor time, medians of {number} rounds in turn\n")
     print(f"{'':<50}{'ms':>8}{'above':>8}{'ratio':>7}{'modules':>9}{'MB':>6}  heavy libraries it loads")
     for name in STATEMENTS:
         seconds = statistics.median(each[name].seconds for each in rounds)
