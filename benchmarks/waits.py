@@ -67,6 +67,8 @@ class Load:
         return figures
 
 
+_STOOD_STILL = "its event loop, or the bare session's, stood still"
+_NO_VERDICT = "The machine was too busy to compare"
 # Long enough that a full garbage collection, of which there may be one in ten seconds, counts in every run alike.
 LOADS = (Load(5000, 10.0, 20.0, OTHERS[:2]), Load(1000, 5.0, 20.0, OTHERS))
 
@@ -118,11 +120,15 @@ def compare(load: Load, rounds: int, *, short: bool, base_url: str, home: str) -
         for pattern in (BARE, OURS, *(() if short or number else load.others)):
             figures = load.run(pattern, base_url, home)
             runs.setdefault(pattern, []).extend([figures] if figures else [])
-    bare = medians(runs[BARE])
     print(f"\n{load.waits:,} waits every {load.interval:.0f} s\n{HEAD}")
     for pattern, found in runs.items():
-        print(row(pattern, medians(found), bare, len(found)) if found else f"{pattern:<30} its event loop stood still")
-    print(verdict(medians(runs[OURS]), bare), flush=True)
+        measured = found and runs[BARE]
+        print(
+            row(pattern, medians(found), medians(runs[BARE]), len(found))
+            if measured
+            else f"{pattern:<30} {_STOOD_STILL}"
+        )
+    print(verdict(medians(runs[OURS]), medians(runs[BARE])) if runs[OURS] and runs[BARE] else _NO_VERDICT, flush=True)
 
 
 def main() -> None:
