@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from airflow_provider_apimart.api.generation import Generation
@@ -15,11 +15,15 @@ from airflow_provider_apimart.batch.ledger import Ledger
 from airflow_provider_apimart.durable.identity import TaskIdentity
 from airflow_provider_apimart.library.entry import Entry, Maker
 from airflow_provider_apimart.library.matching import assign, same_requests, unused
+from airflow_provider_apimart.library.pack import pack_place
 from airflow_provider_apimart.library.reuse import TaskLibrary
 from airflow_provider_apimart.results.storage.kept_file import KeptFile
 from airflow_provider_apimart.results.storage.receipts import SavedFile, saved_file_from_json
 
 log = logging.getLogger(__name__)
+
+# Copies mostly wait, for the disk or for the network.
+_THREADS = 16
 
 Copy = Callable[[BatchItem, Generation, Sequence[KeptFile]], Sequence[SavedFile]]
 
@@ -43,7 +47,7 @@ class BatchLibrary:
         maker = Maker(task.dag_id, task.task_id, task.run_id, task.map_index, item.id)
         self.library.enter(item.request, generation, list(map(saved_file_from_json, files)), maker)
 
-    async def reuse(self, items: Sequence[BatchItem], ledger: Ledger, threads: Executor, on_reused: OnReused) -> None:
+    async def reuse(self, items: Sequence[BatchItem], ledger: Ledger, on_reused: OnReused) -> None:
         """
         Serve items by kept results as far as there are any, and note each in the ledger.
 
@@ -54,7 +58,8 @@ class BatchLibrary:
         """
         loop = asyncio.get_running_loop()
         identities = await asyncio.to_thread(self.library.identities, [item.request for item in items])
-        found = await asyncio.to_thread(self.library.find, frozenset(identities))
+        pack = pack_place(self.task.dag_id, self.task.task_id, self.task.map_index)
+        found = await asyncio.to_thread(self.library.find, frozenset(identities), pack=pack)
         used = {entry.generation_id for entry in ledger.entries}
         same = same_requests(zip(items, identities, strict=True))
 
@@ -71,12 +76,17 @@ class BatchLibrary:
                 loop.call_soon_threadsafe(note, item, entry, files)
             return files is not None
 
-        served = [
-            loop.run_in_executor(threads, serve, requests, found[identity])
-            for identity, requests in same.items()
-            if found.get(identity)
-        ]
-        await _all(served)
+        pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="apimart-reuse")
+        try:
+            await _all(
+                [
+                    loop.run_in_executor(pool, serve, requests, found[identity])
+                    for identity, requests in same.items()
+                    if found.get(identity)
+                ]
+            )
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 OnReused = Callable[[BatchItem, Entry], None]

@@ -140,7 +140,7 @@ class BatchRun:
             self._metrics(item).reused(entry.cost)
 
         try:
-            await self._library.reuse(items, self._ledger, self._pool, count)
+            await self._library.reuse(items, self._ledger, count)
         except errors.ApimartLibraryError as error:
             if not any(self._ledger[item.id].is_paid for item in self._plan.items):
                 raise

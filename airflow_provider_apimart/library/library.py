@@ -8,16 +8,21 @@ written whole and never changed, and two tasks never write different content und
 from __future__ import annotations
 
 import logging
+import os
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_apimart.durable.folder import Folder
 from airflow_provider_apimart.durable.ledger_path import storage_path
 from airflow_provider_apimart.library.entry import Entry, entry_from_bytes, identity_and_time
-from airflow_provider_apimart.results.storage.atomic_write import write_whole
+from airflow_provider_apimart.library.pack import Copied, pack_from_bytes, pack_to_bytes
+from airflow_provider_apimart.results.storage.atomic_write import LOCAL_PROTOCOLS, write_whole
+from airflow_provider_apimart.results.storage.kept_file import content_tag
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -31,6 +36,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _THREADS = 16
+# Reading fewer entries one by one is cheap.
+_PACKED_FROM = 50
 _README = "README.txt"
 _ABOUT = (
     b"Library of results of airflow-provider-apimart: what was generated and saved, and where its files are.\n"
@@ -55,7 +62,7 @@ class Library:
         if not Folder(self.root).exists(_README):
             self.write(_README, _ABOUT)
 
-    def find(self, identities: Collection[str], since: datetime) -> dict[str, list[Entry]]:
+    def find(self, identities: Collection[str], since: datetime, pack: str | None = None) -> dict[str, list[Entry]]:
         """
         Return the entries of some identities, each generation once, in the order in which they are reused.
 
@@ -63,13 +70,14 @@ class Library:
         there isn't checked.
 
         :param since: The earliest time of completion.
+        :param pack: Place of the task's pack of entries, ``None`` to read each entry's own file.
         """
         wanted = frozenset(identities)
-        places = [place for folder in _in_threads(self._names, {each[:2] for each in wanted}) for place in folder]
-        chosen = {place: name for place, name in places if _is_wanted(name, wanted, since)}
+        listed = [each for folder in _in_threads(self._listed, {each[:2] for each in wanted}) for each in folder]
+        chosen = [each for each in listed if _is_wanted(each.name, wanted, since)]
         found: defaultdict[str, dict[str, Entry]] = defaultdict(dict)
-        for place, content in self.read(list(chosen)).items():
-            entry = _entry(chosen[place], content)
+        for name, content in self._contents(chosen, pack).items():
+            entry = _entry(name, content)
             if entry is not None and entry.completed >= since:
                 found[entry.identity].setdefault(entry.generation_id, entry)
         return {identity: sorted(each.values(), key=lambda entry: entry.order) for identity, each in found.items()}
@@ -91,9 +99,48 @@ class Library:
         """Write a file, whole or not at all."""
         write_whole(self.root / place, content)
 
-    def _names(self, prefix: str) -> list[tuple[str, str]]:
+    def _listed(self, prefix: str) -> list[_Listed]:
         folder = f"{ENTRIES}/{prefix}"
-        return [(f"{folder}/{name}", name) for name in Folder(self.root / folder).names()]
+        path = (self.root / folder).path
+        # Storages keep listings for minutes, also of what other processes write.
+        self.root.fs.invalidate_cache(path)
+        try:
+            if self.root.protocol in LOCAL_PROTOCOLS:
+                return [_Listed(f"{folder}/{name}") for name in os.listdir(path)]
+            found = self.root.fs.ls(path, detail=True)
+        except FileNotFoundError:
+            return []
+        return [_Listed(f"{folder}/{PurePosixPath(each['name']).name}", content_tag(each)) for each in found]
+
+    def _contents(self, chosen: Collection[_Listed], pack: str | None) -> dict[str, bytes]:
+        """Return the contents of entries by their names: from the pack where it has them, else from their own files."""
+        packed = self._packed(pack) if pack and any(each.tag for each in chosen) else {}
+        contents, missing = {}, []
+        for each in chosen:
+            copied = packed.get(each.name)
+            if copied and copied.tag == each.tag:
+                contents[each.name] = copied.content
+            else:
+                missing.append(each)
+        read = self.read([each.place for each in missing])
+        contents |= {each.name: read[each.place] for each in missing if each.place in read}
+        if pack and len(missing) >= _PACKED_FROM:
+            tags = {each.name: each.tag for each in chosen if each.tag}
+            self._pack(pack, {name: Copied(tag, contents[name]) for name, tag in tags.items() if name in contents})
+        return contents
+
+    def _packed(self, pack: str) -> dict[str, Copied]:
+        return pack_from_bytes(self._read(pack) or b"")
+
+    def _pack(self, pack: str, copies: Mapping[str, Copied]) -> None:
+        if not copies:
+            # This storage has no tags, or they don't tell whether a file has changed.
+            return
+        try:
+            self.write(pack, pack_to_bytes(copies))
+        except Exception as error:
+            # Any error: the storage libraries raise what they like, and the entries are known without it.
+            log.info("The library's %s can't be written: %s", pack, error)
 
     def _read(self, place: str) -> bytes | None:
         try:
@@ -101,6 +148,22 @@ class Library:
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             # Removed a moment ago, or no file of ours.
             return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """
+    A file in the listing of the entries.
+
+    :param tag: Its store's tag of the content, ``None`` where the store has none.
+    """
+
+    place: str
+    tag: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.place.rpartition("/")[2]
 
 
 def _is_wanted(name: str, identities: Collection[str], since: datetime) -> bool:

@@ -78,17 +78,20 @@ class TaskLibrary:
                 self._unreadable(error)
         return [request_identity(request.modality, request.payload, self._contents) for request in requests]
 
-    def find(self, identities: Collection[str], now: datetime | None = None) -> dict[str, list[Entry]]:
+    def find(
+        self, identities: Collection[str], now: datetime | None = None, pack: str | None = None
+    ) -> dict[str, list[Entry]]:
         """
         Return the entries that may be reused, by their identities: completed lately enough, with all files in place.
 
+        :param pack: See :meth:`~airflow_provider_apimart.library.library.Library.find`.
         :raises ApimartLibraryError: If the library is required and can't be read.
         """
         if not self._library or self._reuse_within is None:
             return {}
         since = (now or datetime.now(UTC)) - timedelta(seconds=self._reuse_within)
         try:
-            found = self._library.find(identities, since)
+            found = self._library.find(identities, since, pack)
         except Exception as error:
             # Any error: the storage libraries raise what they like.
             self._unreadable(error)

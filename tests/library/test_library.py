@@ -16,6 +16,7 @@ from airflow_provider_apimart.durable.identity import PaidRequest
 from airflow_provider_apimart.exceptions import ApimartLibraryError
 from airflow_provider_apimart.library.entry import EntryFile
 from airflow_provider_apimart.library.library import ENTRIES, Library
+from airflow_provider_apimart.library.pack import pack_place
 from airflow_provider_apimart.library.reference_content import ReferenceContents
 from airflow_provider_apimart.library.reuse import TaskLibrary
 from airflow_provider_apimart.results.storage.kept_file import KeptFile
@@ -164,3 +165,27 @@ def test_results_without_an_id_have_one_that_no_other_result_has(tmp_path: Path)
     (entries,) = task.find([IDENTITY], NOON).values()
     assert len({each.generation_id for each in entries}) == 2
     assert all(each.generation_id.startswith("result-") for each in entries)
+
+
+@pytest.mark.parametrize("place", ["local", "S3"], indirect=True)
+def test_a_pack_saves_reads_and_serves_nothing_that_has_changed(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    library, pack = Library(place), pack_place("dag", "task", -1)
+    identities = [f"{number:064x}" for number in range(60)]
+    for number, identity in enumerate(identities):
+        library.enter(entry(number, identity=identity))
+    first = library.find(identities, NOON, pack)
+    reads: list[str] = []
+    read = Library._read
+    monkeypatch.setattr(Library, "_read", lambda self, where: reads.append(where) or read(self, where))
+    assert library.find(identities, NOON, pack) == first
+    assert len(reads) == (1 if place.startswith("s3") else 60), "a disk is read as fast without a pack"
+    changed, damaged, gone = entry(0, identity=identities[0], cost=None), entry(1, identity=identities[1]), entry(2)
+    library.enter(changed)
+    library.write(f"{ENTRIES}/00/{damaged.name}", damaged.to_bytes()[:-1])
+    removed = library.root / ENTRIES / "00" / entry(2, identity=identities[2]).name
+    removed.fs.rm_file(removed.path)
+    again = library.find(identities, NOON, pack)
+    assert again == {**{name: first[name] for name in identities[3:]}, identities[0]: [changed]}
+    assert gone.generation_id not in {each.generation_id for entries in again.values() for each in entries}
+    library.write(pack, b"damaged\n\tx\n[1]\t{}\n" + bytes(range(256)))
+    assert library.find(identities, NOON, pack) == again

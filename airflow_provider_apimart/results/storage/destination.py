@@ -346,6 +346,7 @@ class ObjectStoreDestination(Destination):
         self._writes_whole = root.protocol in _WHOLE_OR_NOTHING
         self._content_type = _CONTENT_TYPE_OF_STORE.get(root.protocol)
         self._has_conditions = self._content_type is not None
+        self._listed: dict[str, frozenset[str] | None] = {}
 
     def size(self, name: str) -> int | None:
         """Return the size of a file, ``None`` if there is none."""
@@ -410,9 +411,20 @@ class ObjectStoreDestination(Destination):
         self._store.cp_file(source, self._path(receipt.name), **conditions)
 
     def _is_free(self, name: str) -> bool:
-        """Whether there is no file of a name, found by one request."""
-        folder, _, last = self._path(name).rpartition("/")
-        return self._path(name) not in self._store.find(folder, prefix=last)
+        """Whether there is no file of a name, by the folder as it was at the first question, or by one request."""
+        path = self._path(name)
+        folder, _, last = path.rpartition("/")
+        if self._root.protocol in _S3 and folder not in self._listed:
+            self._listed[folder] = self._names_of_small(folder)
+        names = self._listed.get(folder)
+        return path not in (self._store.find(folder, prefix=last) if names is None else names)
+
+    def _names_of_small(self, folder: str) -> frozenset[str] | None:
+        """Return what lies in a folder if one request lists it, ``None`` for a larger one."""
+        bucket, _, prefix = folder.partition("/")
+        found = self._store.call_s3("list_objects_v2", Bucket=bucket, Prefix=f"{prefix}/".lstrip("/"))
+        names = frozenset(f"{bucket}/{each['Key']}" for each in found.get("Contents", ()))
+        return None if found.get("IsTruncated") else names
 
     @contextmanager
     def _unclaimed_on_error(self, receipt: Receipt) -> Iterator[None]:

@@ -75,11 +75,16 @@ def present_files(files: Iterable[KeptFile], *, tagged: bool = False) -> dict[Ke
     present = {}
     for folder, names in folders.items():
         for name, details in _details(folder, list(names)):
-            tag = next((str(details[field]) for field in _TAGS if details.get(field)), None)
+            tag = content_tag(details)
             for kept in names[name]:
                 if details.get("size") == kept.file.bytes and details.get("type") != "directory":
                     present[kept] = replace(kept, version=tag if tagged or tag == kept.version else None)
     return present
+
+
+def content_tag(details: Mapping[str, Any]) -> str | None:
+    """Return a store's tag of a file's content, ``None`` if it has none."""
+    return next((str(details[field]) for field in _TAGS if details.get(field)), None)
 
 
 def _details(folder: str, names: list[str]) -> list[tuple[str, Mapping[str, Any]]]:
