@@ -105,6 +105,8 @@ sweep: .venv/development ## the long forms: SIGKILL between every two steps and 
 	@$(BIN)/python -m tests.batch.crash_sweep
 	@$(BIN)/python -m tests.batch.rivals
 	@$(BIN)/python -m tests.batch.limit_sweep
+	@$(BIN)/python -m tests.library.kill_sweep
+	@$(BIN)/python -m tests.library.week
 	@APIMART_SWEEP=1 $(BIN)/python -m pytest tests/durable/test_model.py tests/durable/test_fact_files.py tests/quotes
 
 bench: .venv/development ## measure, side by side with named alternatives (half an hour; SHORT=--short takes a few minutes)
@@ -114,6 +116,7 @@ bench: .venv/development ## measure, side by side with named alternatives (half 
 	@$(BIN)/python -m benchmarks.downloads $(SHORT)
 	@$(BIN)/python -m benchmarks.rate_limit $(SHORT)
 	@$(BIN)/python -m benchmarks.batches $(SHORT)
+	@$(BIN)/python -m benchmarks.library $(SHORT)
 
 wheel: .venv/matrix ## build the wheel, and install it into an empty environment for every version of Airflow
 	@rm -rf dist

@@ -45,6 +45,7 @@ class BareBatch:
     :param quick: Whether pauses between repetitions are short.
     :param place: Where its destination lies.
     :param environment: Variables of its processes.
+    :param run_id: Its run.
     :param acknowledged: File to which they add every fact that is durable, one a line.
     """
 
@@ -54,6 +55,7 @@ class BareBatch:
     quick: bool = False
     place: Place = Place.LOCAL
     environment: Mapping[str, str] = field(default_factory=dict)
+    run_id: str = "run"
     acknowledged: Path | None = None
 
     def run_killed(self, rng: random.Random, mean_seconds: float, most_tries: int = 2000) -> int:
@@ -101,7 +103,7 @@ def _run(batch: BareBatch, try_number: int, max_tries: int) -> None:
             setattr(ApimartHook, name, replace(getattr(ApimartHook, name), first=0.02, longest=0.2))
     if batch.acknowledged:
         note_acknowledged_facts(batch.acknowledged)
-    sys.exit(attempt(batch.arguments, try_number, max_tries))
+    sys.exit(attempt(batch.arguments, try_number, max_tries, batch.run_id))
 
 
 def note_acknowledged_facts(file: Path) -> Callable[[], None]:
@@ -118,11 +120,11 @@ def note_acknowledged_facts(file: Path) -> Callable[[], None]:
     return lambda: setattr(FactFiles, "append", original)
 
 
-def attempt(arguments: Mapping[str, Any], try_number: int, max_tries: int) -> int:
+def attempt(arguments: Mapping[str, Any], try_number: int, max_tries: int, run_id: str = "run") -> int:
     """Do one try, and return the status with which its process ends."""
     try:
         operator = ApimartBatchGenerationOperator(task_id="generate", poll_interval=0.1, **arguments)
-        execute(operator, task_context(try_number, max_tries))
+        execute(operator, task_context(try_number, max_tries, run_id))
     except errors.ApimartBatchRefusedError:
         return _REFUSED
     except (errors.ApimartBatchIncompleteError, errors.ApimartSupersededError):
@@ -149,12 +151,12 @@ async def _event(trigger: Any) -> Any:
     return [event.payload async for event in trigger.run()].pop()
 
 
-def task_context(try_number: int = 1, max_tries: int = 0) -> Any:
+def task_context(try_number: int = 1, max_tries: int = 0, run_id: str = "run") -> Any:
     """Return as much of a task's context as the operator reads; what it pushes is in ``ti.pushed``."""
     pushed: dict[str, Any] = {}
     ti = SimpleNamespace(
         dag_id="dag",
-        run_id="run",
+        run_id=run_id,
         task_id="generate",
         map_index=-1,
         max_tries=max_tries,
@@ -162,4 +164,4 @@ def task_context(try_number: int = 1, max_tries: int = 0) -> Any:
         pushed=pushed,
         xcom_push=lambda key, value: pushed.update({key: value}),
     )
-    return {"ti": ti, "ds": "2026-01-01", "run_id": "run", "outlet_events": {}}
+    return {"ti": ti, "ds": "2026-01-01", "run_id": run_id, "outlet_events": {}}
