@@ -176,7 +176,12 @@ def test_a_pack_saves_reads_and_serves_nothing_that_has_changed(place: str, monk
     first = library.find(identities, NOON, pack)
     reads: list[str] = []
     read = Library._read
-    monkeypatch.setattr(Library, "_read", lambda self, where: reads.append(where) or read(self, where))
+
+    def noted(self: Library, where: str) -> bytes | None:
+        reads.append(where)
+        return read(self, where)
+
+    monkeypatch.setattr(Library, "_read", noted)
     assert library.find(identities, NOON, pack) == first
     assert len(reads) == (1 if place.startswith("s3") else 60), "a disk is read as fast without a pack"
     changed, damaged, gone = entry(0, identity=identities[0], cost=None), entry(1, identity=identities[1]), entry(2)
