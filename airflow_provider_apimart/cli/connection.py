@@ -1,4 +1,4 @@
-"""Hook of the connection that a command names."""
+"""Connections that commands use."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ def command_hook(conn_id: str) -> ApimartHook:
 
     :param conn_id: The connection's id.
     """
-    # As Airflow's own commands do: without it, connections of its database are not found outside of tasks.
-    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+    find_connections()
     return ApimartHook(conn_id)
+
+
+def find_connections() -> None:
+    """Let this process find the connections of Airflow's database, as Airflow's own commands do."""
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")

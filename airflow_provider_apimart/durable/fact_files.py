@@ -254,6 +254,26 @@ class FactFiles:
         for segment in replaced:
             self.folder.remove(segment.name)
 
+    def remove(self) -> bool:
+        """
+        Remove the record, unless another writer has added files since :meth:`load`. Return whether it was removed.
+
+        At each moment before the last one, all of it can be read: first all facts are written as one file.
+
+        :raises ApimartRecordError: If something can't be read. Nothing is removed then.
+        """
+        if self.others_wrote():
+            return False
+        self.compact()
+        last = segment_name(self.writer, self.written)
+        if any(_NAME.fullmatch(name) and name != last for name in self.folder.names()):
+            return False
+        for name in (FENCE, last):
+            self.folder.remove(name)
+        self.folder.remove_partial()
+        self.folder.remove_itself()
+        return True
+
     def segments(self) -> list[Segment]:
         """
         Return all files.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_apimart.api.error_mapping import root_reason
 from airflow_provider_apimart.exceptions import ApimartDestinationError
@@ -30,11 +30,22 @@ class Folder:
 
     def names(self) -> list[str]:
         """Return the names of its files and directories; there are none where it doesn't exist."""
+        return [_name(each) for each in self._listed(detail=False)]
+
+    def directories(self) -> list[str]:
+        """Return the names of its directories."""
+        return sorted(_name(each["name"]) for each in self._listed(detail=True) if each["type"] == "directory")
+
+    def sizes(self) -> list[int]:
+        """Return the sizes of its files."""
+        return [int(each["size"] or 0) for each in self._listed(detail=True) if each["type"] != "directory"]
+
+    def _listed(self, *, detail: bool) -> list[Any]:
         directory = self.path.path
         # Storages keep listings for minutes, also of what other processes write.
         self.path.fs.invalidate_cache(directory)
         with suppress(FileNotFoundError, NotADirectoryError):
-            return [PurePosixPath(each.rstrip("/")).name for each in self.path.fs.ls(directory, detail=False)]
+            return list(self.path.fs.ls(directory, detail=detail))
         return []
 
     def read(self, name: str) -> bytes:
@@ -82,3 +93,7 @@ class Folder:
         """Remove the directory if it is empty; object stores have none."""
         with suppress(OSError, NotImplementedError):
             self.path.fs.rmdir(self.path.path)
+
+
+def _name(path: str) -> str:
+    return PurePosixPath(path.rstrip("/")).name

@@ -40,7 +40,9 @@ from airflow_provider_apimart.results.storage.staging import Staging
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-_PARTIAL = "partial"
+PARTIAL_FOLDER = "partial"
+"""Directory of files on their way, below that of the receipts."""
+
 _LOCAL = ("", "file", "local")
 # Uploads to these appear when they are whole. The value is the argument that takes the media type.
 _CONTENT_TYPE_OF_STORE = {"s3": "ContentType", "s3a": "ContentType", "gs": "content_type", "gcs": "content_type"}
@@ -263,7 +265,7 @@ class LocalDestination(Destination):
 
     def __init__(self, root: ObjectStoragePath) -> None:
         self._folder = Path(root.path)
-        super().__init__(root, Staging(self._folder / FOLDER / _PARTIAL))
+        super().__init__(root, Staging(self._folder / FOLDER / PARTIAL_FOLDER))
 
     def size(self, name: str) -> int | None:
         """Return the size of a file, ``None`` if there is none."""
@@ -341,7 +343,7 @@ class ObjectStoreDestination(Destination):
     """A store that is reached through the network."""
 
     def __init__(self, root: ObjectStoragePath) -> None:
-        super().__init__(root, Staging(_private_folder()))
+        super().__init__(root, Staging(private_folder()))
         self._store = root.fs
         self._writes_whole = root.protocol in _WHOLE_OR_NOTHING
         self._content_type = _CONTENT_TYPE_OF_STORE.get(root.protocol)
@@ -501,7 +503,7 @@ class ObjectStoreDestination(Destination):
             details = {self._content_type: media_type, "chunksize": _PART_BYTES} if self._content_type else {}
             self._store.put_file(local, final, **details, **options)
             return
-        partial = self._path(f"{FOLDER}/{_PARTIAL}/{secrets.token_hex(16)}")
+        partial = self._path(f"{FOLDER}/{PARTIAL_FOLDER}/{secrets.token_hex(16)}")
         for path in (partial, final):
             self._store.makedirs(posixpath.dirname(path), exist_ok=True)
         self._put_and_move(local, partial, final)
@@ -519,7 +521,12 @@ class ObjectStoreDestination(Destination):
         return str((self._root / name).path)
 
 
-def _private_folder() -> Path:
+def private_folder() -> Path:
+    """
+    Return this user's directory for files on their way to a store.
+
+    :raises PermissionError: If it is another user's.
+    """
     folder = Path(tempfile.gettempdir()) / f"apimart-results-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():

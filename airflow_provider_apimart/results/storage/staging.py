@@ -62,6 +62,13 @@ class Staging:
                     path.unlink()
 
 
+def is_in_use(path: Path) -> bool:
+    """Whether a process still writes a file, as far as its file system tells."""
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        return not _lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return False
+
+
 def _lock(file: BinaryIO, how: int) -> bool:
     # Some network file systems can't lock; without locks, no file counts as left behind.
     try:
