@@ -404,6 +404,8 @@ def _reused_entry(item_id: str, position: int, record: ItemRecord, reuse: Fact) 
         reused=generation.get("reused"),
         saved_cost=money(said["saved_cost"]),
         earlier=_earlier(record, None),
+        # Should the facts be lost, the fact can be made again from this line.
+        submission={"state": "reused", "fingerprint": said["fingerprint"], "recorded_at": reuse.at},
     )
 
 

@@ -1,4 +1,4 @@
-"""Ledgers that version 1.0.0 of the provider wrote, as facts."""
+"""Ledgers as facts, where there is no record: those of version 1.0.0, and those whose record was removed."""
 
 from __future__ import annotations
 
@@ -84,6 +84,9 @@ def _facts(line: Mapping[str, Any]) -> Iterator[Fact]:
         yield Fact(FactKind.REPLACED, line["id"], 0.0, {"generation": earlier})
     if submission is None:
         return
+    if submission.get("state") == "reused":
+        yield _reuse(line, submission, request)
+        return
     yield from facts_of_submission(submission, line["id"], request, line.get("modality"))
     yield from _ending(line, submission["idempotency_key"], float(submission["recorded_at"]))
     if line["status"] in _TROUBLES and line.get("reason"):
@@ -105,6 +108,20 @@ def _submission_of(line: Mapping[str, Any]) -> Mapping[str, Any] | None:
         "generation": {"generation_id": line.get("generation_id")},
         "uploads": {},
     }
+
+
+def _reuse(line: Mapping[str, Any], submission: Mapping[str, Any], request: Mapping[str, Any]) -> Fact:
+    said = checked_fields(submission, {"fingerprint": str, "recorded_at": (int, float)})
+    names = ("generation_id", "modality", "model", "cost", "completed", "result", "reused")
+    details = {
+        "fingerprint": said["fingerprint"],
+        "modality": line["modality"],
+        "request": {**request, **(line["request"] or {})},
+        "generation": {**{name: line.get(name) for name in names}, "status": "completed"},
+        "saved_cost": line.get("saved_cost"),
+        "files": line["files"],
+    }
+    return Fact(FactKind.REUSED, line["id"], float(said["recorded_at"]), details)
 
 
 def _ending(line: Mapping[str, Any], key: str, at: float) -> Iterator[Fact]:

@@ -20,39 +20,46 @@ from airflow_provider_apimart.durable.ledger_path import ledger_path, storage_pa
 from airflow_provider_apimart.durable.old_records import OldRecord, records_of_batches, records_of_tasks
 from airflow_provider_apimart.durable.retention import Retention
 from airflow_provider_apimart.exceptions import ApimartError, ApimartRecordError
-from airflow_provider_apimart.results.storage.leftovers import Leftover, leftovers_below, leftovers_of_this_machine
+from airflow_provider_apimart.library.old_files import old_entries, old_references
+from airflow_provider_apimart.library.options import library_path
+from airflow_provider_apimart.results.storage.leftovers import (
+    RemovableFile,
+    leftovers_below,
+    leftovers_of_this_machine,
+)
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 _AGE = re.compile(r"(\d{1,5}) *([hdw])")
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+_UNFINISHED = ("unfinished file of a killed process", "unfinished files of killed processes")
 _KEPT = {
-    Retention.PROTECTS_MONEY: "what was paid may be lost without them",
-    Retention.YOUNG: "they are younger, or a task writes to them",
-    None: "they can't be read",
+    Retention.PROTECTS_MONEY: "needed for what may have been paid",
+    Retention.YOUNG: "not old enough, or in use",
+    None: "not readable",
 }
 
 
 @suppress_logs_and_warning
 @providers_configuration_loaded
 def clean(args: Any) -> None:
-    """Remove old records and leftovers, and print a sentence for each kind."""
+    """Remove what is old, and print a sentence for each kind."""
     age = age_of(args.older_than)
     if age is None:
         raise SystemExit(f"Invalid --older-than: {args.older_than!r} is not an age such as 12h, 90d or 8w")
     find_connections()
     cleaning = Cleaning(age, time.time(), removes=not args.dry_run)
-    for place in dict.fromkeys([ledger_path(), *map(_uri, args.directory)]):
+    configured = filter(None, (ledger_path(), library_path()))
+    for place in dict.fromkeys(map(_uri, (*configured, *args.directory))):
         try:
-            for sentence in cleaning.of_place(storage_path(place)):
-                print(sentence)
+            print(*cleaning.of_place(storage_path(place)), sep="\n")
         except ApimartError as error:
             raise SystemExit(str(error)) from None
         except Exception as error:
             # Any error: the storage libraries raise what they like.
             raise SystemExit(f"{place} can't be cleaned: {root_reason(error)}. Nothing more was removed") from None
-    print(cleaning.of_this_machine())
+    print(*cleaning.of_this_machine(), sep="\n")
 
 
 def age_of(written: str) -> timedelta | None:
@@ -75,27 +82,33 @@ class Cleaning:
     now: float
     removes: bool
 
-    def of_place(self, place: ObjectStoragePath) -> Iterator[str]:
-        """Remove what is old in a directory, and go through the sentences about it."""
-        tasks = records_of_tasks(place, self.age, self.now)
-        yield from self._of_records("record of a single generation", "records of single generations", tasks, place)
-        batches = records_of_batches(place, self.age, self.now)
-        yield from self._of_records("record of a batch", "records of batches", batches, place)
-        yield self._of_leftovers(leftovers_below(place, self._before), str(place))
+    def of_place(self, place: ObjectStoragePath) -> list[str]:
+        """Remove what is old in a directory, and return the sentences about it."""
+        tasks, batches = (find(place, self.age, self.now) for find in (records_of_tasks, records_of_batches))
+        return self._report(
+            str(place),
+            *self._of_records("record of a single generation", "records of single generations", tasks),
+            *self._of_records("record of a batch", "records of batches", batches),
+            *self._of_files("entry of the library", "entries of the library", old_entries(place, self._before)),
+            *self._of_files("note of an upload", "notes of uploads", old_references(place, self._before)),
+            *self._of_files(*_UNFINISHED, leftovers_below(place, self._before)),
+        )
 
-    def of_this_machine(self) -> str:
-        """Remove what killed processes have left on this machine, and return the sentence about it."""
-        return self._of_leftovers(leftovers_of_this_machine(self._before), "this machine's temporary directory")
+    def of_this_machine(self) -> list[str]:
+        """Remove what killed processes have left on this machine, and return the sentences about it."""
+        leftovers = leftovers_of_this_machine(self._before)
+        return self._report("this machine's temporary directory", *self._of_files(*_UNFINISHED, leftovers))
 
     @property
     def _before(self) -> datetime:
         return datetime.fromtimestamp(self.now, UTC) - self.age
 
-    @property
-    def _verb(self) -> str:
-        return "Removed" if self.removes else "Would remove"
+    def _report(self, place: str, *clauses: str) -> list[str]:
+        if not clauses:
+            return [f"Nothing to remove at {place}."]
+        return [clause.format(verb="Removed" if self.removes else "Would remove", place=place) for clause in clauses]
 
-    def _of_records(self, one: str, many: str, records: Iterable[OldRecord], place: ObjectStoragePath) -> Iterator[str]:
+    def _of_records(self, one: str, many: str, records: Iterable[OldRecord]) -> Iterator[str]:
         gone: list[OldRecord] = []
         kept: Counter[Retention | None] = Counter()
         for record in records:
@@ -104,11 +117,13 @@ class Cleaning:
                 gone.append(record)
             else:
                 kept[retention] += 1
-        size = f"{_count(sum(each.files for each in gone), 'file', 'files')}, {_size(sum(each.bytes for each in gone))}"
-        yield f"{self._verb} {_count(len(gone), one, many)} ({size}) at {place}."
+        if gone:
+            files = _count(sum(each.files for each in gone), "file", "files")
+            size = _size(sum(each.bytes for each in gone))
+            yield f"{{verb}} {_count(len(gone), one, many)} ({files}, {size}) at {{place}}."
         for retention, reason in _KEPT.items():
             if kept[retention]:
-                yield f"Kept {_count(kept[retention], one, many)} at {place}: {reason}."
+                yield f"Kept {_count(kept[retention], one, many)} at {{place}}: {reason}."
 
     def _after_removal(self, record: OldRecord) -> Retention | None:
         """Remove a record that may be removed, and return why it stays, or that it doesn't."""
@@ -119,14 +134,14 @@ class Cleaning:
         except ApimartRecordError:
             return None
 
-    def _of_leftovers(self, leftovers: Iterable[Leftover], place: str) -> str:
-        files = size = 0
-        for leftover in leftovers:
+    def _of_files(self, one: str, many: str, found: Iterable[RemovableFile]) -> Iterator[str]:
+        number = size = 0
+        for file in found:
             if self.removes:
-                leftover.remove()
-            files, size = files + 1, size + leftover.bytes
-        what = _count(files, "unfinished file", "unfinished files")
-        return f"{self._verb} {what} of killed processes ({_size(size)}) at {place}."
+                file.remove()
+            number, size = number + 1, size + file.bytes
+        if number:
+            yield f"{{verb}} {_count(number, one, many)} ({_size(size)}) at {{place}}."
 
 
 def _uri(written: str) -> str:

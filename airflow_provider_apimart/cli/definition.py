@@ -25,7 +25,7 @@ ARG_MODEL = Arg(("--model",), help="For requests that don't say")
 ARG_CONN_ID = Arg(("--conn-id",), help="The connection to use (default: apimart_default)", default="apimart_default")
 ARG_DIRECTORIES = Arg(
     ("directory",),
-    help="Further directories or URIs: destinations of batches and transfers",
+    help="Further directories or URIs: destinations of batches and transfers, and libraries",
     nargs="*",
 )
 ARG_OLDER_THAN = Arg(("--older-than",), help="The least age, such as 12h, 90d or 8w", metavar="AGE", required=True)
@@ -34,9 +34,10 @@ ARG_DRY_RUN = Arg(("--dry-run",), help="Remove nothing, and print what would be 
 COMMANDS = (
     ActionCommand(
         name="clean",
-        help="Remove old records and leftovers of killed processes",
-        description="Remove old records and leftovers of killed processes from [apimart] ledger_path and from further "
-        "directories. Results, ledgers and records that still protect money stay.",
+        help="Remove old records, entries of the library and leftovers of killed processes",
+        description="Remove old records, entries of the library and leftovers of killed processes from [apimart] "
+        "ledger_path, [apimart] library_path and further directories. Results, ledgers and records that still protect "
+        "money stay.",
         func=lazy_load_command(f"{_PACKAGE}.clean.clean"),
         args=(ARG_DIRECTORIES, ARG_OLDER_THAN, ARG_DRY_RUN, ARG_VERBOSE),
     ),

@@ -46,9 +46,11 @@ def operator(destination: str | None, requests: list[dict[str, Any]] = ITEMS, **
     )
 
 
-def run(destination: str | None, requests: list[dict[str, Any]] = ITEMS, **arguments: Any) -> dict[str, Any]:
+def run(
+    destination: str | None, requests: list[dict[str, Any]] = ITEMS, max_tries: int = 0, **arguments: Any
+) -> dict[str, Any]:
     """Run a batch, and return the manifest that it has pushed, also if it has failed."""
-    context = task_context()
+    context = task_context(max_tries=max_tries)
     made = operator(destination, requests, **arguments)
     try:
         execute(made, context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -34,7 +35,7 @@ AGE = timedelta(days=90)
 def cleaned(folder: Path, *, days: float = 91, removes: bool = True, age: timedelta = AGE) -> list[str]:
     """Clean a directory as if some days had passed."""
     now = time.time() + days * 86_400
-    return list(Cleaning(age, now, removes=removes).of_place(ObjectStoragePath(folder.as_uri())))
+    return Cleaning(age, now, removes=removes).of_place(ObjectStoragePath(folder.as_uri()))
 
 
 def everything(folder: Path) -> dict[str, bytes]:
@@ -47,12 +48,12 @@ def test_a_finished_batch_loses_its_record_and_keeps_its_ledger(sandbox: Sandbox
     size = sum(path.stat().st_size for path in fact_files(tmp_path)[0].parent.iterdir()) / 1000
     sentence = f"1 record of a batch (2 files, {size:,.1f} kB) at {tmp_path.as_uri()}."
     before = everything(tmp_path)
-    assert cleaned(tmp_path, removes=False)[1] == f"Would remove {sentence}"
+    assert cleaned(tmp_path, removes=False) == [f"Would remove {sentence}"]
     assert everything(tmp_path) == before
-    assert cleaned(tmp_path)[1] == f"Removed {sentence}"
+    assert cleaned(tmp_path) == [f"Removed {sentence}"]
     assert fact_files(tmp_path) == []
     assert ledger_file(tmp_path).read_bytes() == ledger
-    assert cleaned(tmp_path)[1].startswith("Removed 0 records of batches (0 files, 0 bytes)")
+    assert cleaned(tmp_path) == [f"Nothing to remove at {tmp_path.as_uri()}."]
 
 
 def test_a_clear_after_that_pays_for_nothing_again(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -69,9 +70,9 @@ def test_a_clear_after_that_pays_for_nothing_again(sandbox: Sandbox, tmp_path: P
 def test_a_young_batch_stays(sandbox: Sandbox, tmp_path: Path) -> None:
     make(sandbox, tmp_path, ["a fox"])
     before = everything(tmp_path)
-    assert cleaned(tmp_path, days=89)[2] == (
-        f"Kept 1 record of a batch at {tmp_path.as_uri()}: they are younger, or a task writes to them."
-    )
+    assert cleaned(tmp_path, days=89) == [
+        f"Kept 1 record of a batch at {tmp_path.as_uri()}: not old enough, or in use."
+    ]
     assert everything(tmp_path) == before
 
 
@@ -79,7 +80,8 @@ def test_an_unknown_outcome_stays_for_ever(sandbox: Sandbox, tmp_path: Path) -> 
     sandbox.inject(Fault("lost_answer", on="submit", times=10))
     make(sandbox, tmp_path, ["a fox"], item_retries=0)
     before = everything(tmp_path)
-    assert cleaned(tmp_path, days=4000)[2].endswith("what was paid may be lost without them.")
+    (sentence,) = cleaned(tmp_path, days=4000)
+    assert sentence.endswith(": needed for what may have been paid.")
     assert everything(tmp_path) == before
 
 
@@ -104,7 +106,7 @@ def test_a_damaged_record_stays_and_is_told(sandbox: Sandbox, tmp_path: Path) ->
     (facts,) = fact_files(tmp_path)
     facts.write_bytes(facts.read_bytes()[:-20] + b"damage\n")
     before = everything(tmp_path)
-    assert cleaned(tmp_path)[2] == f"Kept 1 record of a batch at {tmp_path.as_uri()}: they can't be read."
+    assert cleaned(tmp_path) == [f"Kept 1 record of a batch at {tmp_path.as_uri()}: not readable."]
     assert everything(tmp_path) == before
 
 
@@ -112,9 +114,43 @@ def test_results_stay_whatever_is_removed(sandbox: Sandbox, tmp_path: Path, monk
     monkeypatch.setenv("AIRFLOW_CONN_APIMART_DEFAULT", sandbox.connection_json())
     manifest = run(tmp_path.as_uri(), exports=["huggingface"])
     names = {name for name in everything(tmp_path) if not name.endswith((".facts", "fence.json"))}
-    assert cleaned(tmp_path)[1].startswith("Removed 1 record of a batch")
+    assert cleaned(tmp_path)[0].startswith("Removed 1 record of a batch")
     assert set(everything(tmp_path)) == names
     assert manifest["files"] == len(list(tmp_path.glob("*.png"))) == 4
+
+
+def test_a_reused_result_is_known_without_its_record(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_APIMART_DEFAULT", sandbox.connection_json())
+    library, first, second = (tmp_path / name for name in ("library", "first", "second"))
+    arguments = {"library": library.as_uri(), "reuse_within": timedelta(days=365), "exports": []}
+    run(first.as_uri(), **arguments)
+    before = run(second.as_uri(), **arguments)
+    assert (before["reused"], sandbox.billed) == (4, 4)
+    assert cleaned(second)[0].startswith("Removed 1 record of a batch")
+    shutil.rmtree(library)
+    after = run(second.as_uri(), max_tries=1, **arguments)
+    assert {**after, "quote": None} == {**before, "quote": None}
+    assert sandbox.billed == 4
+
+
+def test_old_entries_of_a_library_go_and_their_files_stay(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_APIMART_DEFAULT", sandbox.connection_json())
+    library, results = tmp_path / "library", tmp_path / "results"
+    run(results.as_uri(), library=library.as_uri(), reuse_within=timedelta(days=365), exports=[])
+    saved = everything(results)
+    foreign = library / "entries" / "ab" / "mine.json"
+    foreign.parent.mkdir(exist_ok=True)
+    foreign.write_text("{}")
+    assert len(list(library.glob("entries/*/*.json"))) == 5
+    assert cleaned(library, days=89) == [f"Nothing to remove at {library.as_uri()}."]
+    (sentence,) = cleaned(library)
+    assert sentence.startswith("Removed 4 entries of the library (")
+    assert list(library.glob("entries/*/*.json")) == [foreign]
+    assert everything(results) == saved
 
 
 @pytest.mark.parametrize("written", ["90d", "12h", "8w", " 1 d "])
@@ -150,11 +186,11 @@ def test_the_command(sandbox: Sandbox, tmp_path: Path) -> None:
         )
         assert done.returncode == 0, done.stderr
         uri = (tmp_path / "results").as_uri()
-        lines = [line for line in done.stdout.splitlines() if line.endswith(".")]
-        assert f"{verb} 1 unfinished file of killed processes (5 bytes) at {uri}." in lines
-        assert f"{verb} 0 records of batches (0 files, 0 bytes) at {uri}." in lines
-        assert (
-            f"{verb} 0 unfinished files of killed processes (0 bytes) at this machine's temporary directory." in lines
-        )
+        assert done.stdout.splitlines()[-4:] == [
+            f"Nothing to remove at file://{tmp_path}/home/apimart.",
+            f"Kept 1 record of a batch at {uri}: not old enough, or in use.",
+            f"{verb} 1 unfinished file of a killed process (5 bytes) at {uri}.",
+            "Nothing to remove at this machine's temporary directory.",
+        ]
         assert leftover.exists() is (option == "--dry-run")
     assert len(fact_files(tmp_path / "results")) == 1

@@ -1,8 +1,12 @@
-"""Leftovers: files that killed processes have neither finished nor removed."""
+"""
+Leftovers: files that killed processes have neither finished nor removed.
+
+:func:`files_before` finds old files of any kind.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +14,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_apimart.api.json_values import moment
 from airflow_provider_apimart.results.storage.atomic_write import LOCAL_PROTOCOLS, PARTIAL
 from airflow_provider_apimart.results.storage.destination import PARTIAL_FOLDER, private_folder
 from airflow_provider_apimart.results.storage.receipts import FOLDER, receipt_from_bytes
@@ -18,20 +23,24 @@ from airflow_provider_apimart.results.storage.staging import is_in_use
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
+# Of local files, S3, Azure, Google Cloud Storage and others.
+_TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
+
 
 @dataclass(frozen=True)
-class Leftover:
+class RemovableFile:
     """
-    A file that nobody will finish.
+    A file that may be removed.
 
     :param remove: Removes it.
     """
 
+    name: str
     bytes: int
     remove: Callable[[], None]
 
 
-def leftovers_below(place: ObjectStoragePath, before: datetime) -> Iterator[Leftover]:
+def leftovers_below(place: ObjectStoragePath, before: datetime) -> Iterator[RemovableFile]:
     """
     Go through the leftovers in a directory of ledgers or results.
 
@@ -39,45 +48,44 @@ def leftovers_below(place: ObjectStoragePath, before: datetime) -> Iterator[Left
 
     :param before: Files that were modified later are left out, and so are those of storages that don't tell.
     """
-    for file in _files(place, before):
+    for file in files_before(place, before):
         if file.name.startswith(".") and file.name.endswith(PARTIAL):
-            yield _leftover(place, file)
+            yield file
     staged = place / FOLDER / PARTIAL_FOLDER
-    for file in _files(staged, before):
+    for file in files_before(staged, before):
         if not _is_claimed(place, file.name) and not _is_in_use(staged, file.name):
-            yield _leftover(staged, file)
+            yield file
 
 
-def leftovers_of_this_machine(before: datetime) -> Iterator[Leftover]:
+def leftovers_of_this_machine(before: datetime) -> Iterator[RemovableFile]:
     """Go through what killed processes have left of files on their way to an object store."""
     for path in private_folder().iterdir():
         if path.stat().st_mtime < before.timestamp() and not is_in_use(path):
-            yield Leftover(path.stat().st_size, partial(path.unlink, missing_ok=True))
+            yield RemovableFile(path.name, path.stat().st_size, partial(path.unlink, missing_ok=True))
 
 
-@dataclass(frozen=True)
-class _File:
-    name: str
-    bytes: int
+def files_before(folder: ObjectStoragePath, before: datetime) -> Iterator[RemovableFile]:
+    """
+    Go through the files of a directory that were modified before a time.
 
-
-def _files(folder: ObjectStoragePath, before: datetime) -> Iterator[_File]:
+    Files of storages that don't tell the time are left out.
+    """
     store = folder.fs
     store.invalidate_cache(folder.path)
     listed: list[dict[str, Any]] = []
     with suppress(FileNotFoundError, NotADirectoryError):
         listed = store.ls(folder.path, detail=True)
     for each in listed:
-        modified = _modified(store, each["name"]) if each["type"] == "file" else None
+        modified = _modified(each) if each["type"] == "file" else None
         if modified is not None and modified < before:
-            yield _File(PurePosixPath(each["name"]).name, int(each["size"] or 0))
+            name = PurePosixPath(each["name"]).name
+            yield RemovableFile(name, int(each["size"] or 0), partial(_remove, folder, name))
 
 
-def _modified(store: Any, path: str) -> datetime | None:
-    with suppress(NotImplementedError, FileNotFoundError):
-        found: datetime = store.modified(path)
-        return found
-    return None
+def _modified(details: Mapping[str, Any]) -> datetime | None:
+    """Return the time that a storage's listing tells, under whatever name."""
+    value = next((details[name] for name in _TIMES if details.get(name) is not None), None)
+    return moment(value.isoformat() if isinstance(value, datetime) else value)
 
 
 def _is_claimed(place: ObjectStoragePath, name: str) -> bool:
@@ -91,10 +99,6 @@ def _is_claimed(place: ObjectStoragePath, name: str) -> bool:
 
 def _is_in_use(folder: ObjectStoragePath, name: str) -> bool:
     return folder.protocol in LOCAL_PROTOCOLS and is_in_use(Path(folder.path) / name)
-
-
-def _leftover(folder: ObjectStoragePath, file: _File) -> Leftover:
-    return Leftover(file.bytes, partial(_remove, folder, file.name))
 
 
 def _remove(folder: ObjectStoragePath, name: str) -> None:

@@ -1,0 +1,42 @@
+"""Old files of a library: entries and the contents of uploads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from airflow_provider_apimart.durable.folder import Folder
+from airflow_provider_apimart.library.entry import identity_and_time
+from airflow_provider_apimart.library.library import ENTRIES
+from airflow_provider_apimart.library.reference_content import REFERENCES
+from airflow_provider_apimart.results.storage.leftovers import RemovableFile, files_before
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+# The files lie in directories named by the first digits of their names.
+_PREFIX = 2
+
+
+def old_entries(place: ObjectStoragePath, before: datetime) -> Iterator[RemovableFile]:
+    """
+    Go through the entries of a library whose generations were completed before a time. The saved files stay.
+
+    An entry that was written later, of an older generation, isn't among them.
+    """
+    for file in _files(place / ENTRIES, before):
+        found = identity_and_time(file.name)
+        if found is not None and found[1] < before:
+            yield file
+
+
+def old_references(place: ObjectStoragePath, before: datetime) -> Iterator[RemovableFile]:
+    """Go through the files that tell the content of uploads, written before a time: their URLs have expired."""
+    yield from (file for file in _files(place / REFERENCES, before) if file.name.endswith(".json"))
+
+
+def _files(place: ObjectStoragePath, before: datetime) -> Iterator[RemovableFile]:
+    for folder in Folder(place).directories():
+        if len(folder) == _PREFIX:
+            yield from files_before(place / folder, before)
