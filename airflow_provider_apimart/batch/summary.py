@@ -192,6 +192,19 @@ def failures(entries: Iterable[LedgerEntry]) -> list[str]:
     return lines + ([f"{rest:,} more {'item' if rest == 1 else 'items'}: see the ledger"] if rest else [])
 
 
+def left_running(entries: Iterable[LedgerEntry]) -> str | None:
+    """Return the ids of the generations that continue after a batch was stopped, ``None`` if there are none."""
+    ids = [entry.generation_id for entry in entries if entry.status is ItemStatus.RUNNING and entry.generation_id]
+    if not ids:
+        return None
+    more = f" and {len(ids) - _MOST_FAILURES:,} more" if len(ids) > _MOST_FAILURES else ""
+    return (
+        f"The batch was stopped. Generations that continue and are charged: {len(ids):,} "
+        f"({', '.join(ids[:_MOST_FAILURES])}{more}). A retry or a clear resumes waiting for them; without one, "
+        "ApimartToObjectStorageOperator saves them"
+    )
+
+
 def _predicate(entry: LedgerEntry) -> str:
     """Return what happened to an item, as a predicate."""
     match entry.status:

@@ -21,7 +21,7 @@ from airflow_provider_apimart.batch.ledger import Ledger, LedgerEntry, ledger_te
 from airflow_provider_apimart.batch.plan import BatchPlan
 from airflow_provider_apimart.batch.reuse import BatchLibrary
 from airflow_provider_apimart.batch.run import BatchRun, Save
-from airflow_provider_apimart.batch.summary import BatchCounts, count_items, describe, failures
+from airflow_provider_apimart.batch.summary import BatchCounts, count_items, describe, failures, left_running
 from airflow_provider_apimart.durable.folder import Folder
 from airflow_provider_apimart.durable.identity import file_name_of
 from airflow_provider_apimart.quotes.quote import total
@@ -99,7 +99,12 @@ async def _run(
     ledger = Ledger(plan.items, records, journal.note, plan.task.clear_marker, plan.started_at)
     async with transport:
         run = BatchRun(plan, ledger, journal, transport, save, library)
-        await run.run()
+        try:
+            await run.run()
+        except asyncio.CancelledError:
+            if text := left_running(ledger.entries):
+                log.warning("%s from the ledger %s", text, uri_of(journal.ledger))
+            raise
     return run, ledger
 
 

@@ -17,7 +17,7 @@ import pytest
 from airflow_provider_apimart.batch.interruption import Interruption
 from airflow_provider_apimart.batch.task_try import run_try
 from airflow_provider_apimart.sandbox import Sandbox
-from tests.batch.support import as_plan, entries, make, settings
+from tests.batch.support import as_plan, entries, ledger_file, make, settings
 
 
 class TaskTimeout(BaseException):
@@ -67,7 +67,7 @@ def test_a_batch_goes_on_after_any_number_of_time_outs(sandbox: Sandbox, tmp_pat
     assert sandbox.billed == sandbox.accepted == 250
 
 
-def test_a_kill_submits_nothing_more(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_kill_submits_nothing_more(sandbox: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """As Airflow's SIGTERM does: ``on_kill`` runs in a signal handler, and raises nothing."""
     interruption = Interruption()
 
@@ -88,6 +88,10 @@ def test_a_kill_submits_nothing_more(sandbox: Sandbox, tmp_path: Path) -> None:
         )
     thread.join()
     assert 30 <= sandbox.accepted < 250
+    (told,) = [each.getMessage() for each in caplog.records if "The batch was stopped" in each.getMessage()]
+    listed = told.partition("(")[2].partition(")")[0].partition(" and ")[0].split(", ")
+    assert set(listed) <= {generation.generation_id for generation in sandbox.generations}
+    assert told.endswith(f"from the ledger {ledger_file(tmp_path)}")
     accepted = sandbox.accepted
     assert make(sandbox, tmp_path, [f"{each}" for each in range(500)]).counts.completed == 500
     assert sandbox.billed == 500
