@@ -133,8 +133,8 @@ class Wait:
         progress = f", {seen.progress:.0f} %" if seen and seen.progress is not None else ""
         error = errors.ApimartWaitTimeoutError(
             f"Timeout: {status}{progress}, {self.age(seen, now):.0f} s after the submit",
-            advice="The generation keeps running and is charged. A retry of the task resumes waiting for it at no "
-            "cost, and so does a clear from Airflow 3.3 on. A longer timeout lets it finish",
+            advice="The generation keeps running and is charged. A retry or a clear of the task resumes waiting for it "
+            "at no cost. A longer timeout lets it finish",
             generation_id=self.generation_id,
         )
         return WaitDecision(Verdict.DEADLINE_PASSED, seen, error)
