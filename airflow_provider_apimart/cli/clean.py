@@ -145,7 +145,8 @@ class Cleaning:
 
 
 def _uri(written: str) -> str:
-    return written if "://" in written else Path(written).absolute().as_uri()
+    # Not as_uri(): a percent-encoded space would be taken as it is.
+    return written if "://" in written else f"file://{Path(written).absolute()}"
 
 
 def _count(number: int, one: str, many: str) -> str:

@@ -377,7 +377,7 @@ def test_a_passed_deadline_says_the_id(clock: Clock) -> None:
         with pytest.raises(errors.ApimartWaitTimeoutError) as raised:
             finished_generation(each)
         assert raised.value.summary == f"Timeout: still pending, 0 %, 30 s after the submit (generation {TASK_ID})"
-        assert "A retry of the task resumes waiting" in str(raised.value)
+        assert "A retry or a clear of the task resumes waiting" in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -167,8 +167,9 @@ def test_what_is_no_age(written: str) -> None:
 
 @pytest.mark.starts_airflow
 def test_the_command(sandbox: Sandbox, tmp_path: Path) -> None:
-    make(sandbox, tmp_path / "results", ["a fox"])
-    leftover = tmp_path / "results" / ".x.00ff.part"
+    results = tmp_path / "my results"
+    make(sandbox, results, ["a fox"])
+    leftover = results / ".x.00ff.part"
     leftover.write_bytes(b"12345")
     old = time.time() - 100 * 86_400
     os.utime(leftover, (old, old))
@@ -176,7 +177,7 @@ def test_the_command(sandbox: Sandbox, tmp_path: Path) -> None:
     settings = {"AIRFLOW_HOME": str(tmp_path / "home"), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
     for option, verb in (("--dry-run", "Would remove"), ("--verbose", "Removed")):
         done = subprocess.run(
-            [Path(sys.executable).parent / "airflow", "apimart", "clean", "--older-than", "90d", option, "results"],
+            [Path(sys.executable).parent / "airflow", "apimart", "clean", "--older-than", "90d", option, results.name],
             env={**kept, **settings, "TMPDIR": tempfile.mkdtemp(dir=tmp_path)},
             cwd=tmp_path,
             capture_output=True,
@@ -185,7 +186,7 @@ def test_the_command(sandbox: Sandbox, tmp_path: Path) -> None:
             timeout=300,
         )
         assert done.returncode == 0, done.stderr
-        uri = (tmp_path / "results").as_uri()
+        uri = f"file://{results}"
         assert done.stdout.splitlines()[-4:] == [
             f"Nothing to remove at file://{tmp_path}/home/apimart.",
             f"Kept 1 record of a batch at {uri}: not old enough, or in use.",
@@ -193,4 +194,4 @@ def test_the_command(sandbox: Sandbox, tmp_path: Path) -> None:
             "Nothing to remove at this machine's temporary directory.",
         ]
         assert leftover.exists() is (option == "--dry-run")
-    assert len(fact_files(tmp_path / "results")) == 1
+    assert len(fact_files(results)) == 1

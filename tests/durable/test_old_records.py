@@ -6,7 +6,6 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-import fsspec
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
@@ -14,7 +13,8 @@ from airflow_provider_apimart.durable.fact_files import FENCE, FactFiles
 from airflow_provider_apimart.durable.facts import Fact, FactKind
 from airflow_provider_apimart.durable.old_records import records_of_batches, records_of_tasks
 from airflow_provider_apimart.durable.retention import Retention
-from tests.object_storage import attach_anew
+from airflow_provider_apimart.results.storage.atomic_write import write_whole
+from tests.batch.places import BUCKET, Place
 
 DAYS = timedelta(days=30)
 NOW = time.time()
@@ -24,13 +24,13 @@ def refused(name: str, at: float = 0.0) -> Fact:
     return Fact(FactKind.REFUSED, name, at, {"key": "k", "send": "s", "reason": "no"})
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=[Place.LOCAL, Place.MEMORY, Place.S3])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStoragePath:
     """Return an empty directory."""
-    if request.param == "local":
-        return ObjectStoragePath(tmp_path.as_uri())
-    attach_anew("memory", fsspec.filesystem("memory"))
-    return ObjectStoragePath(f"memory://records/{tmp_path.name}{time.time_ns()}")
+    if request.param is Place.S3:
+        request.getfixturevalue("s3").bucket(BUCKET)
+    request.param.attach()
+    return ObjectStoragePath(request.param.uri(tmp_path))
 
 
 def written(folder: ObjectStoragePath) -> list[Fact]:
@@ -101,8 +101,8 @@ def test_records_are_found_by_what_they_are(place: ObjectStoragePath) -> None:
     damaged.append([refused("")])
     damaged.folder.write("0-000001.facts", b"nonsense\n")
     damaged.folder.write(FENCE, b"nonsense")
-    # Somebody's files, and a month that is still to come.
-    (month / "foreign").fs.pipe_file((month / "foreign" / "x.png").path, b"x") if place.protocol == "memory" else None
+    # Somebody's file, and a month that is still to come.
+    write_whole(month / "foreign" / "x.png", b"x")
     FactFiles(place / "records" / "2999-01" / "later").append([refused("")])
     FactFiles(place / ".apimart" / "batch").append([refused("a")])
     found = {record.retention for record in records_of_tasks(place, DAYS, NOW)}
