@@ -12,6 +12,7 @@ from argparse import Namespace
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -124,7 +125,7 @@ def test_a_reused_result_is_known_without_its_record(
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_APIMART_DEFAULT", sandbox.connection_json())
     library, first, second = (tmp_path / name for name in ("library", "first", "second"))
-    arguments = {"library": library.as_uri(), "reuse_within": timedelta(days=365), "exports": []}
+    arguments: dict[str, Any] = {"library": library.as_uri(), "reuse_within": timedelta(days=365), "exports": []}
     run(first.as_uri(), **arguments)
     before = run(second.as_uri(), **arguments)
     assert (before["reused"], sandbox.billed) == (4, 4)
