@@ -20,7 +20,7 @@ from airflow_provider_apimart.durable.ledger_path import ledger_path, storage_pa
 from airflow_provider_apimart.durable.old_records import OldRecord, records_of_batches, records_of_tasks
 from airflow_provider_apimart.durable.retention import Retention
 from airflow_provider_apimart.exceptions import ApimartError, ApimartRecordError
-from airflow_provider_apimart.library.old_files import old_entries, old_references
+from airflow_provider_apimart.library.old_files import old_entries, old_packs, old_references
 from airflow_provider_apimart.library.options import library_path
 from airflow_provider_apimart.results.storage.leftovers import (
     RemovableFile,
@@ -90,6 +90,7 @@ class Cleaning:
             *self._of_records("record of a single generation", "records of single generations", tasks),
             *self._of_records("record of a batch", "records of batches", batches),
             *self._of_files("entry of the library", "entries of the library", old_entries(place, self._before)),
+            *self._of_files("pack of entries", "packs of entries", old_packs(place, self._before)),
             *self._of_files("note of an upload", "notes of uploads", old_references(place, self._before)),
             *self._of_files(*_UNFINISHED, leftovers_below(place, self._before)),
         )

@@ -1,7 +1,8 @@
-"""Old files of a library: entries and the contents of uploads."""
+"""Old files of a library: entries, packs of them, and the contents of uploads."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -9,12 +10,14 @@ from typing import TYPE_CHECKING
 from airflow_provider_apimart.durable.folder import Folder
 from airflow_provider_apimart.library.entry import identity_and_time
 from airflow_provider_apimart.library.library import ENTRIES
+from airflow_provider_apimart.library.pack import PACKS
 from airflow_provider_apimart.library.reference_content import REFERENCES
 from airflow_provider_apimart.results.storage.leftovers import RemovableFile, files_before
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
+_PACK = re.compile(r"[0-9a-f]{64}\.txt")
 # The files lie in directories named by the first digits of their names.
 _PREFIX = 2
 
@@ -29,6 +32,11 @@ def old_entries(place: ObjectStoragePath, before: datetime) -> Iterator[Removabl
         found = identity_and_time(file.name)
         if found is not None and found[1] < before:
             yield file
+
+
+def old_packs(place: ObjectStoragePath, before: datetime) -> Iterator[RemovableFile]:
+    """Go through the packs that were written before a time: their batches haven't run since."""
+    yield from (file for file in files_before(place / PACKS, before) if _PACK.fullmatch(file.name))
 
 
 def old_references(place: ObjectStoragePath, before: datetime) -> Iterator[RemovableFile]:

@@ -148,8 +148,14 @@ def test_old_entries_of_a_library_go_and_their_files_stay(
     foreign.write_text("{}")
     assert len(list(library.glob("entries/*/*.json"))) == 5
     assert cleaned(library, days=89) == [f"Nothing to remove at {library.as_uri()}."]
-    (sentence,) = cleaned(library)
-    assert sentence.startswith("Removed 4 entries of the library (")
+    put = {name: library / name for name in (f"packs/{'0' * 64}.txt", "packs/mine.txt", "references/ab/ab.json")}
+    for path in put.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+    kinds = ("4 entries of the library", "1 pack of entries", "1 note of an upload")
+    for sentence, kind in zip(cleaned(library), kinds, strict=True):
+        assert sentence.startswith(f"Removed {kind} (")
+    assert [path.exists() for path in put.values()] == [False, True, False]
     assert list(library.glob("entries/*/*.json")) == [foreign]
     assert everything(results) == saved
 
