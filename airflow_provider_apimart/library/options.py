@@ -34,9 +34,8 @@ class ReuseOptions:
         """
         Return the library for a task, ``None`` if there is none.
 
-        :param is_required: Whether the task fails if the library can't be read.
+        :param is_required: Whether a lookup raises if the library can't be read.
         :raises ApimartArgumentError: If the library is relative, or results are to be reused and none is named.
-        :raises ApimartLibraryError: If it is required and can't be read.
         """
         from airflow_provider_apimart.library.reuse import TaskLibrary
 

@@ -42,8 +42,7 @@ class TaskLibrary:
     :param reuse_within: Seconds for which a completed and saved result serves identical requests, ``None`` to reuse
         nothing.
     :param copy_reused: Whether reused files are copied. If not, they are only referenced.
-    :param is_required: Whether a lookup raises if the library can't be read.
-    :raises ApimartLibraryError: If it is required and can't be read.
+    :param is_required: Whether :meth:`find` raises if the library can't be read.
     """
 
     def __init__(
@@ -56,6 +55,7 @@ class TaskLibrary:
         #: What went wrong with the library, for people; at most one sentence.
         self.troubles: list[str] = []
         self._contents: dict[str, str] = {}
+        self._unusable: Exception | None = None
         self._library = self._begin()
 
     @property
@@ -87,6 +87,8 @@ class TaskLibrary:
         :param pack: See :meth:`~airflow_provider_apimart.library.library.Library.find`.
         :raises ApimartLibraryError: If the library is required and can't be read.
         """
+        if self._unusable:
+            self._unreadable(self._unusable)
         if not self._library or self._reuse_within is None:
             return {}
         since = (now or datetime.now(UTC)) - timedelta(seconds=self._reuse_within)
@@ -143,6 +145,8 @@ class TaskLibrary:
 
         :param files: One for each output.
         """
+        if self._unusable:
+            self._tell("Results can't be entered into the library", self._unusable)
         requested = requested_outputs(request.modality, request.payload)
         if not self._library or not files or generation.known_as(requested=requested).missing_outputs:
             return
@@ -171,8 +175,8 @@ class TaskLibrary:
             library.prepare()
             return library
         except Exception as error:
-            # Any error: the storage libraries raise what they like.
-            self._unreadable(error)
+            # Any error: the storage libraries raise what they like. What was paid for is still waited for and saved.
+            self._unusable = error
             return None
 
     def _unreadable(self, error: Exception) -> None:

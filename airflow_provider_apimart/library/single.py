@@ -45,6 +45,7 @@ def kept_result(
     :param copy: Copies kept files into the task's destination.
     :raises ApimartLibraryError: If the library is required and can't be read.
     :raises ApimartDestinationError: If the destination or the record can't be written.
+    :raises ApimartSupersededError: If a newer try of the task has begun.
     """
     known, fingerprint = record.read(), request.fingerprint
     if (fact := known.reuse(fingerprint, clear_marker)) is not None:
@@ -65,6 +66,8 @@ def kept_result(
         saved_cost=plain(result.saved_cost),
         files=[file.to_json() for file in files],
     )
+    # An older try that still lives must not pay for what this one returns.
+    record.before_post()
     return result
 
 

@@ -54,7 +54,6 @@ class SavesOutputs(LazyHook, _Operator):
         Return the library, ``None`` if there is none.
 
         :raises ApimartArgumentError: If results are to be reused and no library is named.
-        :raises ApimartLibraryError: If it can't be read and ``max_cost`` is set.
         """
         options = ReuseOptions(self.reuse_within, self.library, self.copy_reused)
         return options.open(is_required=self.max_cost is not None)

@@ -247,6 +247,19 @@ def test_a_limit_that_was_planned_with_the_library_is_not_spent_without_it(
     assert not [request for request in sandbox.requests if request.route == "submit"]
 
 
+def test_what_was_paid_for_is_saved_though_the_library_cannot_be_read(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A limit without its library stops further submits, and nothing else."""
+    (tmp_path / "file").write_text("no directory")
+    sandbox.inject(Fault("insufficient_balance", on="submit", times=1, skip=1))
+    with pytest.raises(errors.ApimartBalanceError):
+        night(tmp_path / "1", ITEMS[:2], max_in_flight=1, timeout=0)
+    assert sandbox.billed == 1
+    with pytest.raises(errors.ApimartLibraryError, match="1 of 2 items completed"):
+        night(tmp_path / "1", ITEMS[:2], library=(tmp_path / "file").as_uri(), max_cost=5)
+    assert sandbox.billed == 1
+    assert len(list((tmp_path / "1").glob("*.png"))) == 1
+
+
 def test_a_reference_file_counts_by_its_content_and_is_not_uploaded_again(sandbox: Sandbox, tmp_path: Path) -> None:
     for name, seed in (("a.png", 1), ("b.png", 1), ("c.png", 2)):
         (tmp_path / name).write_bytes(picture(3000, seed))

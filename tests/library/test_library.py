@@ -139,6 +139,18 @@ def test_a_library_that_cannot_be_written_is_told_once_and_fails_nothing(
     assert "can't be entered" in caplog.text
 
 
+def test_a_library_that_cannot_be_opened_is_told_by_who_only_enters(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("no directory")
+    task, good = TaskLibrary((tmp_path / "file").as_uri()), kept(tmp_path, 1)
+    for _ in range(2):
+        task.enter(request_of(), good.generation(), [file.kept.file for file in good.files], good.made_by)
+    assert [each.message.partition(" (")[0] for each in caplog.records if each.levelno >= logging.WARNING] == [
+        "Results can't be entered into the library"
+    ]
+
+
 @pytest.mark.parametrize("folder", [ENTRIES, "references"])
 def test_a_part_that_cannot_be_read_counts_as_the_whole(tmp_path: Path, folder: str) -> None:
     required = TaskLibrary(tmp_path.as_uri(), 3600.0, is_required=True)

@@ -14,6 +14,8 @@ import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.durable.facts import FactKind
+from airflow_provider_apimart.durable.record_choice import record_of
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.operators.generation import ApimartImageGenerationOperator, ApimartMusicGenerationOperator
 from airflow_provider_apimart.operators.quote import ApimartQuoteOperator
@@ -188,6 +190,26 @@ def test_a_save_that_failed_is_entered_when_it_has_succeeded(sandbox: Sandbox, t
     task.run()
     assert Task(tmp_path / "2", "2").run()["reused"]
     assert sandbox.billed == 1
+
+
+def test_an_older_try_that_still_lives_pays_for_nothing(
+    tmp_path: Path, sandbox: Sandbox, store: StateStore | None
+) -> None:
+    """It has begun before, and is about to submit when the newer try has returned a kept result."""
+    Task(tmp_path / "1", "1").run()
+    context = task_context(1)
+    context["ti"].run_id = "2"
+    if store is not None:
+        context["task_state_store"] = store
+    older = record_of(context)
+    older.read()
+    older.note(FactKind.UPLOADED, sha256="x", url="https://x", expires_at=1.0)
+    older.before_post()
+    task = Task(tmp_path / "2", "2", store)
+    task.try_number = 1
+    assert task.run()["reused"]
+    with pytest.raises(errors.ApimartSupersededError):
+        older.before_post()
 
 
 def test_files_may_only_be_referenced(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from airflow_provider_apimart.api.error_mapping import root_reason
 from airflow_provider_apimart.results.media import extension
@@ -162,7 +162,7 @@ def _read_checked(file: SavedFile, take: Any) -> None:
     """Hand over the blocks of a file. They are what was saved only if this returns."""
     digest, size = hashlib.sha256(), 0
     try:
-        with _path(file.uri).open("rb") as source:
+        with _opened(_path(file.uri)) as source:
             for block in _blocks(source):
                 digest.update(block)
                 size += len(block)
@@ -174,6 +174,13 @@ def _read_checked(file: SavedFile, take: Any) -> None:
         raise KeptFileLostError(f"{file.uri} can't be read: {root_reason(error)}") from error
     if (size, digest.hexdigest()) != (file.bytes, file.sha256):
         raise KeptFileLostError(f"{file.uri} has changed since it was saved")
+
+
+def _opened(path: ObjectStoragePath) -> BinaryIO:
+    # Not by the path itself, which reports each file that it opens as an input of the task.
+    return (
+        open(path.path, "rb") if path.protocol in LOCAL_PROTOCOLS else cast("BinaryIO", path.fs.open(path.path, "rb"))
+    )
 
 
 class _WriteError(Exception):
