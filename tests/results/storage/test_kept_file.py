@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-from airflow_provider_apimart.results.storage.destination import Destination, destination_at
+from airflow_provider_apimart.results.storage.destination import Destination, destination_at, uri_of
 from airflow_provider_apimart.results.storage.kept_file import (
     KeptFile,
     check_unchanged,
@@ -46,11 +46,16 @@ def opened(uri: str) -> Destination:
     return destination
 
 
+def uri_in(folder: str, name: str) -> str:
+    """Return the URI of a file, with as many slashes as this Airflow's storage layer writes."""
+    return uri_of(ObjectStoragePath(folder) / name)
+
+
 @every_way
 def test_a_copy_has_a_name_and_a_receipt_of_its_own(folders: tuple[str, str]) -> None:
     kept, destination = kept_file(stored(f"{folders[0]}/a.png", CONTENT)), opened(folders[1])
     copied = copy_kept(destination, kept, "deep/kettle", "task_1#0")
-    assert copied.uri == f"{folders[1]}/deep/kettle.png"
+    assert copied.uri == uri_in(folders[1], "deep/kettle.png")
     assert read(copied.uri) == CONTENT
     assert (copied.bytes, copied.sha256) == (kept.file.bytes, kept.file.sha256)
     assert destination.find("deep/kettle", "task_1#0") == copied
@@ -85,7 +90,7 @@ def test_a_file_that_is_not_what_was_saved_is_not_copied(folders: tuple[str, str
     assert destination.size("kettle.png") is None
     assert destination.find("kettle", "task_1#0") is None
     new = stored(f"{folders[0]}/b.png", OTHER)
-    assert copy_kept(destination, kept_file(new), "kettle", "task_2#0").uri == f"{folders[1]}/kettle.png"
+    assert copy_kept(destination, kept_file(new), "kettle", "task_2#0").uri == uri_in(folders[1], "kettle.png")
 
 
 def test_what_vanishes_in_the_moment_of_the_copy_leaves_nothing(s3: S3Server) -> None:
