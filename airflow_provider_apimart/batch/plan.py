@@ -31,6 +31,7 @@ class BatchPlan:
     :param check: What is done about items that contradict the descriptions of their models.
     :param parks: Whether running generations are left to the triggerer once there is nothing else to do.
     :param started_at: Unix time at which the try began to wait.
+    :param task_try: ``ti.try_number``, for people.
     :param finished: Ids of the generations whose status is read, ``None`` for all running ones. The triggerer keeps
         waiting for the others.
     """
@@ -47,6 +48,7 @@ class BatchPlan:
     parks: bool = False
     finished: frozenset[str] | None = None
     started_at: float = 0.0
+    task_try: int = 1
     submit_policy: RetryPolicy = SUBMIT_POLICY
     status_policy: RetryPolicy = STATUS_POLICY
     upload_policy: RetryPolicy = UPLOAD_POLICY

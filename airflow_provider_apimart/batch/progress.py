@@ -38,20 +38,27 @@ class BatchProgress:
         :param in_flight: The number of running generations.
         :param now: Monotonic time.
         """
-        return f"{describe(counts)}; {in_flight:,} in flight{self._expected_end(counts, now)}"
+        seconds = self.seconds_left(counts, now)
+        return f"{describe(counts)}; {in_flight:,} in flight{'' if seconds is None else _expected_end(seconds)}"
 
-    def _expected_end(self, counts: BatchCounts, now: float) -> str:
+    def seconds_left(self, counts: BatchCounts, now: float) -> float | None:
+        """
+        Return the seconds until the end at the pace so far, ``None`` while nothing has ended in this try.
+
+        :param now: Monotonic time.
+        """
         if self._ended_before is None:
             # The items of earlier tries say nothing about the pace of this one.
             self._ended_before = counts.ended
             self._began = now
-            return ""
+            return None
         ended = counts.ended - self._ended_before
-        if not ended:
-            return ""
-        seconds = (now - self._began) / ended * (counts.items - counts.ended)
-        end = datetime.now(UTC) + timedelta(seconds=seconds)
-        return f"; at this pace it ends at {end:%H:%M} UTC, in {_spelled(seconds)}"
+        return (now - self._began) / ended * (counts.items - counts.ended) if ended else None
+
+
+def _expected_end(seconds: float) -> str:
+    end = datetime.now(UTC) + timedelta(seconds=seconds)
+    return f"; at this pace it ends at {end:%H:%M} UTC, in {_spelled(seconds)}"
 
 
 def _spelled(seconds: float) -> str:

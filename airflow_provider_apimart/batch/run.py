@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 
@@ -33,6 +33,7 @@ from airflow_provider_apimart.batch.journal import Journal
 from airflow_provider_apimart.batch.ledger import ItemStatus, Ledger, Todo
 from airflow_provider_apimart.batch.plan import BatchPlan
 from airflow_provider_apimart.batch.progress import BatchProgress
+from airflow_provider_apimart.batch.reporting import BatchNow, BatchReports
 from airflow_provider_apimart.batch.reuse import BatchLibrary
 from airflow_provider_apimart.batch.saving import SaveFailures
 from airflow_provider_apimart.batch.spending import Spending
@@ -59,6 +60,7 @@ class BatchRun:
 
     :param save: Saves the outputs of an item's generation, blocking, and returns the files; ``None`` where URLs are
         enough. It is called in threads.
+    :param reports: Where the state of the batch is reported to while it runs.
     :param library: Serves items by kept results, and keeps those that are made; ``None`` if there is none.
     """
 
@@ -69,6 +71,7 @@ class BatchRun:
         journal: Journal,
         transport: AiohttpTransport,
         save: Save | None,
+        reports: BatchReports,
         library: BatchLibrary | None = None,
     ) -> None:
         self.stopped_by: errors.ApimartError | None = None
@@ -77,6 +80,7 @@ class BatchRun:
         self._journal = journal
         self._transport = transport
         self._save = save
+        self._reports = reports
         self._library = library
         self._polling_stats = PollingStats()
         records = (ledger.known(item.id) for item in plan.items)
@@ -114,7 +118,7 @@ class BatchRun:
         :raises ApimartDestinationError: If the record can't be written.
         :raises ApimartLibraryError: If the library can't be read and ``max_cost`` is set. Nothing was submitted.
         """
-        telling = asyncio.get_running_loop().create_task(self._tell_progress())
+        telling = {asyncio.create_task(each) for each in (self._tell_progress(), self._reports.repeat(self.now))}
         try:
             await self._reuse()
             await self._check_requests()
@@ -125,7 +129,7 @@ class BatchRun:
             while self._active:
                 await self._something_settles()
         finally:
-            await _end({telling, *self._active})
+            await _end(telling | self._active)
             self._pool.shutdown(wait=False, cancel_futures=True)
             # Also when it is interrupted: what was submitted a moment ago is known by its id then.
             await self._journal.flush()
@@ -167,6 +171,14 @@ class BatchRun:
 
     def _to_submit(self) -> list[BatchItem]:
         return [item for item, todo in self._todos() if todo is Todo.SUBMIT]
+
+    def now(self) -> BatchNow:
+        """Return the batch as it is now."""
+        counts = count_items(self._ledger.entries, saves=self._save is not None, in_flight=self._in_flight)
+        seconds = self._progress.seconds_left(counts, time.monotonic())
+        ends_at = None if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds)
+        stopped_by = self.stopped_by and self.stopped_by.summary
+        return BatchNow(self._ledger, counts, len(self._in_flight), ends_at, stopped_by)
 
     async def _tell_progress(self) -> None:
         while True:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -19,11 +19,13 @@ from airflow_provider_apimart.batch.interruption import Interruption
 from airflow_provider_apimart.batch.journal import Journal
 from airflow_provider_apimart.batch.ledger import Ledger, LedgerEntry, ledger_text
 from airflow_provider_apimart.batch.plan import BatchPlan
+from airflow_provider_apimart.batch.reporting import BatchReports
 from airflow_provider_apimart.batch.reuse import BatchLibrary
 from airflow_provider_apimart.batch.run import BatchRun, Save
 from airflow_provider_apimart.batch.summary import BatchCounts, count_items, describe, failures, left_running
 from airflow_provider_apimart.durable.folder import Folder
 from airflow_provider_apimart.durable.identity import file_name_of
+from airflow_provider_apimart.page_index.entry import State
 from airflow_provider_apimart.quotes.quote import total
 from airflow_provider_apimart.results.storage.destination import uri_of
 
@@ -76,13 +78,19 @@ def run_try(
         return _empty(save)
     journal = Journal(folder, file_name_of(plan.task))
     transport = AiohttpTransport(settings, current_settings)
-    run, ledger = (interruption or Interruption()).run(_run(plan, transport, journal, save, library))
+    reports = BatchReports(plan, uri_of(journal.ledger), uri_of(journal.ledger.parent))
+    try:
+        run, ledger = (interruption or Interruption()).run(_run(plan, transport, journal, save, reports, library))
+    except BaseException as error:
+        reports.interrupted(error)
+        raise
     counts = count_items(ledger.entries, saves=save is not None)
     parked = run.parked if plan.parks else []
     log.info("%s", describe(counts))
     for line in [] if parked else failures(ledger.entries):
         log.warning("%s", line)
     page = None if parked else _write_results(plan, journal, ledger, counts)
+    reports.end(replace(run.now(), counts=counts), State.DEFERRED if parked else State.FINISHED)
     manifest = {
         "ledger": uri_of(journal.ledger),
         "gallery": page,
@@ -93,12 +101,17 @@ def run_try(
 
 
 async def _run(
-    plan: BatchPlan, transport: AiohttpTransport, journal: Journal, save: Save | None, library: BatchLibrary | None
+    plan: BatchPlan,
+    transport: AiohttpTransport,
+    journal: Journal,
+    save: Save | None,
+    reports: BatchReports,
+    library: BatchLibrary | None,
 ) -> tuple[BatchRun, Ledger]:
     records = await asyncio.to_thread(journal.load)
     ledger = Ledger(plan.items, records, journal.note, plan.task.clear_marker, plan.started_at)
     async with transport:
-        run = BatchRun(plan, ledger, journal, transport, save, library)
+        run = BatchRun(plan, ledger, journal, transport, save, reports, library)
         try:
             await run.run()
         except asyncio.CancelledError:

@@ -263,6 +263,7 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
             check=Check(self.check),
             parks=self.deferrable,
             started_at=started_at,
+            task_try=context["ti"].try_number,
             finished=finished,
             submit_policy=self.hook.submit_policy,
             status_policy=self.hook.status_policy,

@@ -205,7 +205,8 @@ class ApimartGenerationOperator(SavesOutputs, WaitsForGeneration, RendersText):
         :raises ApimartGenerationFailedError: If the generation failed. A retry submits a new one.
         :raises ApimartWaitTimeoutError: If the timeout expired. A retry resumes waiting.
         """
-        return self._begin(context)
+        with self._reporting_errors(context):
+            return self._begin(context)
 
     def on_kill(self) -> None:
         """Log that the generation keeps running: APIMart cannot cancel it."""
@@ -286,11 +287,13 @@ class ApimartGenerationOperator(SavesOutputs, WaitsForGeneration, RendersText):
         return quote.to_json()
 
     def _announce(self, context: Context, generation: Generation) -> None:
-        self._generation_id = generation.generation_id
+        self._generation_id, self._last_known = generation.generation_id, generation
         if generation.generation_id:
             context["ti"].xcom_push(key="generation_id", value=generation.generation_id)
         of = f"{self.model}, key {generation.key}" if generation.key else self.model
         self.log.info("Generation %s of %s: %s", generation.generation_id, of, generation.status_word)
+        if not generation.status.is_final and self.wait_for_completion:
+            self._report(context, generation, None)
 
     def _finished(self, context: Context, generation: Generation) -> Generation:
         """Return the generation when it is completed, or defer."""
@@ -341,6 +344,12 @@ class ApimartGenerationOperator(SavesOutputs, WaitsForGeneration, RendersText):
         from airflow_provider_apimart.durable.record_choice import record_of
 
         return self.save_outputs(context, generation, record_of(context))
+
+    def _request(self) -> Mapping[str, Any] | None:
+        try:
+            return self.payload()
+        except ApimartInvalidRequestError:
+            return None
 
     def _with_request(self, generation: Generation) -> Generation:
         """Return the generation with the facts of the request, which no status reply has."""

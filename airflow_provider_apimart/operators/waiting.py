@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow_provider_apimart.compat.resumption import must_restart
 from airflow_provider_apimart.compat.xcom import keys_named_downstream, returnable
-from airflow_provider_apimart.exceptions import ApimartGenerationFailedError
+from airflow_provider_apimart.exceptions import ApimartError, ApimartGenerationFailedError
 from airflow_provider_apimart.hooks.lazy_hook import LazyHook
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
 from airflow_provider_apimart.links.generation import ApimartGenerationLink, LinksGeneration
@@ -41,6 +42,7 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
     xcom_keys: ClassVar[frozenset[str]] = frozenset({"generation_id", "url", "urls"})
     #: Class of the error for a generation that failed.
     failure_class: ClassVar[type[ApimartGenerationFailedError]] = ApimartGenerationFailedError
+    _last_known: Generation | None = None
 
     def execute_complete(self, context: Context, event: Any, generation_id: str | None = None) -> dict[str, Any]:
         """
@@ -53,7 +55,8 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
 
         if must_restart(event, context):
             return self._begin(context)
-        return self._deliver(context, self._conclude(decision_from_event(event, generation_id)))
+        with self._reporting_errors(context, generation_id):
+            return self._deliver(context, self._conclude(decision_from_event(event, generation_id)))
 
     def _begin(self, context: Context) -> dict[str, Any]:
         """Begin a try: return the finished generation, or defer."""
@@ -99,14 +102,42 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
         with self._metrics.counting():
             return finished_generation(decision, failure=self.failure_class)
 
+    def _request(self) -> Mapping[str, Any] | None:
+        """Return the body of the request, ``None`` if another task has sent it or it can't be said."""
+        return None
+
+    def _report(self, context: Context, generation: Generation, files: Sequence[Mapping[str, Any]] | None) -> None:
+        """Report a generation to the index that the pages in Airflow's interface read."""
+        from airflow_provider_apimart.page_index.generations import report_generation
+
+        destination = None if self.destination is None else str(self.destination)
+        report_generation(context, generation, request=self._request(), files=files, destination=destination)
+
+    @contextmanager
+    def _reporting_errors(self, context: Context, generation_id: str | None = None) -> Iterator[None]:
+        """
+        Report an error that is raised inside.
+
+        :param generation_id: The generation that was waited for, if the try didn't begin with it.
+        """
+        try:
+            yield
+        except ApimartError as error:
+            from airflow_provider_apimart.page_index.generations import report_error
+
+            report_error(context, self._last_known, error, generation_id, self._tags(), self._request())
+            raise
+
     def _deliver(self, context: Context, generation: Generation) -> dict[str, Any]:
         """Save a generation where asked to, return it in its XCom form, and report it in log, link and lineage."""
         from airflow_provider_apimart.lineage.event_content import GenerationFacts, saved_file, unsaved
 
+        self._last_known = generation
         if generation.status.is_final:
             self._log_results(generation)
         self.link(context, generation)
         files = self._saved(context, generation)
+        self._report(context, generation, files)
         facts = unsaved(generation) if files is None else GenerationFacts(generation, tuple(map(saved_file, files)))
         self.emit_lineage(context, [facts], destination=None if files is None else str(self.destination))
         returned = returnable(generation.to_xcom() | ({} if files is None else {"files": files}))

@@ -90,7 +90,7 @@ class ApimartGenerationSensor(WaitsForGeneration, BaseSensorOperator):
         :raises ApimartWaitTimeoutError: If ``execution_timeout`` expired while the sensor was deferred.
         :raises AirflowSensorTimeout: If the sensor's ``timeout`` expired. Not retried.
         """
-        with skip_on_soft_fail(self):
+        with skip_on_soft_fail(self), self._reporting_errors(context):
             return self._begin(context)
 
     def poke(self, context: Context) -> PokeReturnValue:

@@ -116,6 +116,7 @@ class ApimartToObjectStorageOperator(EmitsLineage, LazyHook, RendersText):
         :raises ApimartDownloadError: If a file couldn't be fetched whole, or is no image, video or audio.
         :raises ApimartDestinationError: If it couldn't be written to the destination.
         """
+        from airflow_provider_apimart.page_index.generations import report_files
         from airflow_provider_apimart.results.outputs import OutputSaver
         from airflow_provider_apimart.transfers.partial_failures import (
             raise_partial_failure,
@@ -134,6 +135,7 @@ class ApimartToObjectStorageOperator(EmitsLineage, LazyHook, RendersText):
             wanted = [(each, index) for each in found for index in each.unsaved]
             saved, unsaved = split_errors(pool.map(returning_errors(partial(self._save, outputs)), wanted))
         context["ti"].xcom_push(key=FILES_KEY, value=saved)
+        report_files(context, saved, str(self.destination))
         for failure in (failures := [*unfinished, *unsaved]):
             self.log.error("%s", failure)
         if saved or not failures:

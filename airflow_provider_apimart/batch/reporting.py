@@ -1,0 +1,108 @@
+"""Entry of a batch in the index that the pages in Airflow's interface read."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from airflow_provider_apimart.api.json_values import mapping, money
+from airflow_provider_apimart.batch.ledger import Ledger, LedgerEntry
+from airflow_provider_apimart.batch.plan import BatchPlan
+from airflow_provider_apimart.batch.summary import BatchCounts
+from airflow_provider_apimart.durable.identity import TaskIdentity, file_name_of
+from airflow_provider_apimart.page_index.entry import Entry, Kind, Outcome, State, spending_of
+from airflow_provider_apimart.page_index.writing import IndexFile
+
+_FIRST_SECONDS = 3.0
+_LONGEST_SECONDS = 30.0
+_GROWTH = 1.2
+
+
+@dataclass(frozen=True)
+class BatchNow:
+    """
+    A batch as it is at a moment.
+
+    :param in_flight: Number of running generations.
+    :param ends_at: Its expected end, ``None`` if it can't be said.
+    :param stopped_by: Why nothing further is submitted, ``None`` if nothing stops it.
+    """
+
+    ledger: Ledger
+    counts: BatchCounts
+    in_flight: int = 0
+    ends_at: datetime | None = None
+    stopped_by: str | None = None
+
+
+class BatchReports:
+    """
+    Reports on one try of a batch, for the index.
+
+    :param ledger_uri: URI of the batch's ledger.
+    :param destination: URI of the directory of ledger and files.
+    """
+
+    def __init__(self, plan: BatchPlan, ledger_uri: str, destination: str, file: IndexFile | None = None) -> None:
+        self._file = file or IndexFile()
+        self._last = Entry(
+            name=file_name_of(plan.task),
+            kind=Kind.BATCH,
+            **task_fields(plan.task),
+            task_try=plan.task_try,
+            began=datetime.fromtimestamp(plan.started_at or time.time(), UTC),
+            ledger=ledger_uri,
+            destination=destination,
+        )
+
+    async def repeat(self, now: Callable[[], BatchNow]) -> None:
+        """Report again and again, with pauses that grow to half a minute."""
+        seconds = _FIRST_SECONDS
+        while True:
+            await asyncio.to_thread(self._file.write, self._entry(now(), State.RUNNING))
+            await asyncio.sleep(seconds)
+            seconds = min(_LONGEST_SECONDS, seconds * _GROWTH)
+
+    def end(self, now: BatchNow, state: State) -> None:
+        """Report the end of the try, or that it waits in the triggerer."""
+        self._file.write(self._entry(now, state))
+
+    def interrupted(self, error: BaseException) -> None:
+        """Report that an error ended the try; counts are those of the last report."""
+        reason = str(error) or type(error).__name__
+        self._file.write(replace(self._last, state=State.INTERRUPTED, in_flight=0, ends_at=None, reason=reason))
+
+    def _entry(self, now: BatchNow, state: State) -> Entry:
+        entries = [*now.ledger.entries, *now.ledger.left_behind]
+        counts: dict[str, Any] = now.counts.to_json()
+        spending = spending_of(map(_outcome, entries), datetime.now(UTC))
+        self._last = replace(
+            self._last,
+            state=state,
+            counts={name: count for name, count in counts.items() if name != "cost"},
+            in_flight=now.in_flight,
+            ends_at=now.ends_at,
+            cost=sum((row.cost for row in spending), Decimal(0)),
+            quoted=sum(filter(None, map(_quoted, entries)), Decimal(0)),
+            reason=now.stopped_by,
+            spending=spending,
+        )
+        return self._last
+
+
+def task_fields(task: TaskIdentity) -> dict[str, Any]:
+    """Return the fields of an entry that name its task instance."""
+    return {name: getattr(task, name) for name in ("dag_id", "task_id", "run_id", "map_index")}
+
+
+def _outcome(entry: LedgerEntry) -> Outcome:
+    return Outcome(entry.status.value, entry.model, entry.completed, entry.total_cost or None, _quoted(entry))
+
+
+def _quoted(entry: LedgerEntry) -> Decimal | None:
+    return money(mapping(entry.quote).get("cost"))

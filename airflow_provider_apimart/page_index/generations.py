@@ -1,0 +1,193 @@
+"""Entry of a single generation in the index."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.api.generation import Generation, generation_from_xcom
+from airflow_provider_apimart.api.json_values import mapping, money, plain
+from airflow_provider_apimart.api.redaction import without_query
+from airflow_provider_apimart.durable.identity import file_name_of, task_identity
+from airflow_provider_apimart.page_index.entry import Entry, Kind, Outcome, State, spending_of
+from airflow_provider_apimart.page_index.writing import IndexFile
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_apimart.durable.identity import TaskIdentity
+
+log = logging.getLogger(__name__)
+
+JsonObject = Mapping[str, Any]
+
+_MOST_FILES = 1000
+
+
+def report_generation(
+    context: Context,
+    generation: Generation,
+    *,
+    request: JsonObject | None = None,
+    files: Sequence[JsonObject] | None = None,
+    destination: str | None = None,
+    error: errors.ApimartError | None = None,
+) -> None:
+    """
+    Write what a task knows about its generation. A failure is logged.
+
+    :param request: The body of the request, if the task has sent it.
+    :param files: The saved files in XCom form, ``None`` if the task saves nothing.
+    :param error: The error that ended the try.
+    """
+    try:
+        task = task_identity(context["ti"])
+        item = _item(generation, request or {}, files or (), error)
+        entry = _entry(context, task, Kind.GENERATION, item, destination)
+    except Exception:
+        # Any error: what the pages lack must not fail a task that has paid.
+        log.exception("The pages of APIMart in Airflow will lack this generation. The task continues")
+        return
+    IndexFile().write(entry)
+
+
+def report_error(
+    context: Context,
+    generation: Generation | None,
+    error: errors.ApimartError,
+    generation_id: str | None,
+    tags: tuple[str | None, str | None],
+    request: JsonObject | None,
+) -> None:
+    """
+    Write that a try has ended by an error. A failure is logged.
+
+    :param generation: What is known of the generation, ``None`` if nothing but perhaps its id.
+    :param generation_id: Its id, where the error doesn't name it.
+    :param tags: Its modality and model.
+    :param request: The body of the request, if the task has sent it.
+    """
+    modality, model = tags
+    known = generation or generation_from_xcom(
+        {"generation_id": error.generation_id or generation_id, "modality": modality, "model": model}
+    )
+    report_generation(context, known, request=request, error=error)
+
+
+def report_files(context: Context, files: Sequence[JsonObject], destination: str) -> None:
+    """Write which files a task has saved for generations of other tasks. A failure is logged."""
+    try:
+        entry = _entry(context, task_identity(context["ti"]), Kind.FILES, None, destination, files[:_MOST_FILES])
+    except Exception:
+        # Any error, as above.
+        log.exception("The pages of APIMart in Airflow will lack these files. The task continues")
+        return
+    if files:
+        IndexFile().write(entry)
+
+
+def status_after(error: errors.ApimartError, *, is_known: bool) -> str:
+    """
+    Return the status of a generation after an error, in the words of a ledger.
+
+    :param is_known: Whether its id is known.
+    """
+    match error:
+        case errors.ApimartModerationError():
+            return "moderated"
+        case errors.ApimartGenerationFailedError():
+            return "failed"
+        case errors.ApimartUnknownOutcomeError() | errors.ApimartIndeterminateOutcomeError():
+            return "unknown"
+    if is_known:
+        return "running"
+    return "refused" if error.outcome == "refused" else "not_submitted"
+
+
+def _entry(
+    context: Context,
+    task: TaskIdentity,
+    kind: Kind,
+    item: JsonObject | None,
+    destination: str | None,
+    files: Sequence[JsonObject] = (),
+) -> Entry:
+    ti, now = context["ti"], datetime.now(UTC)
+    item = item or {}
+    is_live = item.get("status") == "running" and not item.get("reason")
+    outcome = Outcome(
+        str(item.get("status")),
+        item.get("model"),
+        item.get("completed"),
+        money(item.get("cost")),
+        money(mapping(item.get("quote")).get("cost")),
+    )
+    return Entry(
+        name=_name(task, kind, item.get("generation_id")),
+        kind=kind,
+        dag_id=task.dag_id,
+        task_id=task.task_id,
+        run_id=task.run_id,
+        map_index=task.map_index,
+        task_try=ti.try_number,
+        state=State.RUNNING if is_live else State.FINISHED,
+        began=ti.start_date or now,
+        destination=destination,
+        cost=outcome.cost,
+        quoted=outcome.quoted,
+        reason=item.get("reason"),
+        spending=spending_of([outcome], now) if item else (),
+        item=item or None,
+        files=tuple(files),
+    )
+
+
+def _name(task: TaskIdentity, kind: Kind, generation_id: str | None) -> str:
+    """Return the name of an entry: a task that is cleared makes another generation, and both have cost money."""
+    parts = [file_name_of(task), *(["files"] if kind is Kind.FILES else [])]
+    if generation_id:
+        parts.append(hashlib.sha256(generation_id.encode()).hexdigest()[:8])
+    return ".".join(parts)
+
+
+def _item(
+    generation: Generation, request: JsonObject, files: Sequence[JsonObject], error: errors.ApimartError | None
+) -> JsonObject:
+    said = generation.to_xcom()
+    status = said["status"] if generation.status.is_final else "running"
+    if error and status != "completed":
+        status = status_after(error, is_known=generation.generation_id is not None)
+    names = ("generation_id", "modality", "outputs", "result", "cost", "completed", "quote", "requested")
+    return {
+        "id": generation.key or generation.generation_id or "generation",
+        "position": 0,
+        "status": status,
+        "model": generation.model or request.get("model"),
+        "prompt": request.get("prompt"),
+        "reason": error.summary if error else None,
+        **{name: said[name] for name in names},
+        "submitted": said["created"],
+        "saved": datetime.now(UTC).isoformat() if files else None,
+        "files": [dict(file) for file in files],
+        "request": shown_request(request),
+    }
+
+
+def shown_request(request: JsonObject) -> JsonObject:
+    """Return the parameters of a request as they may be shown: URLs without the queries that may grant access."""
+    return {name: _shown(value) for name, value in plain(request).items() if name not in ("prompt", "model")}
+
+
+def _shown(value: Any) -> Any:
+    match value:
+        case str():
+            return without_query(value)
+        case list():
+            return [_shown(each) for each in value]
+        case dict():
+            return {name: _shown(each) for name, each in value.items()}
+    return value
