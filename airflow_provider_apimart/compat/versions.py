@@ -45,3 +45,6 @@ WEB_SERVER_READS_LINKS = VersionedBehaviour(before=(3, 0))
 
 #: The page of a task instance's XComs does not show URLs as links.
 SHOWS_URLS_AS_TEXT = VersionedBehaviour(before=(3, 1))
+
+#: Airflow's interface has no place for the pages of a plugin.
+HAS_NO_PAGES = VersionedBehaviour(before=(3, 1))

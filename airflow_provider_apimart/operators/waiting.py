@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -125,7 +125,8 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
         except ApimartError as error:
             from airflow_provider_apimart.page_index.generations import report_error
 
-            report_error(context, self._last_known, error, generation_id, self._tags(), self._request())
+            with suppress(ApimartError):
+                report_error(context, self._last_known, error, generation_id, self._tags(), self._request())
             raise
 
     def _deliver(self, context: Context, generation: Generation) -> dict[str, Any]:

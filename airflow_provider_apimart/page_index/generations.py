@@ -135,7 +135,7 @@ def _entry(
         map_index=task.map_index,
         task_try=ti.try_number,
         state=State.RUNNING if is_live else State.FINISHED,
-        began=ti.start_date or now,
+        began=getattr(ti, "start_date", None) or now,
         destination=destination,
         cost=outcome.cost,
         quoted=outcome.quoted,

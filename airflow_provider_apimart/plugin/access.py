@@ -1,0 +1,42 @@
+"""
+Access: who asks, and what of it they may see.
+
+Airflow authenticates no route of a plugin. So each request is authenticated by Airflow's own dependency, and each DAG is
+asked for at Airflow's auth manager. What the pages show of a task is what its XComs hold, so the right to read the DAG's
+XComs decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
+from airflow.api_fastapi.core_api.security import get_user
+from airflow.models.dag import DagModel
+
+authenticated = get_user
+"""Dependency that returns the user of a request, or answers with 401 or 403."""
+
+
+def permitted(user: Any, dag_ids: Iterable[str]) -> frozenset[str]:
+    """Return the DAGs among some whose results a user may see. It blocks: an auth manager may ask a database."""
+    named = {dag_id for dag_id in dag_ids if dag_id}
+    details = _details(named)
+    manager = get_auth_manager()
+    return frozenset(
+        dag_id
+        for dag_id in named
+        if manager.is_authorized_dag(
+            method="GET", access_entity=DagAccessEntity.XCOM, details=details(dag_id), user=user
+        )
+    )
+
+
+def _details(dag_ids: set[str]) -> Callable[[str], DagDetails]:
+    teams_of = getattr(DagModel, "get_dag_id_to_team_name_mapping", None)
+    if teams_of is None or not dag_ids:
+        return lambda dag_id: DagDetails(id=dag_id)
+    teams = teams_of(list(dag_ids))
+    return lambda dag_id: DagDetails(id=dag_id, team_name=teams.get(dag_id))

@@ -1,0 +1,169 @@
+"""Which items a gallery shows, and in which order."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from airflow_provider_apimart.page_index.entry import Entry, Kind
+from airflow_provider_apimart.plugin.generations import Shown, merged
+from airflow_provider_apimart.plugin.index import Known
+from airflow_provider_apimart.plugin.ledgers import Items
+from airflow_provider_apimart.plugin.query import Query, Sort
+
+PAGE_SIZE = 60
+
+# More than this is searched only where a batch, a run or a task is named.
+_MOST_ITEMS = 20_000
+_MOST_BATCHES = 40
+_MOST_REASONS = 8
+_IDS = re.compile(r"\s*\((?:HTTP status|code|request id|generation) [^)]*\)|\b(?:task_)?[0-9A-Za-z]{20,}\b")
+
+
+@dataclass(frozen=True)
+class Reason:
+    """
+    A reason that several items have.
+
+    :param example: An item that has it.
+    """
+
+    text: str
+    count: int
+    example: Shown
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """
+    A page of a gallery.
+
+    :param shown: The items of this page.
+    :param total: Number of items that pass the filters.
+    :param statuses: Number of items by status, whatever the filter for it.
+    :param models: Number of items by model.
+    :param reasons: The most frequent reasons for failures.
+    :param problems: Why items are missing.
+    :param older: Number of batches that weren't searched.
+    """
+
+    shown: tuple[Shown, ...]
+    total: int
+    page: int
+    statuses: Mapping[str, int] = field(default_factory=dict)
+    models: Mapping[str, int] = field(default_factory=dict)
+    reasons: tuple[Reason, ...] = ()
+    problems: tuple[str, ...] = ()
+    older: int = 0
+
+    @property
+    def has_next(self) -> bool:
+        """Whether there is a page after this one."""
+        return self.page * PAGE_SIZE < self.total
+
+
+def in_scope(entry: Entry, query: Query) -> bool:
+    """Whether an entry is of the batch, DAG, task and run that are asked for."""
+    asked = {"name": query.batch, "dag_id": query.dag_id, "task_id": query.task_id, "run_id": query.run_id}
+    if any(value and getattr(entry, name) != value for name, value in asked.items()):
+        return False
+    return not query.map_index or str(entry.map_index) == query.map_index
+
+
+def gallery_of(entries: Mapping[str, Known], query: Query, items_of: Callable[[Entry], Items]) -> Gallery:
+    """
+    Return the page of a gallery that is asked for.
+
+    :param entries: The entries that may be seen, the newest first.
+    :param items_of: Returns the items of a batch.
+    """
+    problems: list[str] = []
+    found, older = _found(entries, query, items_of, problems)
+    matching = [each for each in found if _matches(each, query)]
+    statuses = Counter(each.item.status for each in matching)
+    models = Counter(each.item.model or "" for each in matching)
+    chosen = [each for each in matching if _is_chosen(each, query)]
+    begin = (query.page - 1) * PAGE_SIZE
+    shown = tuple(ordered(chosen, query)[begin : begin + PAGE_SIZE])
+    return Gallery(
+        shown, len(chosen), query.page, statuses, models, _reasons(matching), tuple(dict.fromkeys(problems)), older
+    )
+
+
+def ordered(shown: list[Shown], query: Query) -> list[Shown]:
+    """Return items in the order that is asked for; a batch's own order is that of the request."""
+    match query.sort:
+        case Sort.COST:
+            return sorted(shown, key=lambda each: each.item.cost or Decimal(0), reverse=True)
+        case Sort.OLDEST:
+            return sorted(shown, key=_time)
+        case Sort.NEWEST:
+            return sorted(shown, key=_time, reverse=True)
+    return sorted(shown, key=lambda each: (-each.known.at, each.item.position))
+
+
+def _found(
+    entries: Mapping[str, Known], query: Query, items_of: Callable[[Entry], Items], problems: list[str]
+) -> tuple[list[Shown], int]:
+    found = [each for each in merged(entries).values() if in_scope(each.known.entry, query)]
+    batches = [each for each in entries.values() if each.entry.kind is Kind.BATCH and in_scope(each.entry, query)]
+    searched = 0
+    for known in batches:
+        if searched >= _MOST_BATCHES or (searched and len(found) >= _MOST_ITEMS):
+            break
+        items = items_of(known.entry)
+        problems += [items.problem] if items.problem else []
+        found += _of_batch(known, items)
+        searched += 1
+    return found, len(batches) - searched
+
+
+def _of_batch(known: Known, items: Items) -> Iterator[Shown]:
+    return (Shown(known, item, known.entry.destination) for item in items.all)
+
+
+def _matches(shown: Shown, query: Query) -> bool:
+    if not query.q:
+        return True
+    wanted, item = query.q.casefold(), shown.item
+    searched = (item.prompt, item.id, item.generation_id, item.reason)
+    return any(wanted in text.casefold() for text in searched if text)
+
+
+def _is_chosen(shown: Shown, query: Query) -> bool:
+    item = shown.item
+    return query.status in ("", item.status) and query.model in ("", item.model or "")
+
+
+def _time(shown: Shown) -> tuple[float, float, int]:
+    return shown.item.time or shown.known.at, shown.known.at, -shown.item.position
+
+
+def _reasons(shown: Iterable[Shown]) -> tuple[Reason, ...]:
+    """Return the reasons of failures, without the ids that make each of them unique."""
+    examples: dict[str, Shown] = {}
+    counts: Counter[str] = Counter()
+    for each in shown:
+        if each.item.reason:
+            reason = _IDS.sub("", each.item.reason.partition("\n")[0]).strip() or each.item.reason
+            counts[reason] += 1
+            examples.setdefault(reason, each)
+    return tuple(Reason(text, count, examples[text]) for text, count in counts.most_common(_MOST_REASONS))
+
+
+def neighbours(shown: list[Shown], of: Shown) -> tuple[Shown | None, Shown | None]:
+    """Return the items before and after one, in the order of a gallery."""
+    places = {(each.known.entry.name, each.item.key): number for number, each in enumerate(shown)}
+    at = places.get((of.known.entry.name, of.item.key))
+    if at is None:
+        return None, None
+    return shown[at - 1] if at else None, shown[at + 1] if at + 1 < len(shown) else None
+
+
+def all_in_order(entries: Mapping[str, Known], query: Query, items_of: Callable[[Entry], Items]) -> list[Shown]:
+    """Return all items of a gallery, whatever the page."""
+    found, _ = _found(entries, query, items_of, [])
+    return ordered([each for each in found if _matches(each, query) and _is_chosen(each, query)], query)

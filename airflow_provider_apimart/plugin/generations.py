@@ -1,0 +1,56 @@
+"""Generations that several tasks know of, such as an operator, a sensor and a transfer, as one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from airflow_provider_apimart.page_index.entry import Kind
+from airflow_provider_apimart.plugin.index import Known, saved_elsewhere
+from airflow_provider_apimart.plugin.items import File, Item
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """
+    An item with the entry that leads to it.
+
+    :param folder: URI of the directory in which its files lie.
+    """
+
+    known: Known
+    item: Item
+    folder: str | None
+
+
+def merged(entries: Mapping[str, Known]) -> dict[str, Shown]:
+    """
+    Return each generation once, by the name of the entry of the task that has sent it.
+
+    A sensor, or a transfer, of the same DAG adds what it knows of the generation.
+
+    :param entries: The entries that may be seen, the newest first.
+    """
+    files = saved_elsewhere(entries)
+    groups: dict[tuple[str, str], list[Known]] = {}
+    for known in entries.values():
+        if known.entry.kind is Kind.GENERATION and known.item:
+            of = known.item.generation_id or known.entry.name
+            groups.setdefault((known.entry.dag_id, of), []).append(known)
+    shown = (_one(group, *files.get(of, ((), None))) for of, group in groups.items())
+    return {each.known.entry.name: each for each in shown}
+
+
+def _one(group: list[Known], files: tuple[File, ...], folder: str | None) -> Shown:
+    # Only who has sent it knows the prompt; who has seen it last knows how it ended.
+    sender = max(group, key=lambda known: (bool(known.item and known.item.prompt), -known.at))
+    seen = max(group, key=lambda known: (bool(known.item and known.item.completed), known.at))
+    item = sender.item
+    if item is None or seen.item is None:
+        raise TypeError("an entry of a generation has an item")
+    if seen is not sender and (seen.item.completed or seen.item.reason):
+        names = ("status", "reason", "cost", "completed", "unsaved")
+        item = replace(item, **{name: getattr(seen.item, name) for name in names}, files=item.files or seen.item.files)
+    own = sender.entry.destination or seen.entry.destination
+    return Shown(sender, item.with_files(files), own if item.files else folder)
+

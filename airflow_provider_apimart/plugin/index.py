@@ -1,0 +1,162 @@
+"""The index as it is now, read again where a file of it has changed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_apimart.api.json_values import items, mapping, parse, text
+from airflow_provider_apimart.durable.folder import Folder
+from airflow_provider_apimart.durable.ledger_path import ledger_path, storage_path
+from airflow_provider_apimart.page_index.entry import Entry, Kind, entry_from_json
+from airflow_provider_apimart.page_index.writing import INDEX, SUFFIX
+from airflow_provider_apimart.plugin.items import File, Item, files_of, item_of
+from airflow_provider_apimart.plugin.storage import signature
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+# Several people who look at a running batch share one listing.
+_FRESH_SECONDS = 2.0
+_MOST_ENTRIES = 10_000
+_MOST_MONTHS = 24
+_READ_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """
+    An entry with what the pages need of it.
+
+    :param item: The generation of an entry that describes one.
+    :param path: Where its file lies, with month and name.
+    """
+
+    entry: Entry
+    item: Item | None
+    path: str
+
+    @property
+    def at(self) -> float:
+        """Unix time at which it began."""
+        began = self.entry.began or self.entry.updated
+        return began.timestamp() if began else 0.0
+
+
+class Index:
+    """
+    The index below ``[apimart] ledger_path``. Several threads may use it at once.
+
+    At most 10,000 entries are kept, the newest ones of the last 24 months.
+
+    :param place: The directory or URI; by default that of Airflow's configuration, read for each listing.
+    :param clock: Monotonic time.
+    """
+
+    def __init__(self, place: str | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._place = place
+        self._clock = clock
+        self._lock = Lock()
+        self._files: dict[str, tuple[tuple[str, ...], Known | None]] = {}
+        self._entries: Mapping[str, Known] = {}
+        self._listed_at: float | None = None
+
+    @property
+    def root(self) -> ObjectStoragePath:
+        """
+        The directory that ``[apimart] ledger_path`` names.
+
+        :raises ApimartDestinationError: If there can be no such directory.
+        """
+        return storage_path(self._place or ledger_path())
+
+    def entries(self) -> Mapping[str, Known]:
+        """
+        Return all entries by name, the newest first.
+
+        :raises Exception: What the storage raises.
+        """
+        with self._lock:
+            if self._listed_at is None or self._clock() - self._listed_at >= _FRESH_SECONDS:
+                self._entries = self._read()
+                self._listed_at = self._clock()
+            return self._entries
+
+    def said(self, known: Known) -> Mapping[str, Any]:
+        """Return the whole generation of an entry, with the fields of a ledger's line."""
+        content = Folder(self.root / INDEX / PurePosixPath(known.path).parent.name).read(PurePosixPath(known.path).name)
+        return mapping(mapping(parse(content)).get("item"))
+
+    def _read(self) -> Mapping[str, Known]:
+        root = self.root / INDEX
+        listed = dict(self._listing(root))
+        changed = [path for path, now in listed.items() if self._files.get(path, ((), None))[0] != now]
+        with ThreadPoolExecutor(_READ_AT_ONCE, "apimart-index") as pool:
+            read = dict(zip(changed, pool.map(lambda path: _read_entry(root, path), changed), strict=True))
+        self._files = {
+            path: (now, read[path] if path in read else self._files[path][1]) for path, now in listed.items()
+        }
+        known = sorted(filter(None, (each for _, each in self._files.values())), key=lambda each: each.at, reverse=True)
+        # A retry in another month writes a file of its own.
+        latest = {each.entry.name: each for each in sorted(known, key=_updated)}
+        return {each.entry.name: latest[each.entry.name] for each in known}
+
+    def _listing(self, root: ObjectStoragePath) -> Iterator[tuple[str, tuple[str, ...]]]:
+        most = _MOST_ENTRIES
+        for month in sorted(Folder(root).names(), reverse=True)[:_MOST_MONTHS]:
+            found = _infos(root / month)
+            found.sort(key=lambda info: str(info.get("mtime") or info.get("LastModified") or ""), reverse=True)
+            for info in found[:most]:
+                yield f"{month}/{PurePosixPath(str(info['name'])).name}", signature(info)
+            most -= len(found[:most])
+
+
+def _infos(folder: ObjectStoragePath) -> list[dict[str, Any]]:
+    folder.fs.invalidate_cache(folder.path)
+    try:
+        found = folder.fs.ls(folder.path, detail=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [info for info in found if str(info.get("name", "")).endswith(SUFFIX)]
+
+
+def _read_entry(root: ObjectStoragePath, path: str) -> Known | None:
+    month, _, name = path.partition("/")
+    try:
+        content = Folder(root / month).read(name)
+    except FileNotFoundError:
+        return None
+    entry = entry_from_json(name.removesuffix(SUFFIX), parse(content))
+    if entry is None:
+        return None
+    # The whole generation is read again where it is opened.
+    return Known(replace(entry, item=None), item_of(entry.item) if entry.item else None, path)
+
+
+def _updated(known: Known) -> float:
+    return known.entry.updated.timestamp() if known.entry.updated else 0.0
+
+
+def saved_elsewhere(entries: Mapping[str, Known]) -> Mapping[tuple[str, str], tuple[tuple[File, ...], str | None]]:
+    """
+    Return the files that other tasks have saved of generations, with the directory in which they lie.
+
+    :param entries: The entries that may be seen.
+    :return: By DAG and generation: a file is shown only with generations of the DAG that has saved it.
+    """
+    found: dict[tuple[str, str], tuple[tuple[File, ...], str | None]] = {}
+    for known in entries.values():
+        if known.entry.kind is Kind.FILES:
+            for said in items(known.entry.files):
+                generation_id = text(said.get("generation_id"))
+                if generation_id:
+                    of = (known.entry.dag_id, generation_id)
+                    files, folder = found.get(of, ((), known.entry.destination))
+                    if folder == known.entry.destination:
+                        found[of] = (files + files_of([said]), folder)
+    return found

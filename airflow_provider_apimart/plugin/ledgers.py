@@ -1,0 +1,139 @@
+"""Ledgers of batches, each parsed once and kept as long as its file doesn't change."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_apimart.api.json_values import mapping, parse
+from airflow_provider_apimart.batch.journal import LEDGER_SUFFIX, read_records
+from airflow_provider_apimart.batch.ledger import entry_of_record
+from airflow_provider_apimart.durable.ledger_path import storage_path
+from airflow_provider_apimart.page_index.entry import Entry
+from airflow_provider_apimart.plugin.items import Item, item_of
+from airflow_provider_apimart.plugin.storage import Location, NotReadableError, signature, storage_errors
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+_MOST_ITEMS = 20_000
+# The record of a running batch changes all the time.
+_RECORD_SECONDS = 5.0
+_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Items:
+    """
+    The items of a batch.
+
+    :param all: In the order of the request.
+    :param by_key: The same, by the key in addresses.
+    :param problem: Why there are none, or not all; ``None`` if all is well.
+    """
+
+    all: tuple[Item, ...] = ()
+    by_key: Mapping[str, Item] = field(default_factory=dict, repr=False)
+    problem: str | None = None
+
+    @classmethod
+    def of(cls, items: Iterable[Item], problem: str | None = None) -> Items:
+        """Return the items in their order."""
+        found = tuple(items)
+        return cls(found, {item.key: item for item in found}, problem)
+
+
+class Ledgers:
+    """
+    The ledgers of batches. Several threads may use it at once.
+
+    The last used ones are kept, with at most 20,000 items together, but always the last one.
+
+    :param clock: Monotonic time.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = Lock()
+        self._kept: OrderedDict[str, tuple[tuple[str, ...], Items]] = OrderedDict()
+
+    def items(self, entry: Entry) -> Items:
+        """Return the items of a batch; what can't be read is said in its ``problem``."""
+        try:
+            return self._items(entry)
+        except NotReadableError as error:
+            return Items(problem=str(error))
+
+    def said(self, entry: Entry, item: Item) -> Mapping[str, Any]:
+        """
+        Return the whole line of an item.
+
+        :raises NotReadableError: If it can't be read.
+        """
+        path = _path_of(entry)
+        with storage_errors():
+            if item.place is None:
+                record = read_records(path).get(item.id)
+                return {} if record is None else entry_of_record(item.id, record, item.position).to_json()
+            start, length = item.place
+            line = path.fs.cat_file(path.path, start=start, end=start + length)
+        said = mapping(parse(bytes(line)))
+        # The ledger may have been written anew since.
+        return said if said.get("id") == item.id else {}
+
+    def _items(self, entry: Entry) -> Items:
+        path = _path_of(entry)
+        with self._lock, storage_errors():
+            now = self._signature(entry, path)
+            kept = self._kept.get(entry.name)
+            if kept is None or kept[0] != now:
+                kept = (now, _from_record(path) if entry.state.is_live else _from_ledger(path))
+                self._kept[entry.name] = kept
+            self._kept.move_to_end(entry.name)
+            while len(self._kept) > 1 and sum(len(each.all) for _, each in self._kept.values()) > _MOST_ITEMS:
+                self._kept.popitem(last=False)
+            return kept[1]
+
+    def _signature(self, entry: Entry, path: ObjectStoragePath) -> tuple[str, ...]:
+        if entry.state.is_live:
+            return ("record", str(int(self._clock() / _RECORD_SECONDS)))
+        path.fs.invalidate_cache(str(path.parent.path))
+        return signature(path.fs.info(path.path))
+
+
+def _path_of(entry: Entry) -> ObjectStoragePath:
+    if not entry.ledger or not entry.ledger.endswith(LEDGER_SUFFIX):
+        raise NotReadableError("The batch has no ledger")
+    return storage_path(Location.of(entry.ledger).uri)
+
+
+def _from_record(path: ObjectStoragePath) -> Items:
+    """Return the items of a batch that runs, whose ledger isn't written yet."""
+    records = read_records(path).items()
+    lines = (entry_of_record(name, record, number).to_json() for number, (name, record) in enumerate(records))
+    return Items.of(filter(None, map(item_of, lines)))
+
+
+def _from_ledger(path: ObjectStoragePath) -> Items:
+    found, unreadable, start = [], 0, 0
+    with path.fs.open(path.path, "rb", block_size=_BLOCK_BYTES) as file:
+        for line in file:
+            item = _item(line, (start, len(line)))
+            start += len(line)
+            if item:
+                found.append(item)
+            elif line.strip():
+                unreadable += 1
+    return Items.of(found, f"{unreadable:,} lines of the ledger can't be read" if unreadable else None)
+
+
+def _item(line: bytes, place: tuple[int, int]) -> Item | None:
+    try:
+        return item_of(mapping(json.loads(line)), place)
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,326 @@
+"""What each page shows of what a reader may see. It blocks, and runs in a thread."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+
+from airflow_provider_apimart.api.json_values import items, mapping, moment, money, text
+from airflow_provider_apimart.html.environment import render
+from airflow_provider_apimart.page_index.entry import Entry, Kind
+from airflow_provider_apimart.plugin.access import permitted
+from airflow_provider_apimart.plugin.chart import chart_of
+from airflow_provider_apimart.plugin.figures import Figure, figures_of, grouped, total
+from airflow_provider_apimart.plugin.gallery import PAGE_SIZE, all_in_order, gallery_of, neighbours
+from airflow_provider_apimart.plugin.generations import Shown, merged
+from airflow_provider_apimart.plugin.index import Index, Known
+from airflow_provider_apimart.plugin.ledgers import Items, Ledgers
+from airflow_provider_apimart.plugin.query import Query
+from airflow_provider_apimart.plugin.storage import NotReadableError, storage_errors
+from airflow_provider_apimart.plugin.work import Work, works_of
+
+WORKS_A_PAGE = 50
+_MOST_LIVE = 100
+_MOST_OPTIONS = 200
+# A spreadsheet takes a cell that begins like this for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# Fields of a ledger's line that an opened picture doesn't show as parameters.
+_PERIODS = (7, 30, 90, 365)
+
+
+class NotFoundError(Exception):
+    """There is no such thing, or the reader may not see it: the two are told alike."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """
+    Where the pages are.
+
+    :param root: Their path, without a slash at its end.
+    :param airflow: The path of Airflow's interface, without a slash at its end.
+    """
+
+    root: str
+    airflow: str
+
+    def of(self, page: str, query: str = "") -> str:
+        """Return the address of a page."""
+        return f"{self.root}/{page}{'?' if query else ''}{query}"
+
+    def task(self, entry: Entry | Work, tab: str = "") -> str:
+        """Return the address of a task instance in Airflow."""
+        named = [quote(part, safe="") for part in (entry.dag_id, entry.run_id, entry.task_id)]
+        mapped = f"/mapped/{entry.map_index}" if entry.map_index is not None and entry.map_index >= 0 else ""
+        return "{}/dags/{}/runs/{}/tasks/{}{}{}".format(self.airflow, *named, mapped, tab and f"/{tab}")
+
+    def dag(self, dag_id: str) -> str:
+        """Return the address of a DAG in Airflow."""
+        return f"{self.airflow}/dags/{quote(dag_id, safe='')}"
+
+    def run(self, entry: Entry | Work) -> str:
+        """Return the address of a run in Airflow."""
+        return f"{self.dag(entry.dag_id)}/runs/{quote(entry.run_id, safe='')}"
+
+    def item(self, shown: Shown, query: str = "") -> str:
+        """Return the address of an opened item."""
+        return self.of(f"items/{_name(shown)}/{shown.item.key}", query)
+
+    def file(self, shown: Shown, number: int, kind: str = "files") -> str:
+        """Return the address of a file, or of its thumbnail."""
+        return self.of(f"{kind}/{_name(shown)}/{shown.item.key}/{number}")
+
+
+def _name(shown: Shown) -> str:
+    return quote(shown.known.entry.name, safe="")
+
+
+class Pages:
+    """
+    The pages, for all readers.
+
+    :param index: The index that they read.
+    """
+
+    def __init__(self, index: Index, ledgers: Ledgers) -> None:
+        self.index = index
+        self.ledgers = ledgers
+
+    def seen_by(self, user: Any) -> Seen:
+        """
+        Return what a user may see.
+
+        :raises NotReadableError: If the index can't be read.
+        """
+        with storage_errors():
+            entries = self.index.entries()
+        dags = permitted(user, {known.entry.dag_id for known in entries.values()})
+        visible = {name: known for name, known in entries.items() if known.entry.dag_id in dags}
+        return Seen(self, visible)
+
+
+class Seen:
+    """What one user may see. Nothing else is reached from here."""
+
+    def __init__(self, pages: Pages, entries: Mapping[str, Known]) -> None:
+        self._pages = pages
+        self._entries = entries
+
+    def batches(self, place: Place, query: Query) -> str:
+        """Return the page *Batches*."""
+        works = [work for work in works_of(self._entries) if _is_wanted(work, query)]
+        begin = (query.page - 1) * WORKS_A_PAGE
+        return render(
+            "batches.html",
+            self._common(place, query, "Batches")
+            | {
+                "works": works[begin : begin + WORKS_A_PAGE],
+                "total": len(works),
+                "pages": max(1, -(-len(works) // WORKS_A_PAGE)),
+                "states": sorted({work.word for work in works_of(self._entries)}),
+                "is_empty": not self._entries,
+            },
+        )
+
+    def live(self, place: Place, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Return rows of the page *Batches* as they are now, by the ids of the works."""
+        wanted = set(list(ids)[:_MOST_LIVE])
+        common = self._common(place, Query(), "")
+        return {
+            work.id: {"html": render("work.html", common | {"work": work}), "live": work.state.is_live}
+            for work in works_of(self._entries)
+            if work.id in wanted
+        }
+
+    def gallery(self, place: Place, query: Query) -> str:
+        """Return the page *Gallery*."""
+        found = gallery_of(self._entries, query, self._items)
+        works = [work for work in works_of(self._entries) if _is_shown(work, query)]
+        return render(
+            "gallery.html",
+            self._common(place, query, "Gallery")
+            | {
+                "gallery": found,
+                "work": works[0] if len(works) == 1 else None,
+                "first": (query.page - 1) * PAGE_SIZE + 1,
+                "is_empty": not self._entries,
+            },
+        )
+
+    def item(self, place: Place, query: Query, name: str, key: str) -> str:
+        """
+        Return the page of an opened item.
+
+        :raises NotFoundError: If there is none that the user may see.
+        """
+        shown = self._shown(name, key)
+        said: Mapping[str, Any] = {}
+        problem = None
+        try:
+            said = self._said(shown)
+        except NotReadableError as error:
+            problem = str(error)
+        before, after = neighbours(all_in_order(self._entries, query, self._items), shown)
+        return render(
+            "item.html",
+            self._common(place, query, "Gallery")
+            | {
+                "shown": shown,
+                "item": shown.item,
+                "entry": shown.known.entry,
+                "problem": problem,
+                "before": before,
+                "after": after,
+                "request": _parameters(mapping(said.get("request"))),
+                "result": _parameters(mapping(said.get("result"))),
+                "outputs": _outputs(said, shown),
+                "earlier": [mapping(each) for each in items(said.get("earlier"))],
+                "saved": moment(said.get("saved")),
+                "requested": said.get("requested"),
+                "references": _references(said),
+            },
+        )
+
+    def cost(self, place: Place, query: Query) -> str:
+        """Return the page *Cost*."""
+        today = datetime.now(UTC).date()
+        figures = figures_of(self._entries, query, today)
+        return render(
+            "cost.html",
+            self._common(place, query, "Cost")
+            | {
+                "chart": chart_of(figures, query.days, today),
+                "total": total(figures),
+                "figures": figures,
+                "groups": {
+                    "day": dict(sorted(grouped(figures, lambda each: each.day).items(), reverse=True)),
+                    "DAG": grouped(figures, lambda each: each.dag_id),
+                    "task": grouped(figures, lambda each: f"{each.dag_id} · {each.task_id}"),
+                    "model": grouped(figures, lambda each: each.model),
+                },
+                "models": sorted({row.model for known in self._entries.values() for row in known.entry.spending}),
+                "periods": _PERIODS,
+                "is_empty": not self._entries,
+            },
+        )
+
+    def cost_csv(self, query: Query) -> str:
+        """Return the sums of the page *Cost* as CSV."""
+        written = io.StringIO()
+        rows = csv.writer(written)
+        names = ("generations", "cost", "quoted", "reused", "saved")
+        rows.writerow(["day", "dag_id", "task_id", "model", *names])
+        for each in figures_of(self._entries, query, datetime.now(UTC).date()):
+            rows.writerow([*map(_cell, _places(each)), *(_plain(getattr(each.sum, name)) for name in names)])
+        return written.getvalue()
+
+    def file(self, name: str, key: str, number: int) -> tuple[Shown, int]:
+        """
+        Return an item that names a file, and the file's number.
+
+        :raises NotFoundError: If there is no such file that the user may see.
+        """
+        shown = self._shown(name, key)
+        if not 0 <= number < len(shown.item.files):
+            raise NotFoundError
+        return shown, number
+
+    def _common(self, place: Place, query: Query, title: str) -> dict[str, Any]:
+        dags = sorted({known.entry.dag_id for known in self._entries.values()})
+        return {"place": place, "query": query, "title": title, "dags": dags[:_MOST_OPTIONS], "now": datetime.now(UTC)}
+
+    def _items(self, entry: Entry) -> Items:
+        return self._pages.ledgers.items(entry)
+
+    def _shown(self, name: str, key: str) -> Shown:
+        known = self._entries.get(name)
+        if known is None:
+            raise NotFoundError
+        if known.entry.kind is Kind.BATCH:
+            item = self._items(known.entry).by_key.get(key)
+            if item is None:
+                raise NotFoundError
+            return Shown(known, item, known.entry.destination)
+        shown = merged(self._entries).get(name)
+        if shown is None or shown.item.key != key:
+            raise NotFoundError
+        return shown
+
+    def _said(self, shown: Shown) -> Mapping[str, Any]:
+        with storage_errors():
+            if shown.known.entry.kind is Kind.BATCH:
+                return self._pages.ledgers.said(shown.known.entry, shown.item)
+            return self._pages.index.said(shown.known)
+
+
+def _is_wanted(work: Work, query: Query) -> bool:
+    asked = {"dag_id": query.dag_id, "task_id": query.task_id, "run_id": query.run_id, "word": query.state}
+    if any(value and getattr(work, name) != value for name, value in asked.items()):
+        return False
+    wanted = query.q.casefold()
+    return any(wanted in each.casefold() for each in (work.dag_id, work.task_id, work.run_id))
+
+
+def _is_shown(work: Work, query: Query) -> bool:
+    """Whether a gallery shows all of a row of the page *Batches*."""
+    if query.batch:
+        return work.batch == query.batch
+    if not (query.dag_id and query.task_id and query.run_id):
+        return False
+    named = (work.dag_id, work.task_id, work.run_id) == (query.dag_id, query.task_id, query.run_id)
+    return named and (not query.map_index or str(work.map_index) == query.map_index)
+
+
+def _parameters(said: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the parameters of a request, or the values of a result, as text."""
+    import json
+
+    found = []
+    for name, value in said.items():
+        written = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        if value is not None and value != [] and value != {}:
+            found.append((str(name), written[:4000]))
+    return found
+
+
+def _outputs(said: Mapping[str, Any], shown: Shown) -> list[dict[str, Any]]:
+    """Return the temporary URLs of outputs that aren't saved."""
+    if shown.item.files:
+        return []
+    found = []
+    for output in map(mapping, items(said.get("outputs"))):
+        url = text(output.get("url"))
+        expires = moment(output.get("expires_at"))
+        is_over = expires is not None and expires < datetime.now(UTC)
+        opens = url is not None and url.startswith(("https://", "http://")) and not is_over
+        found.append({"url": url, "opens": opens, "expires_at": expires, "is_over": is_over})
+    return found
+
+
+def _references(said: Mapping[str, Any]) -> list[str]:
+    """Return the names of the files of a request, which are those of their content."""
+    uploads = mapping(mapping(said.get("submission")).get("uploads"))
+    return [str(name) for name in uploads]
+
+
+def _places(figure: Figure) -> tuple[str, str, str, str]:
+    return figure.day, figure.dag_id, figure.task_id, figure.model
+
+
+def _cell(value: str) -> str:
+    return f"'{value}" if value.startswith(_FORMULA) else value
+
+
+def _plain(value: Decimal | int) -> str:
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+
+
+def cost_of(said: Mapping[str, Any]) -> Decimal | None:
+    """Return the cost of an earlier generation."""
+    return money(said.get("cost"))

@@ -1,0 +1,61 @@
+"""
+Plugin that adds the pages to Airflow's interface.
+
+Every Airflow process imports it, so it imports nothing but the class of plugins. The pages are imported by the API server
+when somebody opens the first of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from functools import cached_property
+from typing import Any
+
+from airflow.plugins_manager import AirflowPlugin
+
+from airflow_provider_apimart.compat.versions import HAS_NO_PAGES
+from airflow_provider_apimart.links.pages import PREFIX, base_path
+
+_Scope = MutableMapping[str, Any]
+_Application = Callable[[_Scope, Callable[..., Awaitable[Any]], Callable[..., Awaitable[Any]]], Awaitable[None]]
+
+
+class _LazyPages:
+    """The application of the pages, which is made for the first request."""
+
+    async def __call__(
+        self, scope: _Scope, receive: Callable[..., Awaitable[Any]], send: Callable[..., Awaitable[Any]]
+    ) -> None:
+        await self._application(scope, receive, send)
+
+    @cached_property
+    def _application(self) -> _Application:
+        from airflow_provider_apimart.plugin.app import create_app
+
+        return create_app()
+
+
+def _applications() -> list[dict[str, Any]]:
+    return [{"app": _LazyPages(), "url_prefix": PREFIX, "name": "APIMart"}]
+
+
+def _views() -> list[dict[str, Any]]:
+    icon = f"{base_path()}{PREFIX}/static/icon.svg"
+    return [
+        {
+            "name": "APIMart",
+            "href": f"{base_path()}{PREFIX}/",
+            "destination": "nav",
+            "url_route": "apimart",
+            "icon": icon,
+            "icon_dark_mode": f"{base_path()}{PREFIX}/static/icon-dark.svg",
+        }
+    ]
+
+
+class ApimartPlugin(AirflowPlugin):
+    """The pages *Batches*, *Gallery* and *Cost*. Below Airflow 3.1 it adds nothing."""
+
+    name = "apimart"
+    fastapi_apps = [] if HAS_NO_PAGES.is_present else _applications()
+    external_views = [] if HAS_NO_PAGES.is_present else _views()
