@@ -103,7 +103,8 @@ def moment(value: object) -> datetime | None:
 
 
 def _moment(value: object) -> datetime | None:
-    seconds = number(value)
+    # Most are in ISO 8601, which no number has a T in.
+    seconds = None if isinstance(value, str) and "T" in value else number(value)
     if seconds is None:
         return _aware(datetime.fromisoformat(value)) if isinstance(value, str) else None
     in_seconds = seconds / 1000 if seconds > _LATEST_SECONDS else seconds

@@ -177,7 +177,7 @@ class BatchRun:
         counts = count_items(self._ledger.entries, saves=self._save is not None, in_flight=self._in_flight)
         seconds = self._progress.seconds_left(counts, time.monotonic())
         ends_at = None if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds)
-        stopped_by = self.stopped_by and self.stopped_by.summary
+        stopped_by = self.stopped_by.summary if self.stopped_by else None
         return BatchNow(self._ledger, counts, len(self._in_flight), ends_at, stopped_by)
 
     async def _tell_progress(self) -> None:

@@ -1,1 +1,1 @@
-"""Templates and style of the pages in Airflow's interface and of the gallery beside a batch. Everything else is text in them."""
+"""Templates and style of the pages in Airflow's interface, and of the gallery beside a batch."""

@@ -15,8 +15,7 @@ FOLDER = Path(__file__).parent
 STATIC = FOLDER / "static"
 
 _WORDS = {"not_submitted": "not submitted", "unknown": "unknown outcome", "": "unknown"}
-_SHORT = 12
-_CENT = Decimal("0.01")
+_UNKNOWN = "\N{EN DASH}"
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:
@@ -42,14 +41,13 @@ def _environment() -> Any:
         "moment": moment_words,
         "span": span_words,
         "bytes": bytes_words,
-        "short": short,
     }
     return environment
 
 
 def dollars(amount: Decimal | None) -> str:
-    """Return an amount, ``–`` if it is unknown."""
-    return "–" if amount is None else written_dollars(amount)
+    """Return an amount, a dash if it is unknown."""
+    return _UNKNOWN if amount is None else written_dollars(amount)
 
 
 def status_words(status: str) -> str:
@@ -58,8 +56,8 @@ def status_words(status: str) -> str:
 
 
 def moment_words(moment: datetime | None) -> str:
-    """Return a time in UTC, ``–`` if it is unknown."""
-    return "–" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d, %H:%M:%S} UTC"
+    """Return a time in UTC, a dash if it is unknown."""
+    return _UNKNOWN if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d, %H:%M:%S} UTC"
 
 
 def span_words(seconds: float) -> str:
@@ -73,15 +71,10 @@ def span_words(seconds: float) -> str:
 
 
 def bytes_words(size: int | None) -> str:
-    """Return a size in words, ``–`` if it is unknown."""
+    """Return a size in words, a dash if it is unknown."""
     if size is None:
-        return "–"
+        return _UNKNOWN
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if size >= factor:
             return f"{size / factor:.1f} {unit}"
     return f"{size} bytes"
-
-
-def short(value: str | None) -> str:
-    """Return the beginning of a digest."""
-    return (value or "")[:_SHORT]

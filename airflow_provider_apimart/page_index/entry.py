@@ -1,8 +1,8 @@
 """
 Entries of the index: what a task says about its batch or its generation.
 
-Entries are read by another process, perhaps of another version of the provider, and may have been edited. So they are read
-field by field, and a field that can't be read is missing.
+Entries are read by another process, perhaps of another version of the provider, and may have been edited. So they are
+read field by field, and a field that can't be read is missing.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class Spending:
     """
     Generations of one model on one day, and their cost.
 
-    :param day: Day of the completion in UTC, such as ``2026-11-26``; without one, the day on which the entry was written.
+    :param day: Day of the completion in UTC, such as ``2026-11-26``; without one, the day on which the entry was
+        written.
     :param generations: Number of completed generations.
     :param cost: US dollars that were billed, as far as APIMart reported.
     :param quoted: US dollars that the completed generations with a quote were quoted at.

@@ -1,9 +1,9 @@
 """
 Access: who asks, and what of it they may see.
 
-Airflow authenticates no route of a plugin. So each request is authenticated by Airflow's own dependency, and each DAG is
-asked for at Airflow's auth manager. What the pages show of a task is what its XComs hold, so the right to read the DAG's
-XComs decides.
+Airflow authenticates no route of a plugin. So Airflow's own dependency authenticates each request, and Airflow's auth
+manager is asked about each DAG. What the pages show of a task is what its XComs hold, so the right to read the XComs of
+the DAG decides.
 """
 
 from __future__ import annotations

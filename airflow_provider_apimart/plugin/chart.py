@@ -95,7 +95,9 @@ def _bars(
         if height > 0:
             bottom -= height
             title = f"{day.isoformat()}, {name or 'unknown'}: ${cost:,.2f}"
-            bars.append(Bar(round(number * step + (step - width) / 2, 2), bottom, round(width, 2), height, place, title))
+            bars.append(
+                Bar(round(number * step + (step - width) / 2, 2), bottom, round(width, 2), height, place, title)
+            )
     return bars
 
 

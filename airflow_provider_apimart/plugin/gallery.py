@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +19,6 @@ PAGE_SIZE = 60
 _MOST_ITEMS = 20_000
 _MOST_BATCHES = 40
 _MOST_REASONS = 8
-_IDS = re.compile(r"\s*\((?:HTTP status|code|request id|generation) [^)]*\)|\b(?:task_)?[0-9A-Za-z]{20,}\b")
 
 
 @dataclass(frozen=True)
@@ -82,10 +80,11 @@ def gallery_of(entries: Mapping[str, Known], query: Query, items_of: Callable[[E
     """
     problems: list[str] = []
     found, older = _found(entries, query, items_of, problems)
-    matching = [each for each in found if _matches(each, query)]
+    matching = [each for each in found if _matches(each, query)] if query.q else found
     statuses = Counter(each.item.status for each in matching)
     models = Counter(each.item.model or "" for each in matching)
-    chosen = [each for each in matching if _is_chosen(each, query)]
+    narrowed = query.status or query.model
+    chosen = [each for each in matching if _is_chosen(each, query)] if narrowed else matching
     begin = (query.page - 1) * PAGE_SIZE
     shown = tuple(ordered(chosen, query)[begin : begin + PAGE_SIZE])
     return Gallery(
@@ -143,12 +142,11 @@ def _time(shown: Shown) -> tuple[float, float, int]:
 
 
 def _reasons(shown: Iterable[Shown]) -> tuple[Reason, ...]:
-    """Return the reasons of failures, without the ids that make each of them unique."""
+    """Return the most frequent reasons of failures."""
     examples: dict[str, Shown] = {}
     counts: Counter[str] = Counter()
     for each in shown:
-        if each.item.reason:
-            reason = _IDS.sub("", each.item.reason.partition("\n")[0]).strip() or each.item.reason
+        if reason := each.item.short_reason:
             counts[reason] += 1
             examples.setdefault(reason, each)
     return tuple(Reason(text, count, examples[text]) for text, count in counts.most_common(_MOST_REASONS))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from airflow_provider_apimart.page_index.entry import Kind
 from airflow_provider_apimart.plugin.index import Known, saved_elsewhere
 from airflow_provider_apimart.plugin.items import File, Item
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+# As cheap as the items, of which each has one.
+class Shown(NamedTuple):
     """
     An item with the entry that leads to it.
 
@@ -49,8 +49,8 @@ def _one(group: list[Known], files: tuple[File, ...], folder: str | None) -> Sho
     if item is None or seen.item is None:
         raise TypeError("an entry of a generation has an item")
     if seen is not sender and (seen.item.completed or seen.item.reason):
-        names = ("status", "reason", "cost", "completed", "unsaved")
-        item = replace(item, **{name: getattr(seen.item, name) for name in names}, files=item.files or seen.item.files)
+        names = ("status", "reason", "costs", "completed", "unsaved")
+        known = {name: getattr(seen.item, name) for name in names}
+        item = item._replace(**known, files=item.files or seen.item.files)
     own = sender.entry.destination or seen.entry.destination
     return Shown(sender, item.with_files(files), own if item.files else folder)
-

@@ -1,28 +1,30 @@
 """
 Items as the pages show them, read from the lines of ledgers and from entries of the index.
 
-Whatever wrote a line, perhaps another version of the provider or a person, each field is read on its own. A field that can't
-be read is missing, and an unknown status is shown as it is written.
+Whatever wrote a line, perhaps another version of the provider or a person, each field is read on its own. A field that
+can't be read is missing, and an unknown status is shown as it is written.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from sys import intern
-from typing import Any
+from typing import Any, NamedTuple
 
-from airflow_provider_apimart.api.json_values import items, mapping, money, moment, number, text
+from airflow_provider_apimart.api.json_values import items, mapping, moment, money, text
 
 _LONGEST_SEARCHED = 4000
+_IDS = re.compile(
+    r"\s*\((?:HTTP status|code|request id|generation) [^)]*\)|\b(?=[0-9A-Za-z_]*[0-9])[0-9A-Za-z_]{20,}\b:?\s?"
+)
 _FAILURES = ("failed", "refused", "moderated", "unknown")
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+# Not data classes: ten thousand of these are made while somebody waits, and a frozen one takes three times as long.
+class File(NamedTuple):
     """
     A saved file that a ledger names.
 
@@ -46,21 +48,18 @@ class File:
         return self.uri.rstrip("/").rpartition("/")[2]
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """
     One item of a batch, or one generation.
 
     :param id: The user's own id of it.
-    :param key: Digest of the id, which stands for it in addresses.
-    :param cost: US dollars, earlier generations of the item included; ``None`` if APIMart reported none.
-    :param quoted: US dollars of its quote.
+    :param costs: US dollars of its generation and of earlier ones, as they were read.
+    :param quote: US dollars of its quote, as they were read.
     :param unsaved: Number of outputs that are at temporary URLs only.
     :param place: Where in the ledger its line begins, and its length; ``None`` if it isn't from a ledger.
     """
 
     id: str
-    key: str
     position: int = 0
     status: str = ""
     generation_id: str | None = None
@@ -68,13 +67,37 @@ class Item:
     model: str | None = None
     prompt: str | None = None
     reason: str | None = None
-    cost: Decimal | None = None
-    quoted: Decimal | None = None
+    costs: tuple[object, ...] = ()
+    quote: object = None
     submitted: datetime | None = None
     completed: datetime | None = None
     files: tuple[File, ...] = ()
     unsaved: int = 0
     place: tuple[int, int] | None = None
+
+    @property
+    def key(self) -> str:
+        """Digest of the id, which stands for it in addresses."""
+        return hashlib.sha256(self.id.encode("utf-8", "replace")).hexdigest()[:16]
+
+    @property
+    def cost(self) -> Decimal | None:
+        """US dollars, earlier generations of the item included; ``None`` if APIMart reported none."""
+        known = [cost for cost in map(money, self.costs) if cost is not None]
+        return sum(known, Decimal(0)) if known else None
+
+    @property
+    def quoted(self) -> Decimal | None:
+        """US dollars of its quote."""
+        return money(self.quote)
+
+    @property
+    def short_reason(self) -> str | None:
+        """The reason without advice, and without the ids that make each one unique."""
+        if self.reason is None:
+            return None
+        said = self.reason.partition("\n")[0]
+        return _IDS.sub("", said).strip(" :") or said
 
     @property
     def is_failure(self) -> bool:
@@ -89,41 +112,38 @@ class Item:
 
     def with_files(self, files: tuple[File, ...]) -> Item:
         """Return the item with files that another task has saved, unless it has its own."""
-        return self if self.files or not files else replace(self, files=files, unsaved=0)
-
-
-def key_of(item_id: str) -> str:
-    """Return the digest that stands for an item in addresses."""
-    return hashlib.sha256(item_id.encode("utf-8", "replace")).hexdigest()[:16]
+        return self if self.files or not files else self._replace(files=files, unsaved=0)
 
 
 def item_of(line: Mapping[str, Any], place: tuple[int, int] | None = None) -> Item | None:
     """
     Return the item of a ledger's line, ``None`` if it has no id.
 
+    Ten thousand lines are read while somebody waits: amounts become decimals only where they are shown.
+
     :param place: Where in the ledger the line begins, and its length.
     """
-    item_id = text(line.get("id"))
+    get = line.get
+    item_id = _text(get("id"))
     if item_id is None:
         return None
-    files = files_of(line.get("files"))
-    prompt, position = text(line.get("prompt")), number(line.get("position"))
+    files, prompt, position = files_of(get("files")), _text(get("prompt")), get("position")
+    earlier = items(get("earlier"))
     return Item(
         id=item_id,
-        key=key_of(item_id),
-        position=int(position or 0),
-        status=_name(line.get("status")) or "",
-        generation_id=text(line.get("generation_id")),
-        modality=_name(line.get("modality")),
-        model=_name(line.get("model")),
+        position=position if type(position) is int else 0,
+        status=_text(get("status")) or "",
+        generation_id=_text(get("generation_id")),
+        modality=_text(get("modality")),
+        model=_text(get("model")),
         prompt=prompt and prompt[:_LONGEST_SEARCHED],
-        reason=text(line.get("reason")),
-        cost=_cost(line),
-        quoted=money(mapping(line.get("quote")).get("cost")),
-        submitted=moment(line.get("submitted")),
-        completed=moment(line.get("completed")),
+        reason=_text(get("reason")),
+        costs=(get("cost"), *(mapping(each).get("cost") for each in earlier)) if earlier else (get("cost"),),
+        quote=mapping(get("quote")).get("cost"),
+        submitted=moment(get("submitted")),
+        completed=moment(get("completed")),
         files=files,
-        unsaved=max(0, len(items(line.get("outputs"))) - len(files)),
+        unsaved=max(0, len(items(get("outputs"))) - len(files)),
         place=place,
     )
 
@@ -134,19 +154,14 @@ def files_of(value: object) -> tuple[File, ...]:
 
 
 def _file(said: Mapping[str, Any]) -> File | None:
-    uri, size = text(said.get("uri")), number(said.get("bytes"))
+    uri, size = _text(said.get("uri")), said.get("bytes")
     if uri is None:
         return None
-    return File(uri, _name(said.get("media_type")) or "", None if size is None else int(size), text(said.get("sha256")))
+    return File(
+        uri, _text(said.get("media_type")) or "", size if type(size) is int else None, _text(said.get("sha256"))
+    )
 
 
-def _cost(line: Mapping[str, Any]) -> Decimal | None:
-    earlier = [money(mapping(each).get("cost")) for each in items(line.get("earlier"))]
-    costs = [cost for cost in (money(line.get("cost")), *earlier) if cost is not None]
-    return sum(costs, Decimal(0)) if costs else None
-
-
-def _name(value: object) -> str | None:
-    """Return a word that many items share, once in memory."""
-    found = text(value)
-    return intern(found) if found else None
+def _text(value: object) -> str | None:
+    # Nearly all are plain, and asking that first is several times cheaper.
+    return value.strip() or None if type(value) is str and value.isascii() else text(value)

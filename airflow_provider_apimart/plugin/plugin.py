@@ -1,8 +1,8 @@
 """
 Plugin that adds the pages to Airflow's interface.
 
-Every Airflow process imports it, so it imports nothing but the class of plugins. The pages are imported by the API server
-when somebody opens the first of them.
+Every Airflow process imports it, so it imports nothing but the class of plugins. The API server imports the pages when
+somebody opens the first of them.
 """
 
 from __future__ import annotations

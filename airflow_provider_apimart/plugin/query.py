@@ -53,7 +53,7 @@ class Query:
         sort = said.get("sort", "")
         said["sort"] = sort if sort in set(Sort) else Sort.NEWEST
         return cls(
-            **said,  # type: ignore[arg-type]  # all of these are texts
+            **said,
             days=_whole(parameters.get("days"), 30, 3660),
             page=_whole(parameters.get("page"), 1, _MOST_PAGES),
         )

@@ -1,8 +1,9 @@
 """
 Reading from Airflow's object storage, with as little trust as possible.
 
-What the index and ledgers name is written by tasks, and can be edited by whoever writes to their directory. So only known
-kinds of storage are read, nothing above the directory in which a task saves, and on this machine no symbolic links.
+What the index and ledgers name is written by tasks, and can be edited by whoever writes to their directory. So only
+known kinds of storage are read, nothing outside the directory in which a task saves, and on this machine no symbolic
+links.
 """
 
 from __future__ import annotations
@@ -180,5 +181,16 @@ def storage_errors() -> Iterator[None]:
 
 def signature(info: dict[str, Any]) -> tuple[str, ...]:
     """Return what changes whenever a file changes, from what its storage says about it."""
-    names = ("size", "ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "generation", "md5Hash", "ino")
+    names = (
+        "size",
+        "ETag",
+        "etag",
+        "mtime",
+        "LastModified",
+        "last_modified",
+        "updated",
+        "generation",
+        "md5Hash",
+        "ino",
+    )
     return tuple(f"{name}={info[name]}" for name in names if info.get(name) is not None)

@@ -50,7 +50,6 @@ class Work:
     updated: datetime | None = None
     ends_at: datetime | None = None
     reason: str | None = None
-    preview: tuple[Shown, ...] = ()
 
     @property
     def items(self) -> int:
@@ -158,12 +157,11 @@ def _generations(shown: list[Shown]) -> Work:
         began=min(filter(None, (each.began for each in entries)), default=None),
         updated=max(filter(None, (each.updated for each in entries)), default=None),
         reason=_only_reason(items),
-        preview=tuple(shown[:4]),
     )
 
 
 def _only_reason(items: list[Item]) -> str | None:
-    reasons = {item.reason for item in items if item.reason}
+    reasons = {item.short_reason for item in items if item.short_reason}
     return reasons.pop() if len(reasons) == 1 else None
 
 

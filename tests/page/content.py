@@ -28,7 +28,9 @@ _OPERATORS: Mapping[str, Any] = {
 MODELS = {"image": IMAGE_MODEL, "video": "veo3.1-fast", "music": "suno"}
 
 
-def context(dag_id: str, run_id: str = "run", task_id: str = "generate", map_index: int = -1, try_number: int = 1) -> Any:
+def context(
+    dag_id: str, run_id: str = "run", task_id: str = "generate", map_index: int = -1, try_number: int = 1
+) -> Any:
     """Return as much of a task's context as the operators read."""
     ti = SimpleNamespace(
         dag_id=dag_id,
@@ -45,7 +47,12 @@ def context(dag_id: str, run_id: str = "run", task_id: str = "generate", map_ind
 
 def batch(dag_id: str, folder: Path, requests: Iterable[object], **options: Any) -> None:
     """Run a batch whose files are saved to a folder."""
-    given = {"model": IMAGE_MODEL, "max_failures": 1.0, "item_retries": 0, "poll_interval": 0.1} | options
+    given: dict[str, Any] = {
+        "model": IMAGE_MODEL,
+        "max_failures": 1.0,
+        "item_retries": 0,
+        "poll_interval": 0.1,
+    } | options
     operator = ApimartBatchGenerationOperator(
         task_id=given.pop("task_id", "generate"),
         requests=list(requests),
