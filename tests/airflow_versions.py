@@ -11,6 +11,7 @@ running = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
 SINCE = {
     "runner of triggers in one process": (3, 1),
     "approval task": (3, 1),
+    "page of a plugin": (3, 1),
     "assets by that name": (3, 0),
     "command line of providers": (3, 2),
     "connection form from the provider's description": (3, 2),

@@ -1,88 +1,95 @@
-"""Gallery of a batch: a page with its results, prompts, costs and failures."""
+"""Gallery of a batch: a page with its results, prompts, costs and failures, for those who read the bucket."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from html import escape
+from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
 from airflow_provider_apimart.api.dollars import written_dollars
 from airflow_provider_apimart.batch.ledger import ItemStatus, LedgerEntry
 from airflow_provider_apimart.batch.summary import BatchCounts, describe
+from airflow_provider_apimart.durable.identity import TaskIdentity
+from airflow_provider_apimart.html.environment import STATIC, render
 
 # URLs that a browser would run rather than show.
 _EXECUTABLE = frozenset({"javascript", "vbscript", "data"})
-
-_STYLE = """
-:root { color-scheme: light dark; font: 15px/1.4 system-ui, sans-serif; }
-body { margin: 2rem; }
-main { display: grid; grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr)); gap: 1.5rem; }
-figure { margin: 0; }
-img, video { width: 100%; border-radius: .4rem; background: #8883; }
-figcaption { margin-top: .4rem; overflow-wrap: anywhere; }
-small { opacity: .7; }
-.missing { border: 1px dashed #c33; border-radius: .4rem; padding: .8rem; }
-"""
+# Videos of which a first picture is loaded with the page.
+_EARLY = 24
 
 
-def gallery(title: str, counts: BatchCounts, entries: Iterable[LedgerEntry], folder: str) -> str:
+@dataclass(frozen=True)
+class _Card:
     """
-    Return the page as HTML without scripts or other files, apart from the images and videos themselves.
+    One item on the page.
 
-    :param title: The name of the batch.
+    :param media: Kind and address of each of its files.
+    :param reason: Why it is missing, empty if it isn't.
+    """
+
+    entry: LedgerEntry
+    media: tuple[tuple[str, str], ...]
+    reason: str
+    facts: tuple[str, ...]
+    is_early: bool
+
+
+def gallery(task: TaskIdentity, counts: BatchCounts, entries: Iterable[LedgerEntry], folder: str) -> str:
+    """
+    Return the page as HTML without scripts or other files, apart from the images, videos and audio themselves.
+
     :param folder: URI of the directory in which the page will lie: files below it are linked relatively, so that the
         folder can be moved or served.
     """
-    figures = "\n".join(_figure(entry, folder) for entry in entries)
-    return (
-        f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
-        '<meta name="viewport" content="width=device-width">\n'
-        f"<style>{_STYLE}</style>\n<h1>{escape(title)}</h1>\n<p>{escape(describe(counts))}</p>\n"
-        f"<main>\n{figures}\n</main>\n</html>\n"
+    shown = list(entries)
+    return render(
+        "standalone.html",
+        {
+            "title": f"{task.task_id} · {task.dag_id} · {task.run_id}",
+            "dag_id": task.dag_id,
+            "run_id": task.run_id,
+            "task_id": task.task_id,
+            "map_index": task.map_index if task.map_index >= 0 else None,
+            "summary": describe(counts),
+            "models": _models(shown),
+            "cards": [_card(entry, folder, number < _EARLY) for number, entry in enumerate(shown)],
+            "style": (STATIC / "page.css").read_text(encoding="utf-8"),
+        },
     )
 
 
-def _figure(entry: LedgerEntry, folder: str) -> str:
-    shown = "".join(_media(entry, folder))
+def _card(entry: LedgerEntry, folder: str, is_early: bool) -> _Card:
     is_done = entry.status in (ItemStatus.COMPLETED, ItemStatus.REUSED)
-    why = "" if is_done and not entry.reason else _why(entry)
-    prompt = escape(entry.prompt or "")
-    return f'<figure id="{escape(entry.id)}">{shown}{why}<figcaption>{prompt}<br>{_facts(entry)}</figcaption></figure>'
-
-
-def _why(entry: LedgerEntry) -> str:
-    status = entry.status.value.replace("_", " ")
-    return f'<p class="missing"><b>{status}</b> {escape(entry.reason or "")}</p>'
-
-
-def _facts(entry: LedgerEntry) -> str:
+    reason = entry.reason or ("" if is_done else entry.status.value.replace("_", " "))
     cost = None if entry.cost is None else written_dollars(entry.cost)
-    reused = "reused" if entry.status is ItemStatus.REUSED else None
-    facts = (entry.id, entry.model, reused, cost, entry.generation_id)
-    return f"<small>{escape(' · '.join(each for each in facts if each))}</small>"
+    facts = (entry.id, entry.model, cost, entry.generation_id)
+    return _Card(entry, tuple(_media(entry, folder)), reason, tuple(filter(None, facts)), is_early)
 
 
-def _media(entry: LedgerEntry, folder: str) -> Iterator[str]:
+def _models(entries: Iterable[LedgerEntry]) -> list[tuple[str, int, Decimal]]:
+    """Return completed items and dollars by model, the dearest first."""
+    completed: Counter[str] = Counter()
+    costs: dict[str, Decimal] = {}
+    for entry in entries:
+        model = entry.model or "unknown"
+        completed[model] += entry.status is ItemStatus.COMPLETED
+        costs[model] = costs.get(model, Decimal(0)) + entry.total_cost
+    return [(model, completed[model], costs[model]) for model in sorted(costs, key=lambda each: -costs[each])]
+
+
+def _media(entry: LedgerEntry, folder: str) -> Iterator[tuple[str, str]]:
     if entry.files:
-        for file in entry.files:
-            yield _element(str(file.get("media_type", "")), _relative(str(file["uri"]), folder))
+        found = [(str(file.get("media_type", "")), _relative(str(file["uri"]), folder)) for file in entry.files]
     else:
-        for output in filter(lambda each: each.get("url"), entry.outputs):
-            yield _element(str(output.get("kind", "")), str(output["url"]))
+        found = [(str(each.get("kind", "")), str(each["url"])) for each in entry.outputs if each.get("url")]
+    for kind, source in found:
+        if source.partition(":")[0].lower().strip() not in _EXECUTABLE:
+            yield next((each for each in ("video", "audio") if kind.startswith(each)), "image"), source
 
 
 def _relative(uri: str, folder: str) -> str:
     inside = uri.removeprefix("file://").removeprefix(folder.removeprefix("file://").rstrip("/") + "/")
     return uri if PurePosixPath(inside).is_absolute() or "://" in inside else quote(inside)
-
-
-def _element(kind: str, source: str) -> str:
-    if source.partition(":")[0].lower().strip() in _EXECUTABLE:
-        return ""
-    source = escape(source)
-    if kind.startswith("video"):
-        return f'<video src="{source}" controls preload="none"></video>'
-    if kind.startswith("audio"):
-        return f'<audio src="{source}" controls preload="none"></audio>'
-    return f'<a href="{source}"><img src="{source}" loading="lazy" alt=""></a>'

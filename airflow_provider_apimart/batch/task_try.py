@@ -131,9 +131,8 @@ def _write_results(plan: BatchPlan, journal: Journal, ledger: Ledger, counts: Ba
     journal.compact()
     Folder(folder).write(journal.ledger.name, ledger_text([*ledger.entries, *ledger.left_behind]))
     page = folder / f"{file_name_of(plan.task)}.gallery.html"
-    title = f"{plan.task.dag_id} · {plan.task.task_id} · {plan.task.run_id}"
     try:
-        Folder(folder).write(page.name, gallery(title, counts, ledger.entries, uri_of(folder)).encode())
+        Folder(folder).write(page.name, gallery(plan.task, counts, ledger.entries, uri_of(folder)).encode())
     except Exception:
         # Any error: the page is for people, and the ledger holds everything that was paid.
         log.exception("The gallery could not be written to %s", page)

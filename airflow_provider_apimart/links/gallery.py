@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_apimart.links.operator_link import OperatorLink, xcom_page
+from airflow_provider_apimart.links.operator_link import OperatorLink
+from airflow_provider_apimart.links.pages import gallery_of_task
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -14,9 +15,8 @@ class ApimartGalleryLink(OperatorLink):
     """
     Opens the gallery of a batch.
 
-    A browser opens a gallery with an ``http(s)`` address itself. Of any other, such as ``s3://`` or a local path, the
-    link opens the page of the task instance's XComs, whose ``gallery`` is its address: from Airflow 3.1 on and where
-    ``[api] base_url`` is set. Otherwise there is no link.
+    From Airflow 3.1 on, it opens the page *Gallery* of the provider's plugin, also while the batch runs. Before, it opens
+    the HTML page beside the ledger where a browser can: at an ``http(s)`` address. Otherwise there is no link.
     """
 
     name = "APIMart gallery"
@@ -29,12 +29,17 @@ class LinksGallery:
 
     gallery_link: str | None = None
 
+    def link_page(self, context: Context) -> None:
+        """Link a task instance that begins to its page in Airflow's interface, where there is one."""
+        self.gallery_link = page = gallery_of_task(context["ti"]) or ""
+        if page:
+            context["ti"].xcom_push(key=ApimartGalleryLink.xcom_key, value=page)
+
     def link(self, context: Context, gallery: str | None) -> None:
         """
         Link the task instance to a gallery.
 
-        :param gallery: The URI of the gallery, ``None`` if there is none.
+        :param gallery: The URI of the HTML page beside the ledger, ``None`` if there is none.
         """
         opens = gallery is not None and gallery.startswith(("http://", "https://"))
-        url = gallery if opens else (gallery and xcom_page(context))
-        ApimartGalleryLink.set(self, context, url or "")
+        ApimartGalleryLink.set(self, context, gallery_of_task(context["ti"]) or (gallery if gallery and opens else ""))

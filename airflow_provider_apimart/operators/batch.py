@@ -201,7 +201,7 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
         from airflow_provider_apimart.batch.interruption import Interruption
         from airflow_provider_apimart.batch.task_try import run_try
 
-        self.gallery_link = ""
+        self.link_page(context)
         self._interruption = Interruption()
         plan = self._plan(context, started_at, finished)
         exports = self._exports_of(plan.task)

@@ -28,6 +28,7 @@ ROWS = (
             "transfers": "save results",
             "triggers": "wait while deferred",
             "cli": "commands",
+            "plugin": "pages in Airflow",
             "links": "buttons of a task",
         },
     ),
@@ -39,6 +40,7 @@ ROWS = (
             "batch": "many in one task",
             "lineage": "assets, OpenLineage",
             "metrics": "counters, timers",
+            "page_index": "entries for the pages",
         },
     ),
     Row(
@@ -51,6 +53,7 @@ ROWS = (
             "quotes": "cost before paying",
             "checks": "requests against models",
             "durable": "record, key, decision",
+            "html": "templates of the pages",
             "results": "download, store",
             "compat": "differences of versions",
         },

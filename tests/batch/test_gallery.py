@@ -8,13 +8,21 @@ import pytest
 from airflow_provider_apimart.batch.gallery import gallery
 from airflow_provider_apimart.batch.ledger import ItemStatus, LedgerEntry
 from airflow_provider_apimart.batch.summary import count_items
+from airflow_provider_apimart.durable.identity import TaskIdentity
+from tests.batch.support import TASK
 
 EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>&amp;"
-TAGS = {"html", "meta", "title", "style", "h1", "p", "b", "main", "figure", "figcaption", "small", "br"} | {
+TAGS = {"html", "head", "body", "meta", "title", "style", "main", "div", "h1", "h3", "p", "ul", "li", "span"} | {
     "a",
     "img",
     "video",
     "audio",
+    "table",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
 }
 
 
@@ -38,8 +46,8 @@ class Page(HTMLParser):
         return [attributes.get(attribute) for name, attributes in self.elements if name == tag]
 
 
-def page(*entries: LedgerEntry, folder: str = "file:///pictures", title: str = "dag · task · run") -> Page:
-    return Page(gallery(title, count_items(entries, saves=False), entries, folder))
+def page(*entries: LedgerEntry, folder: str = "file:///pictures", task: TaskIdentity = TASK) -> Page:
+    return Page(gallery(task, count_items(entries, saves=False), entries, folder))
 
 
 def entry(**facts: object) -> LedgerEntry:
@@ -58,12 +66,12 @@ def test_nothing_that_anyone_wrote_becomes_html() -> None:
             outputs=({"url": f"https://files.example/{EVIL}", "kind": EVIL},),
         ),
         entry(files=({"uri": f"file:///pictures/{EVIL}.png", "media_type": EVIL},)),
-        title=EVIL,
+        task=TaskIdentity(EVIL, EVIL, EVIL, 0, 0),
     )
     assert {tag for tag, _ in shown.elements} <= TAGS - {"script"}
     assert not [name for _, attributes in shown.elements for name in attributes if name.startswith("on")]
     assert shown.text.count(EVIL) >= 5
-    assert shown.all("figure", "id")[0] == EVIL
+    assert next(filter(None, shown.all("li", "id"))) == EVIL
     assert shown.all("img", "src")[0] == f"https://files.example/{EVIL}"
 
 
@@ -106,7 +114,7 @@ def test_each_kind_is_shown_as_what_it_is() -> None:
     outputs = tuple({"url": f"https://files.example/{kind}", "kind": kind} for kind in kinds)
     shown = page(entry(outputs=outputs))
     assert shown.all("img", "src") == ["https://files.example/image"]
-    assert shown.all("video", "src") == ["https://files.example/video"]
+    assert shown.all("video", "src") == ["https://files.example/video#t=0.1"]
     assert shown.all("audio", "src") == ["https://files.example/audio"]
 
 
@@ -118,9 +126,11 @@ def test_prompt_cost_and_failures_are_told() -> None:
     )
     for told in (
         "a fox",
-        "fox · m · $0.00476 · task_1",
+        "fox",
+        "$0.00476",
+        "task_1",
         "a heron",
-        "moderated sensitive content",
+        "sensitive content",
         "not submitted",
         "1 of 3 items completed, 1 refused by moderation, 1 not submitted, for $0.00",
     ):

@@ -113,11 +113,14 @@ def test_the_first_failures_are_in_the_log(sandbox: Sandbox, tmp_path: Path, cap
 @pytest.mark.parametrize(
     ("version", "base_url", "page"),
     [
-        ("3.3.2", "http://airflow", "http://airflow/dags/dag/runs/run/tasks/generate/xcom"),
+        ("3.3.2", "http://airflow", "http://airflow/apimart/gallery?dag_id=dag&run_id=run&task_id=generate"),
+        ("3.1.8", "http://airflow/base/", "http://airflow/base/apimart/gallery?dag_id=dag&run_id=run&task_id=generate"),
+        ("3.1.8", "", "/apimart/gallery?dag_id=dag&run_id=run&task_id=generate"),
+        ("3.0.6", "http://airflow", ""),
         ("2.11.2", "http://airflow", ""),
     ],
 )
-def test_a_gallery_that_no_browser_opens_is_linked_by_the_page_that_names_it(
+def test_the_task_links_to_its_gallery_in_airflow_where_there_is_one(
     sandbox: Sandbox, tmp_path: Path, version: str, base_url: str, page: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", base_url)
@@ -126,11 +129,14 @@ def test_a_gallery_that_no_browser_opens_is_linked_by_the_page_that_names_it(
         patched.setattr("airflow.__version__", version)
         task.execute(running)
     assert task.gallery_link == page
-    assert running["ti"].pushed.get("apimart_gallery_link") == (page if version == "2.11.2" else None)
+    assert running["ti"].pushed.get("apimart_gallery_link") == (None if version == "3.0.6" else page)
 
 
 @pytest.mark.parametrize("gallery", ["https://files.example/a.gallery.html", None])
-def test_a_gallery_on_a_web_server_is_linked_itself(tmp_path: Path, gallery: str | None) -> None:
+def test_a_gallery_on_a_web_server_is_linked_itself_below_3_1(
+    tmp_path: Path, gallery: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow.__version__", "3.0.6")
     task = operator(tmp_path)
     task.link(task_context(), gallery)
     assert ApimartGalleryLink().get_link(task, ti_key=None) == (gallery or "")  # type: ignore[arg-type]  # not read

@@ -99,8 +99,28 @@ function keepLive(list) {
     animate(fresh.querySelectorAll(".bar rect"), bars);
     old.replaceWith(fresh);
     toLocalTimes(fresh);
-    if (!work.live && list.classList.contains("single")) location.reload();
+    if (list.classList.contains("single")) showNewest(!work.live);
   }
+  // What has been made since, as long as nobody has scrolled or plays something.
+  async function showNewest(isOver) {
+    if (isOver) { location.reload(); return; }
+    const cards = document.querySelector(".cards");
+    const isBusy = [...document.querySelectorAll("video, audio")].some((each) => !each.paused);
+    if (!cards || scrollY > 200 || isBusy || cards.contains(document.activeElement)) return;
+    const reply = await fetch(location.href, { headers: { Accept: "text/html" } });
+    if (!reply.ok || reply.redirected) return;
+    const page = parsed(await reply.text());
+    const known = new Map([...cards.children].map((card) => [address(card), card]));
+    const shown = [...page.querySelectorAll(".cards > .card")].map((card) => {
+      const same = known.get(address(card));
+      return same && same.querySelector(".media").className === card.querySelector(".media").className ? same : document.importNode(card, true);
+    });
+    cards.replaceChildren(...shown);
+    shown.filter((card) => ![...known.values()].includes(card)).forEach(prepare);
+    const total = page.querySelector(".total");
+    if (total) document.querySelector(".total")?.replaceWith(document.importNode(total, true));
+  }
+  const address = (card) => card.querySelector("h3 a").getAttribute("href");
   function animate(rects, bars) {
     rects.forEach((rect, number) => {
       const now = [rect.getAttribute("x") ?? "0", rect.getAttribute("width")];
