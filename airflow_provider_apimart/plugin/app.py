@@ -15,7 +15,7 @@ from airflow_provider_apimart.plugin.access import authenticated
 from airflow_provider_apimart.plugin.index import Index
 from airflow_provider_apimart.plugin.ledgers import Ledgers
 from airflow_provider_apimart.plugin.pages import NotFoundError, Pages, Place, Seen
-from airflow_provider_apimart.plugin.pictures import open_file, response_of
+from airflow_provider_apimart.plugin.pictures import OpenFile, open_file, response_of
 from airflow_provider_apimart.plugin.query import Query
 from airflow_provider_apimart.plugin.storage import NotReadableError
 from airflow_provider_apimart.plugin.threads import in_thread
@@ -89,18 +89,18 @@ async def _live(request: Request, user: User) -> Response:
 
 
 async def _file(request: Request, user: User, name: str, key: str, number: int) -> Response:
-    seen = await _seen(request, user)
-    shown, _ = await in_thread(seen.file, name, key, number)
-    found = await in_thread(open_file, shown.item.files[number], shown.folder)
+    found = await _opened(request, user, name, key, number)
     return response_of(found, request.headers, with_content=request.method == "GET")
 
 
 async def _thumbnail(request: Request, user: User, name: str, key: str, number: int) -> Response:
-    seen = await _seen(request, user)
-    shown, _ = await in_thread(seen.file, name, key, number)
-    found = await in_thread(open_file, shown.item.files[number], shown.folder)
+    found = await _opened(request, user, name, key, number)
     root = request.app.state.pages.index.root
-    made = await in_thread(thumbnail_of, found.file, found.media_type, found.source, root)
+    try:
+        made = await in_thread(thumbnail_of, found.file, found.media_type, found.source, root)
+    except BaseException:
+        found.close()
+        raise
     if made is None:
         return response_of(found, request.headers, with_content=request.method == "GET")
     found.close()
@@ -129,6 +129,12 @@ _ROUTES: dict[str, Callable[..., Awaitable[Response]]] = {
 async def _page(request: Request, user: Any, shown: Callable[[Seen], str]) -> Response:
     seen = await _seen(request, user)
     return HTMLResponse(await in_thread(shown, seen))
+
+
+async def _opened(request: Request, user: Any, name: str, key: str, number: int) -> OpenFile:
+    seen = await _seen(request, user)
+    file, folder = await in_thread(seen.file, name, key, number)
+    return await in_thread(open_file, file, folder)
 
 
 async def _seen(request: Request, user: Any) -> Seen:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
-from airflow_provider_apimart.api.json_values import items, mapping, moment, money, text
+from airflow_provider_apimart.api.json_values import items, mapping, moment, text
 from airflow_provider_apimart.html.environment import render
 from airflow_provider_apimart.page_index.entry import Entry, Kind
 from airflow_provider_apimart.plugin.access import permitted
@@ -20,6 +21,7 @@ from airflow_provider_apimart.plugin.figures import Figure, figures_of, grouped,
 from airflow_provider_apimart.plugin.gallery import PAGE_SIZE, all_in_order, gallery_of, neighbours
 from airflow_provider_apimart.plugin.generations import Shown, merged
 from airflow_provider_apimart.plugin.index import Index, Known
+from airflow_provider_apimart.plugin.items import File
 from airflow_provider_apimart.plugin.ledgers import Items, Ledgers
 from airflow_provider_apimart.plugin.query import Query
 from airflow_provider_apimart.plugin.storage import NotReadableError, storage_errors
@@ -30,7 +32,6 @@ _MOST_LIVE = 100
 _MOST_OPTIONS = 200
 # A spreadsheet takes a cell that begins like this for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-# Fields of a ledger's line that an opened picture doesn't show as parameters.
 _PERIODS = (7, 30, 90, 365)
 
 
@@ -220,16 +221,16 @@ class Seen:
             rows.writerow([*map(_cell, _places(each)), *(_plain(getattr(each.sum, name)) for name in names)])
         return written.getvalue()
 
-    def file(self, name: str, key: str, number: int) -> tuple[Shown, int]:
+    def file(self, name: str, key: str, number: int) -> tuple[File, str | None]:
         """
-        Return an item that names a file, and the file's number.
+        Return a file of an item, and the directory in which it must lie.
 
         :raises NotFoundError: If there is no such file that the user may see.
         """
         shown = self._shown(name, key)
         if not 0 <= number < len(shown.item.files):
             raise NotFoundError
-        return shown, number
+        return shown.item.files[number], shown.folder
 
     def _common(self, place: Place, query: Query, title: str) -> dict[str, Any]:
         dags = sorted({known.entry.dag_id for known in self._entries.values()})
@@ -279,8 +280,6 @@ def _is_shown(work: Work, query: Query) -> bool:
 
 def _parameters(said: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the parameters of a request, or the values of a result, as text."""
-    import json
-
     found = []
     for name, value in said.items():
         written = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
@@ -320,7 +319,3 @@ def _cell(value: str) -> str:
 def _plain(value: Decimal | int) -> str:
     return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
-
-def cost_of(said: Mapping[str, Any]) -> Decimal | None:
-    """Return the cost of an earlier generation."""
-    return money(said.get("cost"))

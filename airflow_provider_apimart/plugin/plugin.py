@@ -40,15 +40,17 @@ def _applications() -> list[dict[str, Any]]:
 
 
 def _views() -> list[dict[str, Any]]:
-    icon = f"{base_path()}{PREFIX}/static/icon.svg"
+    root = f"{base_path()}{PREFIX}"
     return [
         {
             "name": "APIMart",
-            "href": f"{base_path()}{PREFIX}/",
+            "href": f"{root}/",
             "destination": "nav",
             "url_route": "apimart",
-            "icon": icon,
-            "icon_dark_mode": f"{base_path()}{PREFIX}/static/icon-dark.svg",
+            "icon": f"{root}/static/icon.svg",
+            "icon_dark_mode": f"{root}/static/icon-dark.svg",
+            # From Airflow 3.3 on beside Airflow's own pages, before in the menu of plugins.
+            "nav_top_level": True,
         }
     ]
 

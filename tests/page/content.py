@@ -55,7 +55,7 @@ def batch(dag_id: str, folder: Path, requests: Iterable[object], **options: Any)
     } | options
     operator = ApimartBatchGenerationOperator(
         task_id=given.pop("task_id", "generate"),
-        requests=list(requests),
+        requests=[{"prompt": each} if isinstance(each, str) else each for each in requests],
         destination=folder.as_uri(),
         allow_private_hosts=True,
         **given,
