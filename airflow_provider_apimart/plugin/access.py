@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from airflow import settings
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
 from airflow.api_fastapi.core_api.security import get_user
@@ -23,15 +24,19 @@ authenticated = get_user
 def permitted(user: Any, dag_ids: Iterable[str]) -> frozenset[str]:
     """Return the DAGs among some whose results a user may see. It blocks: an auth manager may ask a database."""
     named = {dag_id for dag_id in dag_ids if dag_id}
-    details = _details(named)
-    manager = get_auth_manager()
-    return frozenset(
-        dag_id
-        for dag_id in named
-        if manager.is_authorized_dag(
-            method="GET", access_entity=DagAccessEntity.XCOM, details=details(dag_id), user=user
+    try:
+        details, manager = _details(named), get_auth_manager()
+        return frozenset(
+            dag_id
+            for dag_id in named
+            if manager.is_authorized_dag(
+                method="GET", access_entity=DagAccessEntity.XCOM, details=details(dag_id), user=user
+            )
         )
-    )
+    finally:
+        if settings.Session:
+            # The FAB auth manager reads in the session of the thread, and leaves it open.
+            settings.Session.remove()
 
 
 def _details(dag_ids: set[str]) -> Callable[[str], DagDetails]:

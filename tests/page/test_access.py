@@ -196,16 +196,14 @@ def test_the_fab_auth_manager_decides_for_each_dag(
 def _fab_users(rights: dict[str, list[tuple[str, str]]]) -> Iterator[dict[str, Any]]:
     """Provide users of the FAB auth manager with some rights, and the application under ``host``."""
     from airflow import settings
+    from airflow.api_fastapi.app import get_auth_manager
     from airflow.providers.fab.auth_manager.models import metadata
-    from airflow.providers.fab.www.app import create_app, purge_cached_app
 
     metadata.create_all(settings.engine)
-    purge_cached_app()
     host = _host()
-    with create_app(enable_plugins=False).app_context():
-        from airflow.providers.fab.www.extensions.init_appbuilder import AirflowAppBuilder  # noqa: F401
-
-        manager = create_app(enable_plugins=False).appbuilder.sm
+    flask: Any = get_auth_manager().flask_app  # type: ignore[attr-defined]  # only FAB has one
+    with flask.app_context():
+        manager = flask.appbuilder.sm
         users: dict[str, Any] = {"host": host}
         for name, wanted in rights.items():
             role = manager.add_role(f"role-{name}")
