@@ -15,8 +15,8 @@ class ApimartGalleryLink(OperatorLink):
     """
     Opens the gallery of a batch.
 
-    From Airflow 3.1 on, it opens the page *Gallery* of the provider's plugin, also while the batch runs. Before, it opens
-    the HTML page beside the ledger where a browser can: at an ``http(s)`` address. Otherwise there is no link.
+    From Airflow 3.1 on, it opens the page *Gallery* of the provider's plugin, also while the batch runs. Before, it
+    opens the HTML page beside the ledger where a browser can: at an ``http(s)`` address. Otherwise there is no link.
     """
 
     name = "APIMart gallery"

@@ -48,7 +48,12 @@ def create_app(pages: Pages | None = None) -> FastAPI:
     :param pages: What it shows; by default what ``[apimart] ledger_path`` holds.
     """
     app = FastAPI(
-        title="APIMart", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(authenticated)]
+        title="APIMart",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        dependencies=[Depends(authenticated)],
     )
     app.state.pages = pages or Pages(Index(), Ledgers())
     for path, route in _ROUTES.items():

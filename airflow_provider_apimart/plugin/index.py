@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,8 @@ from airflow_provider_apimart.plugin.storage import signature
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+log = logging.getLogger(__name__)
 
 # Several people who look at a running batch share one listing.
 _FRESH_SECONDS = 2.0
@@ -97,10 +100,10 @@ class Index:
         listed = dict(self._listing(root))
         changed = [path for path, now in listed.items() if self._files.get(path, ((), None))[0] != now]
         with ThreadPoolExecutor(_READ_AT_ONCE, "apimart-index") as pool:
-            read = dict(zip(changed, pool.map(lambda path: _read_entry(root, path), changed), strict=True))
-        self._files = {
-            path: (now, read[path] if path in read else self._files[path][1]) for path, now in listed.items()
-        }
+            read = dict(
+                zip(changed, pool.map(lambda path: _read_entry(root, path, listed[path]), changed), strict=True)
+            )
+        self._files = {path: read.get(path) or self._files[path] for path in listed}
         known = sorted(filter(None, (each for _, each in self._files.values())), key=lambda each: each.at, reverse=True)
         # A retry in another month writes a file of its own.
         latest = {each.entry.name: each for each in sorted(known, key=_updated)}
@@ -125,17 +128,19 @@ def _infos(folder: ObjectStoragePath) -> list[dict[str, Any]]:
     return [info for info in found if str(info.get("name", "")).endswith(SUFFIX)]
 
 
-def _read_entry(root: ObjectStoragePath, path: str) -> Known | None:
+def _read_entry(root: ObjectStoragePath, path: str, now: tuple[str, ...]) -> tuple[tuple[str, ...], Known | None]:
     month, _, name = path.partition("/")
     try:
         content = Folder(root / month).read(name)
-    except FileNotFoundError:
-        return None
+    except Exception as error:
+        # Any error: the storage libraries raise what they like. It is read again the next time.
+        log.debug("The entry %s can't be read: %s", path, error)
+        return (), None
     entry = entry_from_json(name.removesuffix(SUFFIX), parse(content))
     if entry is None:
-        return None
+        return now, None
     # The whole generation is read again where it is opened.
-    return Known(replace(entry, item=None), item_of(entry.item) if entry.item else None, path)
+    return now, Known(replace(entry, item=None), item_of(entry.item) if entry.item else None, path)
 
 
 def _updated(known: Known) -> float:

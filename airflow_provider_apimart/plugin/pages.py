@@ -318,4 +318,3 @@ def _cell(value: str) -> str:
 
 def _plain(value: Decimal | int) -> str:
     return f"{value:f}" if isinstance(value, Decimal) else str(value)
-

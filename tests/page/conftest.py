@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -27,6 +27,12 @@ def secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "secret" * 12)
 
 
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each request list the index anew: tests change it between two of them."""
+    monkeypatch.setattr("airflow_provider_apimart.plugin.index._FRESH_SECONDS", 0.0)
+
+
 @pytest.fixture
 def apimart(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     """Provide a sandbox that the default connection leads to."""
@@ -42,17 +48,17 @@ def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def host(place: Path) -> Iterator[FastAPI]:
+def host(place: Path) -> FastAPI:
     """Provide an application with the pages and Airflow's simple auth manager."""
     if lacks("page of a plugin"):
         pytest.skip(reason("page of a plugin"))
     from tests.page.host import airflow_with_pages
 
     # Airflow makes the validator of tokens in a loop that runs.
-    yield asyncio.run(_made(airflow_with_pages))
+    return asyncio.run(_made(airflow_with_pages))
 
 
-async def _made(make: Any) -> Any:
+async def _made(make: Callable[[], FastAPI]) -> FastAPI:
     return make()
 
 

@@ -40,7 +40,9 @@ def client(host: FastAPI, user: Any = None) -> TestClient:
     :param user: Who is logged in, ``None`` for nobody.
     """
     cookies = {} if user is None else {COOKIE_NAME_JWT_TOKEN: get_auth_manager().generate_jwt(user)}
-    return TestClient(host, base_url=f"http://testserver{host.root_path}{PREFIX}", cookies=cookies, follow_redirects=False)
+    return TestClient(
+        host, base_url=f"http://testserver{host.root_path}{PREFIX}", cookies=cookies, follow_redirects=False
+    )
 
 
 def simple_user(name: str, role: str | None, teams: list[str] | None = None) -> Any:

@@ -63,7 +63,14 @@ def sees(browser: TestClient, dag_id: str, paths: list[str]) -> bool:
     shown = [answers(browser, path) for path in (*paths, *PAGES, "/cost.csv", f"/gallery?q={dag_id}", f"/?q={dag_id}")]
     listed = [text for status, text in shown if status == 200]
     # What was asked for is repeated in a form; what there is comes with an address, a row or an option.
-    marks = (f"{dag_id}-item", f"{dag_id} fox", f"{dag_id} heron", f"/dags/{dag_id}", f"<option>{dag_id}", f",{dag_id},")
+    marks = (
+        f"{dag_id}-item",
+        f"{dag_id} fox",
+        f"{dag_id} heron",
+        f"/dags/{dag_id}",
+        f"<option>{dag_id}",
+        f",{dag_id},",
+    )
     is_told = any(mark in text for text in listed for mark in marks)
     is_served = any(status == 200 for path, (status, _) in zip(paths, shown, strict=False) if path.count("/") > 2)
     assert is_told == is_served
@@ -104,7 +111,9 @@ def test_the_login_page_leads_back(place: Path) -> None:
     assert query["next"] == ["http://testserver/apimart/gallery?dag_id=a&task_id=b"]
 
 
-@pytest.mark.parametrize("token", ["", "nonsense", "a.b.c", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiIsInJvbGUiOiJBRE1JTiJ9."])
+@pytest.mark.parametrize(
+    "token", ["", "nonsense", "a.b.c", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiIsInJvbGUiOiJBRE1JTiJ9."]
+)
 def test_a_forged_token_is_worth_nothing(place: Path, token: str) -> None:
     browser = client(_host())
     for headers in ({"Cookie": f"_token={token}"}, {"Authorization": f"Bearer {token}"}):

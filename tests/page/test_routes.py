@@ -125,7 +125,15 @@ def test_a_generation_is_opened_with_everything_that_is_known_of_it(
     page = opened(viewer, first_item(viewer, "dag_id=posters"))
     (made,) = apimart.generations
     files = sorted(tmp_path.glob("*.png"))
-    for told in ("A fox", "poster-1", made.generation_id, "16:9", "gemini-3-pro-image-preview", files[0].name, files[1].name):
+    for told in (
+        "A fox",
+        "poster-1",
+        made.generation_id,
+        "16:9",
+        "gemini-3-pro-image-preview",
+        files[0].name,
+        files[1].name,
+    ):
         assert told in page.text, told
     assert len(set(re.findall(r"[0-9a-f]{64}", page.text))) == 2
     assert len(page.all("img", "src")) == 2
