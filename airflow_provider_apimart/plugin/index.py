@@ -51,6 +51,10 @@ class Known:
         return began.timestamp() if began else 0.0
 
 
+# What its storage has said about a file, and the entry in it, if there is one.
+_File = tuple[tuple[str, ...], Known | None]
+
+
 class Index:
     """
     The index below ``[apimart] ledger_path``. Several threads may use it at once.
@@ -65,7 +69,7 @@ class Index:
         self._place = place
         self._clock = clock
         self._lock = Lock()
-        self._files: dict[str, tuple[tuple[str, ...], Known | None]] = {}
+        self._files: dict[str, _File] = {}
         self._entries: Mapping[str, Known] = {}
         self._listed_at: float | None = None
 
@@ -98,12 +102,9 @@ class Index:
     def _read(self) -> Mapping[str, Known]:
         root = self.root / INDEX
         listed = dict(self._listing(root))
-        changed = [path for path, now in listed.items() if self._files.get(path, ((), None))[0] != now]
-        with ThreadPoolExecutor(_READ_AT_ONCE, "apimart-index") as pool:
-            read = dict(
-                zip(changed, pool.map(lambda path: _read_entry(root, path, listed[path]), changed), strict=True)
-            )
-        self._files = {path: read.get(path) or self._files[path] for path in listed}
+        changed = {path: now for path, now in listed.items() if self._files.get(path, ((), None))[0] != now}
+        files = self._files | _read_entries(root, changed)
+        self._files = {path: files[path] for path in listed}
         known = sorted(filter(None, (each for _, each in self._files.values())), key=lambda each: each.at, reverse=True)
         # A retry in another month writes a file of its own.
         latest = {each.entry.name: each for each in sorted(known, key=_updated)}
@@ -128,7 +129,14 @@ def _infos(folder: ObjectStoragePath) -> list[dict[str, Any]]:
     return [info for info in found if str(info.get("name", "")).endswith(SUFFIX)]
 
 
-def _read_entry(root: ObjectStoragePath, path: str, now: tuple[str, ...]) -> tuple[tuple[str, ...], Known | None]:
+def _read_entries(root: ObjectStoragePath, changed: Mapping[str, tuple[str, ...]]) -> dict[str, _File]:
+    if not changed:
+        return {}
+    with ThreadPoolExecutor(_READ_AT_ONCE, "apimart-index") as pool:
+        return dict(zip(changed, pool.map(lambda path: _read_entry(root, path, changed[path]), changed), strict=True))
+
+
+def _read_entry(root: ObjectStoragePath, path: str, now: tuple[str, ...]) -> _File:
     month, _, name = path.partition("/")
     try:
         content = Folder(root / month).read(name)

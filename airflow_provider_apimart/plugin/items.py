@@ -100,6 +100,11 @@ class Item(NamedTuple):
         return _IDS.sub("", said).strip(" :") or said
 
     @property
+    def cover(self) -> int | None:
+        """Number of the first image among its files."""
+        return next((number for number, file in enumerate(self.files) if file.kind == "image"), None)
+
+    @property
     def is_failure(self) -> bool:
         """Whether its generation failed, was refused or has an unknown outcome."""
         return self.status in _FAILURES

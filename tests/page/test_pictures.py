@@ -18,13 +18,12 @@ from tests.object_storage import attach_anew
 
 if TYPE_CHECKING:
     from fastapi.testclient import TestClient
-    from httpx import Response
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
 
 
-def asked(browser: TestClient, folder: Path, uri: object, *, kind: str = "files", **headers: str) -> Response:
+def asked(browser: TestClient, folder: Path, uri: object, *, kind: str = "files", **headers: str) -> Any:
     """Ask for the first file of an item that names it so."""
     return requested(browser, folder, [{"uri": uri, "media_type": "image/png"}], kind=kind, **headers)
 
@@ -38,7 +37,7 @@ def requested(
     number: str = "0",
     method: str = "GET",
     **headers: str,
-) -> Response:
+) -> Any:
     """Ask for a file of an item that names some."""
     destination = folder if isinstance(folder, str) else folder.as_uri()
     ledgers = Path(os.environ["AIRFLOW__APIMART__LEDGER_PATH"])
