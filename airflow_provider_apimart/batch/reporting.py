@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from airflow_provider_apimart.api.json_values import mapping, money
-from airflow_provider_apimart.batch.ledger import Ledger, LedgerEntry
+from airflow_provider_apimart.batch.ledger import ItemStatus, Ledger, LedgerEntry
 from airflow_provider_apimart.batch.plan import BatchPlan
 from airflow_provider_apimart.batch.summary import BatchCounts
 from airflow_provider_apimart.durable.identity import TaskIdentity, file_name_of
@@ -21,6 +21,7 @@ from airflow_provider_apimart.page_index.writing import IndexFile
 _FIRST_SECONDS = 3.0
 _LONGEST_SECONDS = 30.0
 _GROWTH = 1.2
+_COUNTS = ("items", *(status.value for status in ItemStatus), "unsaved", "files")
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class BatchReports:
         self._last = replace(
             self._last,
             state=state,
-            counts={name: count for name, count in counts.items() if name != "cost"},
+            counts={name: counts[name] for name in _COUNTS},
             in_flight=now.in_flight,
             ends_at=now.ends_at,
             cost=sum((row.cost for row in spending), Decimal(0)),
@@ -101,7 +102,8 @@ def task_fields(task: TaskIdentity) -> dict[str, Any]:
 
 
 def _outcome(entry: LedgerEntry) -> Outcome:
-    return Outcome(entry.status.value, entry.model, entry.completed, entry.total_cost or None, _quoted(entry))
+    at = entry.saved if entry.status is ItemStatus.REUSED else entry.completed
+    return Outcome(entry.status.value, entry.model, at, entry.total_cost or None, _quoted(entry), entry.saved_cost)
 
 
 def _quoted(entry: LedgerEntry) -> Decimal | None:

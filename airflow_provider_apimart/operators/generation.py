@@ -345,6 +345,9 @@ class ApimartGenerationOperator(SavesOutputs, WaitsForGeneration, RendersText):
 
         return self.save_outputs(context, generation, record_of(context))
 
+    def _saved_cost(self) -> Decimal | None:
+        return self.kept.saved_cost if self.kept else None
+
     def _request(self) -> Mapping[str, Any] | None:
         try:
             return self.payload()

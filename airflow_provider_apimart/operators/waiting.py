@@ -17,6 +17,8 @@ from airflow_provider_apimart.lineage.emitter import EmitsLineage
 from airflow_provider_apimart.links.generation import ApimartGenerationLink, LinksGeneration
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from airflow.providers.common.compat.sdk import BaseOperator, Context, ObjectStoragePath
 
     from airflow_provider_apimart.api.generation import Generation
@@ -106,12 +108,22 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
         """Return the body of the request, ``None`` if another task has sent it or it can't be said."""
         return None
 
+    def _saved_cost(self) -> Decimal | None:
+        """Return what the reused generation had cost, ``None`` if there is none or it isn't known."""
+        return None
+
     def _report(self, context: Context, generation: Generation, files: Sequence[Mapping[str, Any]] | None) -> None:
         """Report a generation to the index that the pages in Airflow's interface read."""
         from airflow_provider_apimart.page_index.generations import report_generation
 
-        destination = None if self.destination is None else str(self.destination)
-        report_generation(context, generation, request=self._request(), files=files, destination=destination)
+        report_generation(
+            context,
+            generation,
+            request=self._request(),
+            files=files,
+            destination=None if self.destination is None else str(self.destination),
+            saved_cost=self._saved_cost(),
+        )
 
     @contextmanager
     def _reporting_errors(self, context: Context, generation_id: str | None = None) -> Iterator[None]:

@@ -181,8 +181,10 @@ class Outcome:
     """
     What counts of one item for the sums of money.
 
+    :param completed: Time of the completion, or of the reuse.
     :param cost: US dollars for all its generations, ``None`` if APIMart reported none.
     :param quoted: US dollars of its quote.
+    :param saved: US dollars that the reused generation had cost.
     """
 
     status: str
@@ -190,6 +192,7 @@ class Outcome:
     completed: str | None
     cost: Decimal | None
     quoted: Decimal | None
+    saved: Decimal | None = None
 
 
 def spending_of(outcomes: Iterable[Outcome], today: datetime) -> tuple[Spending, ...]:
@@ -210,5 +213,5 @@ def spending_of(outcomes: Iterable[Outcome], today: datetime) -> tuple[Spending,
         row[1] += each.cost or 0
         row[2] += (each.quoted or 0) if completed else 0
         row[3] += reused
-        row[4] += (each.quoted or 0) if reused else 0
+        row[4] += (each.saved or 0) if reused else 0
     return tuple(Spending(day, model, *row) for (day, model), row in sorted(rows.items()))

@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_apimart import exceptions as errors
@@ -13,7 +14,7 @@ from airflow_provider_apimart.api.generation import Generation, generation_from_
 from airflow_provider_apimart.api.json_values import mapping, money, plain
 from airflow_provider_apimart.api.redaction import without_query
 from airflow_provider_apimart.durable.identity import file_name_of, task_identity
-from airflow_provider_apimart.page_index.entry import Entry, Kind, Outcome, State, spending_of
+from airflow_provider_apimart.page_index.entry import REUSED, Entry, Kind, Outcome, State, spending_of
 from airflow_provider_apimart.page_index.writing import IndexFile
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def report_generation(
     files: Sequence[JsonObject] | None = None,
     destination: str | None = None,
     error: errors.ApimartError | None = None,
+    saved_cost: Decimal | None = None,
 ) -> None:
     """
     Write what a task knows about its generation. A failure is logged.
@@ -43,10 +45,11 @@ def report_generation(
     :param request: The body of the request, if the task has sent it.
     :param files: The saved files in XCom form, ``None`` if the task saves nothing.
     :param error: The error that ended the try.
+    :param saved_cost: US dollars that a reused generation had cost.
     """
     try:
         task = task_identity(context["ti"])
-        item = _item(generation, request or {}, files or (), error)
+        item = {**_item(generation, request or {}, files or (), error), "saved_cost": plain(saved_cost)}
         entry = _entry(context, task, Kind.GENERATION, item, destination)
     except Exception:
         # Any error: what the pages lack must not fail a task that has paid.
@@ -122,12 +125,13 @@ def _entry(
     outcome = Outcome(
         str(item.get("status")),
         item.get("model"),
-        item.get("completed"),
+        item.get("saved") if item.get("reused") else item.get("completed"),
         money(item.get("cost")),
         money(mapping(item.get("quote")).get("cost")),
+        money(item.get("saved_cost")),
     )
     return Entry(
-        name=_name(task, kind, item.get("generation_id")),
+        name=_name(task, kind, item),
         kind=kind,
         dag_id=task.dag_id,
         task_id=task.task_id,
@@ -146,12 +150,12 @@ def _entry(
     )
 
 
-def _name(task: TaskIdentity, kind: Kind, generation_id: str | None) -> str:
+def _name(task: TaskIdentity, kind: Kind, item: JsonObject) -> str:
     """Return the name of an entry: a task that is cleared makes another generation, and both have cost money."""
     parts = [file_name_of(task), *(["files"] if kind is Kind.FILES else [])]
-    if generation_id:
+    if generation_id := item.get("generation_id"):
         parts.append(hashlib.sha256(generation_id.encode()).hexdigest()[:8])
-    return ".".join(parts)
+    return ".".join([*parts, *(["reused"] if item.get("reused") else [])])
 
 
 def _item(
@@ -159,9 +163,11 @@ def _item(
 ) -> JsonObject:
     said = generation.to_xcom()
     status = said["status"] if generation.status.is_final else "running"
-    if error and status != "completed":
+    if generation.reused and status == "completed":
+        status = REUSED
+    if error and status not in ("completed", REUSED):
         status = status_after(error, is_known=generation.generation_id is not None)
-    names = ("generation_id", "modality", "outputs", "result", "cost", "completed", "quote", "requested")
+    names = ("generation_id", "modality", "outputs", "result", "cost", "completed", "quote", "requested", "reused")
     return {
         "id": generation.key or generation.generation_id or "generation",
         "position": 0,

@@ -89,7 +89,7 @@ def _counted(entries: Mapping[str, Known]) -> Iterator[Entry]:
             case Kind.BATCH:
                 yield known.entry
             case Kind.GENERATION if known.item and known.entry.spending:
-                of = known.item.generation_id or known.entry.name
+                of = (None if known.item.reused else known.item.generation_id) or known.entry.name
                 # The task that has sent it, which knows its prompt, rather than one that has waited for it.
                 if of not in generations or known.item.prompt:
                     generations[of] = known

@@ -35,7 +35,8 @@ def merged(entries: Mapping[str, Known]) -> dict[str, Shown]:
     groups: dict[tuple[str, str], list[Known]] = {}
     for known in entries.values():
         if known.entry.kind is Kind.GENERATION and known.item:
-            of = known.item.generation_id or known.entry.name
+            # A reused result has the generation's id, and is another use of it.
+            of = (None if known.item.reused else known.item.generation_id) or known.entry.name
             groups.setdefault((known.entry.dag_id, of), []).append(known)
     shown = (_one(group, *files.get(of, ((), None))) for of, group in groups.items())
     return {each.known.entry.name: each for each in shown}

@@ -47,6 +47,11 @@ class File(NamedTuple):
         """Name of the file without its directory."""
         return self.uri.rstrip("/").rpartition("/")[2]
 
+    @property
+    def folder(self) -> str:
+        """URI of its directory."""
+        return self.uri.rpartition("/")[0]
+
 
 class Item(NamedTuple):
     """
@@ -55,6 +60,8 @@ class Item(NamedTuple):
     :param id: The user's own id of it.
     :param costs: US dollars of its generation and of earlier ones, as they were read.
     :param quote: US dollars of its quote, as they were read.
+    :param saved: US dollars that the reused generation had cost, as they were read.
+    :param reused: The generation whose kept result serves the item.
     :param unsaved: Number of outputs that are at temporary URLs only.
     :param place: Where in the ledger its line begins, and its length; ``None`` if it isn't from a ledger.
     """
@@ -69,6 +76,8 @@ class Item(NamedTuple):
     reason: str | None = None
     costs: tuple[object, ...] = ()
     quote: object = None
+    saved: object = None
+    reused: str | None = None
     submitted: datetime | None = None
     completed: datetime | None = None
     files: tuple[File, ...] = ()
@@ -90,6 +99,11 @@ class Item(NamedTuple):
     def quoted(self) -> Decimal | None:
         """US dollars of its quote."""
         return money(self.quote)
+
+    @property
+    def saved_cost(self) -> Decimal | None:
+        """US dollars that the reused generation had cost."""
+        return money(self.saved)
 
     @property
     def short_reason(self) -> str | None:
@@ -145,6 +159,8 @@ def item_of(line: Mapping[str, Any], place: tuple[int, int] | None = None) -> It
         reason=_text(get("reason")),
         costs=(get("cost"), *(mapping(each).get("cost") for each in earlier)) if earlier else (get("cost"),),
         quote=mapping(get("quote")).get("cost"),
+        saved=get("saved_cost"),
+        reused=_text(get("reused")),
         submitted=moment(get("submitted")),
         completed=moment(get("completed")),
         files=files,

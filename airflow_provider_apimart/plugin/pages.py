@@ -230,7 +230,9 @@ class Seen:
         shown = self._shown(name, key)
         if not 0 <= number < len(shown.item.files):
             raise NotFoundError
-        return shown.item.files[number], shown.folder
+        file = shown.item.files[number]
+        # A reused file that wasn't copied lies where it was saved first.
+        return file, file.folder if shown.item.reused else shown.folder
 
     def _common(self, place: Place, query: Query, title: str) -> dict[str, Any]:
         dags = sorted({known.entry.dag_id for known in self._entries.values()})

@@ -139,7 +139,6 @@ def _generations(shown: list[Shown]) -> Work:
     entries = [each.known.entry for each in shown]
     statuses = Counter(item.status for item in items)
     running = statuses.get("running", 0)
-    reused = [item.quoted for item in items if item.status == REUSED]
     return Work(
         id=f"g{_digest(entry)}",
         batch=None,
@@ -153,7 +152,7 @@ def _generations(shown: list[Shown]) -> Work:
         files=sum(len(item.files) for item in items),
         cost=_sum(item.cost for item in items),
         quoted=_sum(item.quoted for item in items),
-        saved=_sum(reused) or Decimal(0),
+        saved=_sum(item.saved_cost for item in items) or Decimal(0),
         began=min(filter(None, (each.began for each in entries)), default=None),
         updated=max(filter(None, (each.updated for each in entries)), default=None),
         reason=_only_reason(items),

@@ -110,6 +110,7 @@ OUTCOMES = st.lists(
         completed=st.sampled_from([None, "2026-11-25T10:00:00+00:00", "2026-11-26T10:00:00+00:00"]),
         cost=MONEY,
         quoted=MONEY,
+        saved=MONEY,
     )
 )
 
@@ -120,6 +121,7 @@ def test_no_dollar_is_lost_in_the_sums(outcomes: list[Outcome]) -> None:
     assert sum(row.cost for row in rows) == sum(each.cost or 0 for each in outcomes)
     assert sum(row.generations for row in rows) == sum(each.status == "completed" for each in outcomes)
     assert sum(row.reused for row in rows) == sum(each.status == "reused" for each in outcomes)
+    assert sum(row.saved for row in rows) == sum(each.saved or 0 for each in outcomes if each.status == "reused")
     assert len({(row.day, row.model) for row in rows}) == len(rows)
 
 

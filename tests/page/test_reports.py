@@ -158,6 +158,28 @@ def test_a_sensor_and_a_transfer_complete_what_is_known(
     assert shown.folder == tmp_path.as_uri()
 
 
+@pytest.mark.parametrize("copy_reused", [True, False])
+def test_reused_results_cost_nothing_and_say_what_they_saved(
+    apimart: Sandbox, place: Path, index: Index, tmp_path: Path, copy_reused: bool
+) -> None:
+    kept: dict[str, Any] = {"library": (tmp_path / "library").as_uri(), "copy_reused": copy_reused}
+    content.batch("first", tmp_path / "first", [{"id": "a", "prompt": "A fox"}], library=kept["library"])
+    again = kept | {"reuse_within": 3600}
+    content.batch("second", tmp_path / "second", [{"id": "a", "prompt": "A fox"}], **again)
+    content.generation("third", prompt="A fox", destination=(tmp_path / "third").as_uri(), **again)
+    assert apimart.billed == 1
+    known = {each.entry.dag_id: each for each in index.entries().values()}
+    rows = {dag_id: each.entry.spending[0] for dag_id, each in known.items()}
+    assert spent(index) == apimart.dollars == rows["second"].saved == rows["third"].saved
+    assert [rows[dag_id].reused for dag_id in ("first", "second", "third")] == [0, 1, 1]
+    (item,) = Ledgers().items(known["second"].entry).all
+    third = known["third"].item
+    assert third
+    for each in (item, third):
+        assert (each.status, each.saved_cost, each.cost) == ("reused", apimart.dollars, 0)
+        assert [file.folder.endswith("/first") for file in each.files] == [not copy_reused]
+
+
 def test_a_storage_that_cannot_be_written_fails_no_task(apimart: Sandbox, place: Path, tmp_path: Path) -> None:
     place.mkdir()
     (place / "index").write_text("a file where a directory should be")

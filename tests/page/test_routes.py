@@ -238,6 +238,23 @@ def test_costs_are_summed_by_day_dag_task_and_model(apimart: Sandbox, viewer: Te
     assert only["model"] == "veo3.1-fast"
 
 
+@pytest.mark.parametrize("copy_reused", [True, False])
+def test_a_reused_picture_is_shown_with_what_it_saved(
+    apimart: Sandbox, viewer: TestClient, tmp_path: Path, copy_reused: bool
+) -> None:
+    library = (tmp_path / "library").as_uri()
+    content.batch("first", tmp_path / "first", ["A fox"], library=library)
+    content.batch("again", tmp_path / "again", ["A fox"], library=library, reuse_within=60, copy_reused=copy_reused)
+    gallery = opened(viewer, "/gallery?dag_id=again&task_id=generate&run_id=run")
+    saved = f"saved ${apimart.dollars:.2f}"
+    assert gallery.text.count(saved) == 2
+    assert "1 reused" in gallery.text
+    (source,) = gallery.all("img", "src")
+    assert viewer.get(source.removeprefix("/apimart")).status_code == 200
+    assert saved in opened(viewer, first_item(viewer, "dag_id=again")).text
+    assert apimart.billed == 1
+
+
 def test_a_cell_of_the_csv_is_no_formula(place: Path, viewer: TestClient) -> None:
     spending = (Spending(f"{datetime.now(UTC):%Y-%m-%d}", "=cmd|' /C calc'!A0", 1, Decimal(1)),)
     IndexFile().write(Entry("b", Kind.BATCH, "animals", "generate", "run", spending=spending))
