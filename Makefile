@@ -5,7 +5,7 @@ BIN := .venv/bin
 CONSTRAINTS := constraints/airflow-3.3.txt
 SOURCES := airflow_provider_apimart example_dags tests benchmarks demo docs
 
-.PHONY: help demo quick test test-matrix browser chaos check coverage docs faults crash-table sweep bench wheel clean
+.PHONY: help demo quick test test-matrix browser access chaos check coverage docs faults crash-table sweep bench wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -49,6 +49,14 @@ browser: .venv/browser ## look at Airflow's pages in a real Chromium; screenshot
 		|| { echo "Installing Chromium (apt-get) ..." && apt-get install --yes --quiet chromium > /dev/null; } \
 		|| echo "Chromium can't be installed here."
 	@SCREENSHOTS=$(SCREENSHOTS) $(BIN)/python -m pytest tests/browser
+
+.venvs/fab: .venv/matrix
+	@echo "Installing Airflow with its FAB auth manager into .venvs/fab (once) ..."
+	@$(BIN)/uv venv --quiet --seed $@ && $(BIN)/uv pip install --quiet --python $@/bin/python --constraint $(CONSTRAINTS) --editable '.[fab]' \
+		|| $@/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[fab]'
+
+access: .venvs/fab ## who may see which DAG's results on the pages, with the simple and the FAB auth manager
+	@.venvs/fab/bin/python -m pytest tests/page/test_access.py
 
 .venv/chaos: .venv/development
 	@echo "Installing what runs Airflow on Celery and PostgreSQL into .venv (once) ..."

@@ -63,8 +63,9 @@ CONFIG: dict[str, Any] = {
         "options": {
             "ledger_path": {
                 "description": "Directory, or URI of Airflow's object storage, in which batches without a "
-                "destination keep their ledgers, and below Airflow 3.3 the records of single generations lie. Every "
-                "worker must reach it. Empty: apimart in Airflow's home directory.",
+                "destination keep their ledgers, below Airflow 3.3 the records of single generations lie, and tasks "
+                "write what the pages of APIMart show. Workers and API servers must reach it. Empty: apimart in Airflow's "
+                "home directory.",
                 "version_added": "1.0.0",
                 "type": "string",
                 "example": "s3://aws_default@bucket/apimart",

@@ -29,6 +29,10 @@ STATEMENTS: Mapping[str, str] = {
         "import airflow_provider_apimart.sensors.generation\n"
         "import airflow_provider_apimart.transfers.apimart_to_object_storage"
     ),
+    "Airflow's plugins manager": f"{BASELINE}\nimport airflow.plugins_manager",
+    "Airflow's plugins manager, this provider's plugin": (
+        f"{BASELINE}\nimport airflow.plugins_manager, airflow_provider_apimart.plugin.plugin"
+    ),
     "HTTP provider: operator and sensor": (
         f"{BASELINE}\nimport airflow.providers.http.operators.http, airflow.providers.http.sensors.http"
     ),
@@ -40,7 +44,7 @@ import json, resource, sys, time
 began = time.process_time()
 {statement}
 took = time.process_time() - began
-heavy = sorted({{"requests", "aiohttp", "PIL", "av", "openai", "httpx"}} & set(sys.modules))
+heavy = sorted({{"requests", "aiohttp", "PIL", "av", "fastapi", "openai", "httpx"}} & set(sys.modules))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print("\\n" + json.dumps({{"seconds": took, "modules": len(sys.modules), "megabytes": peak / 1024, "heavy": heavy}}))
 """

@@ -80,7 +80,8 @@ def sandbox(_apimart: Sandbox) -> Sandbox:
 def airflow(_apimart: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowServer]:
     """Provide a whole Airflow, shared by all tests: each makes DAG runs of its own."""
     home: Path = tmp_path_factory.mktemp("airflow")
-    with AirflowServer(home, _apimart.connection_json(), settings=_SETTINGS) as server:
+    settings = _SETTINGS | {"AIRFLOW__APIMART__LEDGER_PATH": str(home / "apimart")}
+    with AirflowServer(home, _apimart.connection_json(), settings=settings) as server:
         yield server
 
 
