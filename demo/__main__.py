@@ -47,7 +47,9 @@ def main() -> int:
     account = read_account(WORKPLACE / "airflow" / "airflow.db", DAG_ID)
     if any(step.state != "success" for step in account.steps):
         return _tell_failure()
-    print("\n".join(["", *account.lines(), "", f"Done in {time.monotonic() - began:.0f} s. Nothing keeps running."]))
+    pages = f"AIRFLOW_HOME={WORKPLACE / 'airflow'} {Path(sys.executable).parent / 'airflow'} standalone"
+    print("\n".join(["", *account.lines(), "", f"To see it in Airflow, under APIMart: {pages}"]))
+    print(f"Done in {time.monotonic() - began:.0f} s. Nothing keeps running.")
     return 0
 
 
