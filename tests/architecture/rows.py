@@ -51,7 +51,7 @@ ROWS = (
         "Paid once, saved whole",
         {
             "quotes": "cost before paying",
-            "checks": "requests against models",
+            "checks": "against models",
             "durable": "record, key, decision",
             "html": "templates of the pages",
             "results": "download, store",
