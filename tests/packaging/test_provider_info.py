@@ -16,6 +16,7 @@ from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_apimart.get_provider_info import get_provider_info
 from airflow_provider_apimart.hooks.apimart import ApimartHook
+from airflow_provider_apimart.plugin.plugin import ApimartPlugin
 
 AIRFLOW = Path(airflow.__path__[0])
 INFO = get_provider_info()
@@ -51,6 +52,13 @@ def test_the_entry_point_leads_here() -> None:
     found = entry_points(group="apache_airflow_provider")
     (ours,) = [point for point in found if point.value.startswith("airflow_provider_apimart.")]
     assert ours.load() is get_provider_info
+
+
+def test_the_plugin_is_registered_once() -> None:
+    """With the provider's info too, Airflow would warn wherever it loads the plugins of providers eagerly."""
+    (ours,) = [point for point in entry_points(group="airflow.plugins") if point.name == "apimart"]
+    assert ours.load() is ApimartPlugin
+    assert "plugins" not in INFO
 
 
 def test_the_connection_type_is_the_hooks() -> None:
