@@ -64,8 +64,8 @@ CONFIG: dict[str, Any] = {
             "ledger_path": {
                 "description": "Directory, or URI of Airflow's object storage, in which batches without a "
                 "destination keep their ledgers, below Airflow 3.3 the records of single generations lie, and tasks "
-                "write what the pages of APIMart show. Workers and API servers must reach it. Empty: apimart in Airflow's "
-                "home directory.",
+                "write what the pages of APIMart show. Workers and API servers must reach it. Empty: apimart in "
+                "Airflow's home directory.",
                 "version_added": "1.0.0",
                 "type": "string",
                 "example": "s3://aws_default@bucket/apimart",
