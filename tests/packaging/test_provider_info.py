@@ -57,7 +57,8 @@ def test_the_entry_point_leads_here() -> None:
 def test_the_plugin_is_registered_once() -> None:
     """With the provider's info too, Airflow would warn wherever it loads the plugins of providers eagerly."""
     (ours,) = [point for point in entry_points(group="airflow.plugins") if point.name == "apimart"]
-    assert ours.load() is ApimartPlugin
+    assert ours.value == f"{ApimartPlugin.__module__}:{ApimartPlugin.__name__}"
+    assert ours.load().name == ApimartPlugin.name
     assert "plugins" not in INFO
 
 
