@@ -12,7 +12,7 @@ from airflow_provider_apimart.durable.identity import TaskIdentity
 from tests.batch.support import TASK
 
 EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>&amp;"
-TAGS = {"html", "head", "body", "meta", "title", "style", "main", "div", "h1", "h3", "p", "ul", "li", "span"} | {
+TAGS = {"html", "head", "body", "meta", "title", "style", "main", "div", "h1", "h2", "h3", "p", "ul", "li", "span"} | {
     "a",
     "img",
     "video",
