@@ -124,7 +124,7 @@ def test_the_navigation_leads_to_the_batches(page: Page, airflow: AirflowServer,
 
 def test_a_gallery_shows_what_was_made(page: Page, airflow: AirflowServer, finished: str) -> None:
     complaints, asked = messages(page), foreign(page, airflow)
-    page.set_viewport_size({"width": 1280, "height": 860})
+    page.set_viewport_size({"width": 1280, "height": 668})
     page.goto(gallery_of(airflow, finished))
     assert page.locator(".card").count() == 27
     for number in range(6):
