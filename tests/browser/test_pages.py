@@ -228,7 +228,7 @@ def test_ten_thousand_items_scroll(
         page.wait_for_function("seen => document.querySelectorAll('.card').length > seen", arg=seen)
         seen = page.locator(".card").count()
     assert seen >= 360
-    identities = page.locator(".card .id").all_inner_texts()
+    identities = page.locator(".card .id").all_text_contents()
     assert identities[:300] == [f"product-{number}" for number in range(300)]
 
 
