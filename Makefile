@@ -120,6 +120,7 @@ sweep: .venv/development ## the long forms: SIGKILL between every two steps and 
 bench: .venv/development ## measure, side by side with named alternatives (half an hour; SHORT=--short takes a few minutes)
 	@$(BIN)/python -m benchmarks.import_cost $(SHORT)
 	@$(BIN)/python -m benchmarks.poll_schedule
+	@$(BIN)/python -m benchmarks.pages
 	@$(BIN)/python -m benchmarks.waits $(SHORT)
 	@$(BIN)/python -m benchmarks.downloads $(SHORT)
 	@$(BIN)/python -m benchmarks.rate_limit $(SHORT)

@@ -1,9 +1,8 @@
-"""A gallery of ten thousand items: soon, and small in memory."""
+"""A gallery of ten thousand items, small in memory. ``benchmarks.pages`` measures the time."""
 
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from fastapi.testclient import TestClient
 
 ITEMS = 10_000
-# Of processor time. It takes a quarter of a second where nothing else runs, and tests run beside others.
-SECONDS = 1.0
 MEGABYTES = 50
 
 
@@ -35,16 +32,12 @@ def test_the_first_page_of_ten_thousand_items(place: Path, viewer: TestClient, t
     content.large_batch("small", tmp_path / "small", 100)
     viewer.get("/gallery?dag_id=small")
     content.large_batch("large", tmp_path / "large", ITEMS)
-    held, began = megabytes(), time.process_time()
+    held = megabytes()
     reply = viewer.get("/gallery?dag_id=large")
-    first = time.process_time() - began
     assert f"{ITEMS:,} items" in reply.text
     assert reply.text.count('<li class="card') == PAGE_SIZE
-    assert first < SECONDS
-    began = time.process_time()
     for query in ("page=100", "q=number+77", "sort=cost&page=2", "status=completed"):
         assert viewer.get(f"/gallery?dag_id=large&{query}").status_code == 200
-    assert time.process_time() - began < 4 * first
     assert megabytes() - held < MEGABYTES
 
 
