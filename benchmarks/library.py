@@ -33,7 +33,7 @@ from airflow_provider_apimart.sandbox import Sandbox
 from tests.results.hostile import picture, sha256
 from tests.s3 import CONNECTION_ID, S3Server, s3_server
 
-ITEMS, SHORT_ITEMS = 10_000, 500
+ITEMS, SHORT_ITEMS = 10_000, 150
 BYTES = 100_000
 MODEL = "gemini-2.5-flash-image-preview"
 PROJECT = Path(__file__).resolve().parents[1]
