@@ -33,6 +33,7 @@ TOUCHES_AIRFLOW = (
     "tests/lineage",
     "tests/operators",
     "tests/packaging/test_provider_info.py",
+    "tests/page",
     "tests/real_airflow",
     "tests/results/storage/test_destination.py",
     "tests/results/storage/test_s3.py",
