@@ -27,6 +27,7 @@ from airflow_provider_apimart.durable.folder import Folder
 from airflow_provider_apimart.durable.identity import file_name_of
 from airflow_provider_apimart.page_index.entry import State
 from airflow_provider_apimart.quotes.quote import total
+from airflow_provider_apimart.results.storage.atomic_write import remove_unfinished
 from airflow_provider_apimart.results.storage.destination import uri_of
 
 log = logging.getLogger(__name__)
@@ -128,9 +129,11 @@ def _write_results(plan: BatchPlan, journal: Journal, ledger: Ledger, counts: Ba
             len(ledger.left_behind),
         )
     folder = journal.ledger.parent
+    page = folder / f"{file_name_of(plan.task)}.gallery.html"
+    for each in (journal.ledger, page):
+        remove_unfinished(each)
     journal.compact()
     Folder(folder).write(journal.ledger.name, ledger_text([*ledger.entries, *ledger.left_behind]))
-    page = folder / f"{file_name_of(plan.task)}.gallery.html"
     try:
         Folder(folder).write(page.name, gallery(plan.task, counts, ledger.entries, uri_of(folder)).encode())
     except Exception:

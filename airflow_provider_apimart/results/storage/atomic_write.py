@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import posixpath
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from airflow_provider_apimart.results.storage.staging import is_in_use, new_locked_file
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -41,16 +43,28 @@ def write_whole(path: ObjectStoragePath, content: bytes) -> None:
     path.fs.pipe_file(path.path, content)
 
 
+def remove_unfinished(path: ObjectStoragePath) -> None:
+    """Remove what killed processes left of a file that they were writing. Other storages keep no such files."""
+    if path.protocol in LOCAL_PROTOCOLS:
+        final = Path(path.path)
+        for partial in final.parent.glob(f"{glob.escape(_prefix(final))}*{PARTIAL}"):
+            if not is_in_use(partial):
+                partial.unlink(missing_ok=True)
+
+
+def _prefix(final: Path) -> str:
+    return f".{final.name}."
+
+
 def _write_local(final: Path, content: bytes) -> None:
     final.parent.mkdir(parents=True, exist_ok=True)
     # Each write has a name of its own: two processes may write the same file at once.
-    partial = final.with_name(f".{final.name}.{secrets.token_hex(6)}{PARTIAL}")
-    try:
-        with partial.open("wb") as file:
+    with new_locked_file(final.parent, _prefix(final), PARTIAL) as file:
+        try:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(final)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+            os.replace(file.name, final)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise

@@ -34,21 +34,12 @@ class Staging:
 
         :param key: Prefix of its name.
         """
-        with self._locked_file(key) as file:
+        with new_locked_file(self._folder, f"{key}.") as file:
             try:
                 yield file
             finally:
                 with suppress(OSError):
                     os.unlink(file.name)
-
-    def _locked_file(self, key: str) -> BinaryIO:
-        while True:
-            file = (self._folder / f"{key}.{secrets.token_hex(8)}").open("xb")
-            _lock(file, fcntl.LOCK_EX)
-            # Before it was locked, another process may have removed it as left behind.
-            if os.fstat(file.fileno()).st_nlink:
-                return file
-            file.close()
 
     def left_behind(self) -> Iterator[Path]:
         """Iterate over the files of ended processes; each is removed afterwards unless it was moved away."""
@@ -60,6 +51,17 @@ class Staging:
                 ):
                     yield path
                     path.unlink()
+
+
+def new_locked_file(folder: Path, prefix: str, suffix: str = "") -> BinaryIO:
+    """Return an empty file with a name of its own, locked by this process, so that nobody takes it for a leftover."""
+    while True:
+        file = (folder / f"{prefix}{secrets.token_hex(8)}{suffix}").open("xb")
+        _lock(file, fcntl.LOCK_EX)
+        # Before it was locked, another process may have removed it as left behind.
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+        file.close()
 
 
 def is_in_use(path: Path) -> bool:
