@@ -95,7 +95,7 @@ def week(items: int, singles: int, folder: Path, seed: int = 0) -> Iterator[Outc
                 len(prompts),
                 len(new),
                 sandbox.billed - before,
-                sum(bool(each["reused"]) for each in results),
+                sum(bool(each.get("reused")) for each in results),
                 len(prompts) - sum(map(_is_whole, results)),
             )
 
