@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from html.parser import HTMLParser
 
 import pytest
 
@@ -10,6 +9,7 @@ from airflow_provider_apimart.batch.ledger import ItemStatus, LedgerEntry
 from airflow_provider_apimart.batch.summary import count_items
 from airflow_provider_apimart.durable.identity import TaskIdentity
 from tests.batch.support import TASK
+from tests.parsed_page import ParsedPage
 
 EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>&amp;"
 TAGS = {"html", "head", "body", "meta", "title", "style", "main", "div", "h1", "h2", "h3", "p", "ul", "li", "span"} | {
@@ -26,28 +26,8 @@ TAGS = {"html", "head", "body", "meta", "title", "style", "main", "div", "h1", "
 }
 
 
-class Page(HTMLParser):
-    """What a browser would make of a page."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(page)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def all(self, tag: str, attribute: str) -> list[str | None]:
-        return [attributes.get(attribute) for name, attributes in self.elements if name == tag]
-
-
-def page(*entries: LedgerEntry, folder: str = "file:///pictures", task: TaskIdentity = TASK) -> Page:
-    return Page(gallery(task, count_items(entries, saves=False), entries, folder))
+def page(*entries: LedgerEntry, folder: str = "file:///pictures", task: TaskIdentity = TASK) -> ParsedPage:
+    return ParsedPage(gallery(task, count_items(entries, saves=False), entries, folder))
 
 
 def entry(**facts: object) -> LedgerEntry:

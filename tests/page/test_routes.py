@@ -8,7 +8,6 @@ import json
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -23,6 +22,7 @@ from airflow_provider_apimart.plugin.gallery import PAGE_SIZE
 from airflow_provider_apimart.sandbox import Sandbox
 from tests.page import content
 from tests.page.host import airflow_with_pages, client, simple_user
+from tests.parsed_page import ParsedPage
 
 if TYPE_CHECKING:
     from fastapi.testclient import TestClient
@@ -30,35 +30,15 @@ if TYPE_CHECKING:
 EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}&amp;"
 
 
-class Page(HTMLParser):
-    """What a browser would make of a page."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(page)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def all(self, tag: str, attribute: str) -> list[str]:
-        return [value for name, attributes in self.elements if name == tag and (value := attributes.get(attribute))]
-
-
-def opened(browser: TestClient, path: str) -> Page:
+def opened(browser: TestClient, path: str) -> ParsedPage:
     reply = browser.get(path, headers={"Accept": "text/html"})
     assert reply.status_code == 200, reply.text
     assert reply.headers["content-type"].startswith("text/html")
-    return Page(reply.text)
+    return ParsedPage(reply.text)
 
 
 def first_item(browser: TestClient, query: str) -> str:
-    found = next(each for each in opened(browser, f"/gallery?{query}").all("a", "href") if "/items/" in each)
+    found = next(each for each in opened(browser, f"/gallery?{query}").values("a", "href") if "/items/" in each)
     return found.removeprefix("/apimart")
 
 
@@ -79,10 +59,10 @@ def test_a_batch_is_shown_with_its_counts_cost_and_reasons(
     assert f"${apimart.dollars:.2f}" in batches.text
 
     gallery = opened(viewer, "/gallery?dag_id=animals&run_id=run&task_id=generate")
-    assert len(gallery.all("img", "src")) == 2
+    assert len(gallery.values("img", "src")) == 2
     assert "A red fox" in gallery.text
     assert re.search(r"2\s*Out of paint\. The generation failed at APIMart \(refunded\)\s*such as", gallery.text)
-    for path in gallery.all("img", "src"):
+    for path in gallery.values("img", "src"):
         picture = viewer.get(path.removeprefix("/apimart"))
         assert picture.status_code == 200
         assert picture.headers["content-type"] in ("image/webp", "image/png")
@@ -136,15 +116,15 @@ def test_a_generation_is_opened_with_everything_that_is_known_of_it(
     ):
         assert told in page.text, told
     assert len(set(re.findall(r"[0-9a-f]{64}", page.text))) == 2
-    assert len(page.all("img", "src")) == 2
-    assert "/dags/posters/runs/run/tasks/draw" in page.all("a", "href")
+    assert len(page.values("img", "src")) == 2
+    assert "/dags/posters/runs/run/tasks/draw" in page.values("a", "href")
 
 
 def test_a_video_and_music_are_played(apimart: Sandbox, viewer: TestClient, tmp_path: Path) -> None:
     content.generation("film", "video", prompt="A boat", duration=4, destination=tmp_path.as_uri())
     content.generation("film", "music", prompt="A song", where={"task_id": "score"}, destination=tmp_path.as_uri())
     gallery = opened(viewer, "/gallery?dag_id=film")
-    ((video,), (audio,)) = gallery.all("video", "src"), gallery.all("audio", "src")
+    ((video,), (audio,)) = gallery.values("video", "src"), gallery.values("audio", "src")
     path = video.partition("#")[0].removeprefix("/apimart")
     part = viewer.get(path, headers={"Range": "bytes=0-99"})
     assert (part.status_code, len(part.content)) == (206, 100)
@@ -164,11 +144,11 @@ def test_a_failure_is_shown_with_its_reason(apimart: Sandbox, viewer: TestClient
 def test_results_that_are_not_saved_are_told_and_never_embedded(apimart: Sandbox, viewer: TestClient) -> None:
     content.generation("posters")
     gallery = opened(viewer, "/gallery?dag_id=posters")
-    assert gallery.all("img", "src") == []
+    assert gallery.values("img", "src") == []
     assert "Not saved" in gallery.text
     page = opened(viewer, first_item(viewer, "dag_id=posters"))
-    assert page.all("img", "src") == []
-    assert apimart.generations[0].urls[0] in page.all("a", "href")
+    assert page.values("img", "src") == []
+    assert apimart.generations[0].urls[0] in page.values("a", "href")
 
 
 def test_mapped_generations_are_one_row(apimart: Sandbox, viewer: TestClient, tmp_path: Path) -> None:
@@ -184,7 +164,7 @@ def test_mapped_generations_are_one_row(apimart: Sandbox, viewer: TestClient, tm
 def test_a_deleted_file_and_a_deleted_ledger_are_told(apimart: Sandbox, viewer: TestClient, tmp_path: Path) -> None:
     content.batch("animals", tmp_path / "files", [{"id": "fox", "prompt": "A fox"}])
     page = opened(viewer, first_item(viewer, "dag_id=animals"))
-    (source,) = page.all("img", "src")
+    (source,) = page.values("img", "src")
     for file in (tmp_path / "files").glob("*.png"):
         file.unlink()
     reply = viewer.get(source.removeprefix("/apimart"))
@@ -249,7 +229,7 @@ def test_a_reused_picture_is_shown_with_what_it_saved(
     saved = f"saved ${apimart.dollars:.2f}"
     assert gallery.text.count(saved) == 2
     assert "1 reused" in gallery.text
-    (source,) = gallery.all("img", "src")
+    (source,) = gallery.values("img", "src")
     assert viewer.get(source.removeprefix("/apimart")).status_code == 200
     assert saved in opened(viewer, first_item(viewer, "dag_id=again")).text
     assert apimart.billed == 1
@@ -284,15 +264,15 @@ def test_nothing_that_anyone_wrote_becomes_html(place: Path, viewer: TestClient,
 
     paths = ["/", f"/?q={quote(EVIL)}", "/gallery", f"/gallery?q={quote(EVIL)}&status={quote(EVIL)}", "/cost"]
     gallery = opened(viewer, "/gallery")
-    paths += sorted({each.removeprefix("/apimart") for each in gallery.all("a", "href") if "/items/" in each})
+    paths += sorted({each.removeprefix("/apimart") for each in gallery.values("a", "href") if "/items/" in each})
     assert len(paths) == 7
     for path in paths:
         page = opened(viewer, path)
         tags = [tag for tag, _ in page.elements]
         assert tags.count("script") == 1, path
-        assert all(source.startswith("/apimart/") for source in page.all("img", "src"))
+        assert all(source.startswith("/apimart/") for source in page.values("img", "src"))
         assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
-        assert not [each for each in page.all("a", "href") if each.lower().startswith(("javascript:", "data:"))]
+        assert not [each for each in page.values("a", "href") if each.lower().startswith(("javascript:", "data:"))]
         assert "alert(1)" in page.text, path
         assert "49" not in page.text
     assert "<script>alert" not in json.loads(viewer.get("/live?work=evil").text)["evil"]["html"]
@@ -324,9 +304,9 @@ def test_an_empty_index_says_what_to_do(viewer: TestClient, path: str) -> None:
 def test_links_carry_the_path_of_the_interface(place: Path) -> None:
     host: FastAPI = airflow_with_pages("/base")
     browser = client(host, simple_user("viewer", "VIEWER"))
-    page = Page(browser.get("/").text)
-    assert page.all("link", "href") == ["/base/apimart/static/icon.svg", "/base/apimart/static/page.css"]
-    assert {"/base/apimart/gallery", "/base/apimart/cost", "/base/"} <= set(page.all("a", "href"))
+    page = ParsedPage(browser.get("/").text)
+    assert page.values("link", "href") == ["/base/apimart/static/icon.svg", "/base/apimart/static/page.css"]
+    assert {"/base/apimart/gallery", "/base/apimart/cost", "/base/"} <= set(page.values("a", "href"))
 
 
 def test_what_is_not_there_is_told_on_a_page(viewer: TestClient) -> None:
@@ -341,7 +321,7 @@ def test_pages_follow_each_other(place: Path, viewer: TestClient, tmp_path: Path
     path = "/gallery?sort=request"
     while path:
         page = opened(viewer, path)
-        shown += [each for each in page.all("a", "href") if "/items/" in each and each not in shown]
+        shown += [each for each in page.values("a", "href") if "/items/" in each and each not in shown]
         following = [attributes["href"] for tag, attributes in page.elements if attributes.get("rel") == "next"]
         path = f"/gallery{following[0]}" if following else ""
     assert len({each.partition("?")[0] for each in shown}) == PAGE_SIZE * 2 + 1
