@@ -122,17 +122,15 @@ def throughput(size: Size) -> None:
 _LARGE = """
 import json, resource, sys, tempfile, time
 from airflow_provider_apimart.operators.batch import ApimartBatchGenerationOperator
-from types import SimpleNamespace
+from tests.batch.bare import task_context
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 style = "in the style of a woodcut, " * 8
 items = [{"id": f"item-{number}", "prompt": f"Cat {number}, {style}"} for number in range(COUNT)]
 operator = ApimartBatchGenerationOperator(
     task_id="generate", model="gemini-2.5-flash-image-preview", requests=items, max_in_flight=500
 )
-ti = SimpleNamespace(dag_id="bench", run_id=str(time.time()), task_id="generate", map_index=-1, max_tries=0)
-ti.xcom_push = lambda key, value: None
 began = time.monotonic()
-manifest = operator.execute({"ti": ti, "task": operator})
+manifest = operator.execute(task_context() | {"task": operator})
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps({"before": before, "after": after, "seconds": time.monotonic() - began, **manifest}))
 """

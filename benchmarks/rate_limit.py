@@ -27,16 +27,13 @@ ITEMS, IN_FLIGHT = 300, 20
 
 _BATCH = """
 import sys
-from types import SimpleNamespace
 from airflow_provider_apimart.operators.batch import ApimartBatchGenerationOperator
+from tests.batch.bare import task_context
 items = [{"prompt": f"Cat {number}"} for number in range(int(sys.argv[1]))]
-ti = SimpleNamespace(
-    dag_id="bench", run_id="bench", task_id="generate", map_index=-1, max_tries=0, xcom_push=lambda key, value: None
-)
 operator = ApimartBatchGenerationOperator(
     task_id="generate", model="gemini-2.5-flash-image-preview", requests=items, max_in_flight=int(sys.argv[2])
 )
-operator.execute({"ti": ti, "task": operator})
+operator.execute(task_context() | {"task": operator})
 """
 
 
