@@ -49,6 +49,8 @@ _CONTENT_TYPE_OF_STORE = {"s3": "ContentType", "s3a": "ContentType", "gs": "cont
 _S3 = ("s3", "s3a")
 # Their libraries hold several parts of a large file in memory at once.
 _PART_BYTES = 5 * 1024 * 1024
+# S3's limit of a copy in one request.
+_COPIED_AT_ONCE = 5 * 1024**3
 _WHOLE_OR_NOTHING = (*_CONTENT_TYPE_OF_STORE, "abfs", "abfss", "adl", "az", "wasb", "wasbs")
 # Errors of a store that has no conditional writes.
 _NO_CONDITIONS = (errno.ENOSYS, errno.EINVAL)
@@ -408,9 +410,22 @@ class ObjectStoreDestination(Destination):
         return True
 
     def _copy(self, source: str, version: str, receipt: Receipt) -> None:
-        # S3 compares the tag once more in the moment of the copy.
-        conditions = {"CopySourceIfMatch": version} if self._root.protocol in _S3 else {}
-        self._store.cp_file(source, self._path(receipt.name), **conditions)
+        copy = self._path(receipt.name)
+        if self._root.protocol not in _S3:
+            self._store.cp_file(source, copy)
+        elif receipt.file.bytes > _COPIED_AT_ONCE:
+            self._store.cp_file(source, copy, CopySourceIfMatch=version)
+        else:
+            # One request, where its library asks for the size first. S3 compares the tag in the moment of the copy.
+            from_bucket, _, from_key = source.partition("/")
+            bucket, _, key = copy.partition("/")
+            self._store.call_s3(
+                "copy_object",
+                CopySource={"Bucket": from_bucket, "Key": from_key},
+                CopySourceIfMatch=version,
+                Bucket=bucket,
+                Key=key,
+            )
 
     def _is_free(self, name: str) -> bool:
         """Whether there is no file of a name, by the folder as it was at the first question, or by one request."""
