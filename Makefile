@@ -13,8 +13,8 @@ help: ## list the targets
 # uv takes seconds where pip takes minutes. It doesn't read pip's configuration, which may name the only registry within
 # reach. Versions are pinned, so that the next machine installs what was tested.
 PINNED = --quiet --constraint $(CONSTRAINTS)
-install = $(BIN)/python -m uv pip install --python $(BIN)/python $(PINNED) --editable '.[$(1)]' 2> /dev/null \
-	|| $(BIN)/python -m pip install --disable-pip-version-check $(PINNED) --editable '.[$(1)]'
+install = $(BIN)/python -m uv pip install --python $(or $(2),$(BIN))/python $(PINNED) --editable '.[$(1)]' 2> /dev/null \
+	|| $(or $(2),$(BIN))/python -m pip install --disable-pip-version-check $(PINNED) --editable '.[$(1)]'
 
 .venv/runtime: pyproject.toml $(CONSTRAINTS)
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -50,12 +50,13 @@ browser: .venv/browser ## look at Airflow's pages in a real Chromium; screenshot
 		|| echo "Chromium can't be installed here."
 	@SCREENSHOTS=$(SCREENSHOTS) $(BIN)/python -m pytest tests/browser
 
-.venvs/fab: .venv/matrix
+.venvs/fab/installed: .venv/matrix
 	@echo "Installing Airflow with its FAB auth manager into .venvs/fab (once) ..."
-	@$(BIN)/uv venv --quiet --seed $@ && $(BIN)/uv pip install --quiet --python $@/bin/python --constraint $(CONSTRAINTS) --editable '.[fab]' \
-		|| $@/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[fab]'
+	@$(BIN)/python -m venv .venvs/fab
+	@$(call install,fab,.venvs/fab/bin)
+	@touch $@
 
-access: .venvs/fab ## who may see which DAG's results on the pages, with the simple and the FAB auth manager
+access: .venvs/fab/installed ## who may see which DAG's results on the pages, with the simple and the FAB auth manager
 	@.venvs/fab/bin/python -m pytest tests/page/test_access.py
 
 .venv/chaos: .venv/development

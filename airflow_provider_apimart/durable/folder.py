@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_apimart.api.error_mapping import root_reason
 from airflow_provider_apimart.exceptions import ApimartDestinationError
-from airflow_provider_apimart.results.storage.atomic_write import PARTIAL, is_atomic, write_whole
+from airflow_provider_apimart.results.storage.atomic_write import is_atomic, remove_all_unfinished, write_whole
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -84,10 +84,8 @@ class Folder:
             self.path.fs.rm_file((self.path / name).path)
 
     def remove_partial(self) -> None:
-        """Remove files that killed processes left half written."""
-        for name in self.names():
-            if name.endswith(PARTIAL):
-                self.remove(name)
+        """Remove files that killed processes left half written. What another process writes now stays."""
+        remove_all_unfinished(self.path)
 
     def remove_itself(self) -> None:
         """Remove the directory if it is empty; object stores have none."""

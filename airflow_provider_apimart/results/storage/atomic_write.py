@@ -47,9 +47,19 @@ def remove_unfinished(path: ObjectStoragePath) -> None:
     """Remove what killed processes left of a file that they were writing. Other storages keep no such files."""
     if path.protocol in LOCAL_PROTOCOLS:
         final = Path(path.path)
-        for partial in final.parent.glob(f"{glob.escape(_prefix(final))}*{PARTIAL}"):
-            if not is_in_use(partial):
-                partial.unlink(missing_ok=True)
+        _remove_unused(final.parent, glob.escape(_prefix(final)))
+
+
+def remove_all_unfinished(folder: ObjectStoragePath) -> None:
+    """Do as :func:`remove_unfinished` for all files of a directory, which need not exist."""
+    if folder.protocol in LOCAL_PROTOCOLS:
+        _remove_unused(Path(folder.path), "")
+
+
+def _remove_unused(folder: Path, prefix: str) -> None:
+    for partial in folder.glob(f"{prefix}*{PARTIAL}"):
+        if not is_in_use(partial):
+            partial.unlink(missing_ok=True)
 
 
 def _prefix(final: Path) -> str:
