@@ -44,11 +44,11 @@ quick: .venv/development ## run the tests that start no Airflow and aren't long,
 
 # Chromium comes from Debian's packages; where it can't be had, the tests are skipped and say so.
 SCREENSHOTS ?= .browser
-browser: .venv/browser ## look at Airflow's pages in a real Chromium; screenshots land in .browser (SCREENSHOTS=docs/images)
+browser: .venv/browser .venv/matrix ## look at Airflow's pages in a real Chromium (VERSION=3.1); screenshots land in .browser (SCREENSHOTS=docs/images)
 	@command -v chromium > /dev/null || command -v google-chrome > /dev/null \
 		|| { echo "Installing Chromium (apt-get) ..." && apt-get install --yes --quiet chromium > /dev/null; } \
 		|| echo "Chromium can't be installed here."
-	@SCREENSHOTS=$(SCREENSHOTS) $(BIN)/python -m pytest tests/browser
+	@SCREENSHOTS=$(SCREENSHOTS) $(BIN)/python -m $(if $(VERSION),tests.browser $(VERSION),pytest tests/browser)
 
 .venvs/fab/installed: .venv/matrix
 	@echo "Installing Airflow with its FAB auth manager into .venvs/fab (once) ..."
