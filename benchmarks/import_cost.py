@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-ROUNDS, SHORT_ROUNDS = 11, 3
+ROUNDS, SHORT_ROUNDS = 11, 1
 
 BASELINE = "import airflow.sdk as sdk; sdk.DAG; sdk.BaseOperator; sdk.BaseSensorOperator; sdk.BaseHook; sdk.Param"
 STATEMENTS: Mapping[str, str] = {
@@ -80,7 +80,7 @@ def measure(statement: str, home: str) -> Import:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--short", action="store_true", help="fewer rounds")
+    parser.add_argument("--short", action="store_true", help="one round")
     number = SHORT_ROUNDS if parser.parse_args().short else ROUNDS
     with tempfile.TemporaryDirectory() as home:
         for statement in STATEMENTS.values():
