@@ -28,7 +28,7 @@ from airflow_provider_apimart.durable.identity import file_name_of
 from airflow_provider_apimart.page_index.entry import State
 from airflow_provider_apimart.quotes.quote import total
 from airflow_provider_apimart.results.storage.atomic_write import remove_unfinished
-from airflow_provider_apimart.results.storage.destination import uri_of
+from airflow_provider_apimart.results.storage.paths import uri_of
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from airflow_provider_apimart.batch.journal import read_records
 from airflow_provider_apimart.batch.ledger import ItemStatus, LedgerEntry, entry_of_record
-from airflow_provider_apimart.durable.ledger_path import storage_path
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError, ApimartRecordError
+from airflow_provider_apimart.results.storage.paths import storage_path
 
 
 def completed_and_unsaved(ledger: str) -> list[dict[str, Any]]:

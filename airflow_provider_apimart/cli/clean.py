@@ -16,7 +16,7 @@ from airflow.utils.providers_configuration_loader import providers_configuration
 
 from airflow_provider_apimart.api.error_mapping import root_reason
 from airflow_provider_apimart.cli.connection import find_connections
-from airflow_provider_apimart.durable.ledger_path import ledger_path, storage_path
+from airflow_provider_apimart.durable.ledger_path import ledger_path
 from airflow_provider_apimart.durable.old_records import OldRecord, records_of_batches, records_of_tasks
 from airflow_provider_apimart.durable.retention import Retention
 from airflow_provider_apimart.exceptions import ApimartError, ApimartRecordError
@@ -27,6 +27,7 @@ from airflow_provider_apimart.results.storage.leftovers import (
     leftovers_below,
     leftovers_of_this_machine,
 )
+from airflow_provider_apimart.results.storage.paths import storage_path
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath

@@ -20,9 +20,9 @@ from airflow_provider_apimart.durable.fact_files import FactFiles
 from airflow_provider_apimart.durable.facts import Fact, FactKind, ItemRecord, fold
 from airflow_provider_apimart.durable.folder import Folder
 from airflow_provider_apimart.durable.identity import TaskIdentity, file_name_of
-from airflow_provider_apimart.durable.ledger_path import storage_path
 from airflow_provider_apimart.durable.record import record_errors, superseded
 from airflow_provider_apimart.exceptions import ApimartDestinationError, ApimartError
+from airflow_provider_apimart.results.storage.paths import storage_path
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath

@@ -18,11 +18,11 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_apimart.durable.folder import Folder
-from airflow_provider_apimart.durable.ledger_path import storage_path
 from airflow_provider_apimart.library.entry import Entry, entry_from_bytes, identity_and_time
 from airflow_provider_apimart.library.pack import Copied, pack_from_bytes, pack_to_bytes
-from airflow_provider_apimart.results.storage.atomic_write import LOCAL_PROTOCOLS, write_whole
+from airflow_provider_apimart.results.storage.atomic_write import write_whole
 from airflow_provider_apimart.results.storage.kept_file import content_tag
+from airflow_provider_apimart.results.storage.paths import LOCAL_PROTOCOLS, storage_path
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from airflow_provider_apimart.durable.folder import Folder
-from airflow_provider_apimart.durable.ledger_path import ledger_path, storage_path
+from airflow_provider_apimart.durable.ledger_path import ledger_path
+from airflow_provider_apimart.results.storage.paths import storage_path
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_apimart.api.json_values import items, mapping, parse, text
 from airflow_provider_apimart.durable.folder import Folder
-from airflow_provider_apimart.durable.ledger_path import ledger_path, storage_path
+from airflow_provider_apimart.durable.ledger_path import ledger_path
 from airflow_provider_apimart.page_index.entry import Entry, Kind, entry_from_json
 from airflow_provider_apimart.page_index.writing import INDEX, SUFFIX
 from airflow_provider_apimart.plugin.items import File, Item, files_of, item_of
 from airflow_provider_apimart.plugin.storage import signature
+from airflow_provider_apimart.results.storage.paths import storage_path
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath

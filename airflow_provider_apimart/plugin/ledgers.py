@@ -16,10 +16,10 @@ from pydantic_core import from_json
 from airflow_provider_apimart.api.json_values import mapping, parse
 from airflow_provider_apimart.batch.journal import LEDGER_SUFFIX, read_records
 from airflow_provider_apimart.batch.ledger import entry_of_record
-from airflow_provider_apimart.durable.ledger_path import storage_path
 from airflow_provider_apimart.page_index.entry import Entry
 from airflow_provider_apimart.plugin.items import Item, item_of
 from airflow_provider_apimart.plugin.storage import Location, NotReadableError, signature, storage_errors
+from airflow_provider_apimart.results.storage.paths import storage_path
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath

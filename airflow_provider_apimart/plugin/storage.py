@@ -16,15 +16,14 @@ from io import FileIO
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_provider_apimart.durable.ledger_path import storage_path
-from airflow_provider_apimart.results.storage.atomic_write import ATOMIC_PROTOCOLS, LOCAL_PROTOCOLS
+from airflow_provider_apimart.results.storage.paths import ATOMIC_PROTOCOLS, LOCAL_PROTOCOLS, storage_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-_REMOTE = (ATOMIC_PROTOCOLS - {"memory"}) | {"sftp", "ssh", "hdfs"}
+_REMOTE = ATOMIC_PROTOCOLS | {"sftp", "ssh", "hdfs"}
 
 
 class NotReadableError(Exception):

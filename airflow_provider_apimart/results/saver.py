@@ -22,8 +22,8 @@ from airflow_provider_apimart.results.download.limits import Allowance, Limits
 from airflow_provider_apimart.results.download.response_head import ResponseHead
 from airflow_provider_apimart.results.expiry import GONE, gone_error, is_over, is_young, warning
 from airflow_provider_apimart.results.media import extension
-from airflow_provider_apimart.results.storage.destination import destination_at, destination_errors
 from airflow_provider_apimart.results.storage.kept_file import KeptFile, copy_kept
+from airflow_provider_apimart.results.storage.open_destination import destination_at, destination_errors
 from airflow_provider_apimart.results.storage.receipts import SavedFile, key_of
 
 if TYPE_CHECKING:

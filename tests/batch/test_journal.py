@@ -153,7 +153,7 @@ def test_a_folder_that_cannot_be_written_to_is_named_at_once(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("uri", ["nosuchprotocol://bucket/x", "hdfs://bucket/x"])
 def test_a_storage_that_is_not_installed_is_named_at_once(uri: str) -> None:
-    with pytest.raises(ApimartDestinationError, match="Nothing was submitted"):
+    with pytest.raises(ApimartDestinationError, match="Nothing was sent"):
         Journal(uri, NAME).load()
 
 

@@ -19,7 +19,7 @@ from airflow_provider_apimart.batch.exports.place import Place
 from airflow_provider_apimart.batch.ledger import LedgerEntry
 from airflow_provider_apimart.durable.folder import Folder
 from airflow_provider_apimart.exceptions import ApimartConfigurationError
-from airflow_provider_apimart.results.storage.destination import uri_of
+from airflow_provider_apimart.results.storage.paths import uri_of
 
 SUFFIX = ".ledger.parquet"
 

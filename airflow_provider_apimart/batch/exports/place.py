@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_provider_apimart.durable.ledger_path import storage_path
-from airflow_provider_apimart.results.storage.destination import uri_of
+from airflow_provider_apimart.results.storage.paths import storage_path, uri_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath

@@ -8,6 +8,7 @@ import posixpath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_provider_apimart.results.storage.paths import ATOMIC_PROTOCOLS, LOCAL_PROTOCOLS
 from airflow_provider_apimart.results.storage.staging import is_in_use, new_locked_file
 
 if TYPE_CHECKING:
@@ -16,14 +17,13 @@ if TYPE_CHECKING:
 PARTIAL = ".part"
 """Ending of the name of a file that isn't whole yet; a killed process may leave one."""
 
-LOCAL_PROTOCOLS = frozenset({"", "file", "local"})
-#: Storages that show an object only when all of it has arrived.
-ATOMIC_PROTOCOLS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "adl", "az", "wasb", "wasbs", "memory"})
+# A small file appears in memory at once; a large one is written there in parts.
+_AT_ONCE = ATOMIC_PROTOCOLS | {"memory"}
 
 
 def is_atomic(protocol: str) -> bool:
     """Whether a file that :func:`write_whole` writes there is either whole or not there."""
-    return protocol in LOCAL_PROTOCOLS or protocol in ATOMIC_PROTOCOLS
+    return protocol in LOCAL_PROTOCOLS or protocol in _AT_ONCE
 
 
 def write_whole(path: ObjectStoragePath, content: bytes) -> None:
@@ -37,7 +37,7 @@ def write_whole(path: ObjectStoragePath, content: bytes) -> None:
     if path.protocol in LOCAL_PROTOCOLS:
         _write_local(Path(path.path), content)
         return
-    if path.protocol not in ATOMIC_PROTOCOLS:
+    if path.protocol not in _AT_ONCE:
         # Object stores have no directories; making one may mean to make a bucket there.
         path.fs.makedirs(posixpath.dirname(path.path), exist_ok=True)
     path.fs.pipe_file(path.path, content)

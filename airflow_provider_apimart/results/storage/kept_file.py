@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from airflow_provider_apimart.api.error_mapping import root_reason
 from airflow_provider_apimart.results.media import extension
-from airflow_provider_apimart.results.storage.atomic_write import LOCAL_PROTOCOLS
 from airflow_provider_apimart.results.storage.destination import Destination
+from airflow_provider_apimart.results.storage.paths import LOCAL_PROTOCOLS, storage_path
 from airflow_provider_apimart.results.storage.receipts import KeptFileLostError, SavedFile, key_of
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def content_tag(details: Mapping[str, Any]) -> str | None:
 def _details(folder: str, names: list[str]) -> list[tuple[str, Mapping[str, Any]]]:
     """Return what their storage says of the files of one folder, without those that are absent."""
     try:
-        path = _path(folder or "/")
+        path = storage_path(folder or "/")
         if path.protocol in LOCAL_PROTOCOLS or len(names) < _LISTED_FROM:
             return _asked_one_by_one(path, names)
         path.fs.invalidate_cache(path.path)
@@ -162,7 +162,7 @@ def _read_checked(file: SavedFile, take: Any) -> None:
     """Hand over the blocks of a file. They are what was saved only if this returns."""
     digest, size = hashlib.sha256(), 0
     try:
-        with _opened(_path(file.uri)) as source:
+        with _opened(storage_path(file.uri)) as source:
             for block in _blocks(source):
                 digest.update(block)
                 size += len(block)
@@ -201,9 +201,3 @@ def _written(take: Any, block: bytes) -> None:
 def _blocks(file: BinaryIO) -> Iterator[bytes]:
     while block := file.read(_BLOCK):
         yield block
-
-
-def _path(uri: str) -> ObjectStoragePath:
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-    return ObjectStoragePath(uri)

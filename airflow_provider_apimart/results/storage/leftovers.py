@@ -15,10 +15,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_apimart.api.json_values import moment
-from airflow_provider_apimart.results.storage.atomic_write import LOCAL_PROTOCOLS, PARTIAL
-from airflow_provider_apimart.results.storage.destination import PARTIAL_FOLDER, private_folder
-from airflow_provider_apimart.results.storage.receipts import FOLDER, receipt_from_bytes
-from airflow_provider_apimart.results.storage.staging import is_in_use
+from airflow_provider_apimart.results.storage.atomic_write import PARTIAL
+from airflow_provider_apimart.results.storage.paths import LOCAL_PROTOCOLS
+from airflow_provider_apimart.results.storage.receipts import FOLDER, receipt_from_bytes, receipt_name
+from airflow_provider_apimart.results.storage.staging import PARTIAL_FOLDER, is_in_use, private_folder
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -91,7 +91,7 @@ def _modified(details: Mapping[str, Any]) -> datetime | None:
 def _is_claimed(place: ObjectStoragePath, name: str) -> bool:
     key = name.partition(".")[0]
     with suppress(FileNotFoundError):
-        content = bytes(place.fs.cat_file((place / FOLDER / f"{key}.json").path))
+        content = bytes(place.fs.cat_file((place / receipt_name(key)).path))
         # A receipt that can't be read may name it.
         return receipt_from_bytes(key, content).staged in (name, None)
     return False

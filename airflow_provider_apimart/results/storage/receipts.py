@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import posixpath
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 FOLDER = ".apimart"
+"""Directory of receipts in a destination."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,16 @@ def key_of(stem: str) -> str:
         systems take them for one name.
     """
     return hashlib.sha256(stem.casefold().encode()).hexdigest()[:32]
+
+
+def key_of_file(name: str) -> str:
+    """Return the key of a file, whose name may have an extension."""
+    return key_of(posixpath.splitext(name)[0])
+
+
+def receipt_name(key: str) -> str:
+    """Return the name of a receipt, relative to the destination."""
+    return f"{FOLDER}/{key}.json"
 
 
 @dataclass(frozen=True)

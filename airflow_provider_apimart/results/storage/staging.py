@@ -10,10 +10,14 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+PARTIAL_FOLDER = "partial"
+"""Directory of files that are being written, below that of the receipts."""
 
 
 class Staging:
@@ -51,6 +55,19 @@ class Staging:
                 ):
                     yield path
                     path.unlink()
+
+
+def private_folder() -> Path:
+    """
+    Return this user's directory for files that are uploaded to an object store.
+
+    :raises PermissionError: If it is another user's.
+    """
+    folder = Path(tempfile.gettempdir()) / f"apimart-results-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise PermissionError(f"{folder} belongs to another user")
+    return folder
 
 
 def new_locked_file(folder: Path, prefix: str, suffix: str = "") -> BinaryIO:

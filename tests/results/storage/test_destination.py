@@ -19,7 +19,7 @@ from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.results.download.address_policy import AddressPolicy
 from airflow_provider_apimart.results.download.client import Network
 from airflow_provider_apimart.results.saver import ResultSaver
-from airflow_provider_apimart.results.storage.destination import destination_at
+from airflow_provider_apimart.results.storage.open_destination import destination_at
 from airflow_provider_apimart.results.storage.receipts import (
     FOREIGN,
     Receipt,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-from airflow_provider_apimart.results.storage.destination import Destination, destination_at, uri_of
+from airflow_provider_apimart.results.storage.destination import Destination
 from airflow_provider_apimart.results.storage.kept_file import (
     KeptFile,
     check_unchanged,
@@ -15,6 +15,8 @@ from airflow_provider_apimart.results.storage.kept_file import (
     kept_file,
     present_files,
 )
+from airflow_provider_apimart.results.storage.open_destination import destination_at
+from airflow_provider_apimart.results.storage.paths import uri_of
 from airflow_provider_apimart.results.storage.receipts import KeptFileLostError
 from tests.batch.places import BUCKET, Place, read
 from tests.library.support import saved, stored

@@ -1,0 +1,74 @@
+"""
+Paths of Airflow's object storage: what their protocols mean, and how they are opened and written as URIs.
+
+A protocol that isn't listed here belongs to a storage of which nothing is assumed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_apimart.exceptions import ApimartDestinationError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+LOCAL_PROTOCOLS = frozenset({"", "file", "local"})
+S3_PROTOCOLS = frozenset({"s3", "s3a"})
+_GOOGLE_PROTOCOLS = frozenset({"gs", "gcs"})
+_AZURE_PROTOCOLS = frozenset({"abfs", "abfss", "adl", "az", "wasb", "wasbs"})
+#: Storages that show an object only when all of it has arrived.
+ATOMIC_PROTOCOLS = S3_PROTOCOLS | _GOOGLE_PROTOCOLS | _AZURE_PROTOCOLS
+#: The argument of an upload that takes the media type. These storages can also create an object only if there is none.
+CONTENT_TYPE_ARGUMENTS = {
+    **dict.fromkeys(S3_PROTOCOLS, "ContentType"),
+    **dict.fromkeys(_GOOGLE_PROTOCOLS, "content_type"),
+}
+_PACKAGES = {
+    **dict.fromkeys(S3_PROTOCOLS, "apache-airflow-providers-amazon[s3fs]"),
+    **dict.fromkeys(_GOOGLE_PROTOCOLS, "apache-airflow-providers-google[gcsfs]"),
+    **dict.fromkeys(_AZURE_PROTOCOLS, "apache-airflow-providers-microsoft-azure"),
+    **dict.fromkeys(("sftp", "ssh"), "apache-airflow-providers-sftp[sshfs]"),
+}
+
+
+def storage_path(place: str | ObjectStoragePath) -> ObjectStoragePath:
+    """
+    Return a path of Airflow's object storage, whose storage can be used.
+
+    :raises ApimartDestinationError: If the protocol is unknown, or the library for it isn't installed.
+    """
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    try:
+        path = ObjectStoragePath(place)
+        # Below Airflow 3.1, an unknown kind of storage is noticed only here.
+        _ = path.fs
+    except Exception as error:
+        # Any error: the storage libraries raise errors of any class.
+        raise _unusable(str(place), error) from error
+    return path
+
+
+def uri_of(path: ObjectStoragePath) -> str:
+    """Return the URI of a path as ``ObjectStoragePath`` takes it, with the connection's id on every version."""
+    # Only below Airflow 3.2 is it among the options, and only from then on an attribute.
+    uri, conn_id = str(path), path.storage_options.get("conn_id") or getattr(path, "conn_id", None)
+    connection = f"://{conn_id}@"
+    return uri if conn_id is None or connection in uri else uri.replace("://", connection, 1)
+
+
+def _unusable(place: str, error: Exception) -> ApimartDestinationError:
+    from airflow_provider_apimart.api.error_mapping import root_reason
+
+    protocol = place.partition("://")[0]
+    # Airflow raises any of these for a protocol that no installed provider serves.
+    if isinstance(error, ImportError) or f"'{protocol}'" in str(error) or "No filesystem" in str(error):
+        package = _PACKAGES.get(protocol, f"the Airflow provider that serves {protocol}://")
+        return ApimartDestinationError(
+            f"{place} can't be used: the storage {protocol}:// isn't installed. Nothing was sent or fetched. Install "
+            f"{package} on all workers"
+        )
+    return ApimartDestinationError(
+        f"{place} can't be used: {root_reason(error)}. Nothing was sent or fetched. Check the path and its connection"
+    )
