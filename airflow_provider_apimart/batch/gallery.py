@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from urllib.parse import quote
 
 from airflow_provider_apimart.api.dollars import written_dollars
-from airflow_provider_apimart.batch.ledger import ItemStatus, LedgerEntry
+from airflow_provider_apimart.batch.ledger_entry import ItemStatus, LedgerEntry
 from airflow_provider_apimart.batch.summary import BatchCounts, describe
 from airflow_provider_apimart.durable.identity import TaskIdentity
 from airflow_provider_apimart.html.environment import STATIC, render

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from airflow_provider_apimart.api.error_mapping import root_reason
 from airflow_provider_apimart.batch.version_1 import earlier_facts, remove_earlier_files
 from airflow_provider_apimart.durable.fact_files import FactFiles
-from airflow_provider_apimart.durable.facts import Fact, ItemRecord, fold
+from airflow_provider_apimart.durable.facts import Fact
+from airflow_provider_apimart.durable.item_record import ItemRecord, fold
 from airflow_provider_apimart.durable.record import record_errors
 from airflow_provider_apimart.exceptions import ApimartDestinationError, ApimartError
 from airflow_provider_apimart.results.storage.paths import storage_path

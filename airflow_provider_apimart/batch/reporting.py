@@ -11,7 +11,8 @@ from decimal import Decimal
 from typing import Any
 
 from airflow_provider_apimart.api.json_values import mapping, money
-from airflow_provider_apimart.batch.ledger import ItemStatus, Ledger, LedgerEntry
+from airflow_provider_apimart.batch.ledger import Ledger
+from airflow_provider_apimart.batch.ledger_entry import ItemStatus, LedgerEntry
 from airflow_provider_apimart.batch.plan import BatchPlan
 from airflow_provider_apimart.batch.summary import BatchCounts
 from airflow_provider_apimart.durable.identity import TaskIdentity, file_name_of

@@ -30,7 +30,8 @@ from airflow_provider_apimart.api.waiting import (
 from airflow_provider_apimart.batch.budget import Admission
 from airflow_provider_apimart.batch.items import BatchItem
 from airflow_provider_apimart.batch.journal import Journal
-from airflow_provider_apimart.batch.ledger import ItemStatus, Ledger, Todo
+from airflow_provider_apimart.batch.ledger import Ledger, Todo
+from airflow_provider_apimart.batch.ledger_entry import ItemStatus
 from airflow_provider_apimart.batch.plan import BatchPlan
 from airflow_provider_apimart.batch.progress import BatchProgress
 from airflow_provider_apimart.batch.reporting import BatchNow, BatchReports
@@ -40,7 +41,7 @@ from airflow_provider_apimart.batch.spending import Spending
 from airflow_provider_apimart.batch.summary import count_items
 from airflow_provider_apimart.batch.uploads import BatchUploads
 from airflow_provider_apimart.checks.check import Check, CheckedRequest, check_requests
-from airflow_provider_apimart.durable.identity import key_scope
+from airflow_provider_apimart.durable.idempotency_key import key_scope
 from airflow_provider_apimart.durable.paid_once import PaidOnce
 from airflow_provider_apimart.library.entry import Entry
 from airflow_provider_apimart.metrics import GenerationMetrics

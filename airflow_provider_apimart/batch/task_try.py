@@ -17,7 +17,8 @@ from airflow_provider_apimart.api.waiting import Wait
 from airflow_provider_apimart.batch.gallery import gallery
 from airflow_provider_apimart.batch.interruption import Interruption
 from airflow_provider_apimart.batch.journal import Journal
-from airflow_provider_apimart.batch.ledger import Ledger, LedgerEntry, ledger_text
+from airflow_provider_apimart.batch.ledger import Ledger
+from airflow_provider_apimart.batch.ledger_entry import LedgerEntry, ledger_text
 from airflow_provider_apimart.batch.plan import BatchPlan
 from airflow_provider_apimart.batch.reporting import BatchReports
 from airflow_provider_apimart.batch.reuse import BatchLibrary

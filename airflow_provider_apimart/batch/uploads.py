@@ -14,7 +14,8 @@ from airflow_provider_apimart.api.flow import Flow
 from airflow_provider_apimart.api.reference_file import ReferenceFile
 from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.batch.items import BatchItem
-from airflow_provider_apimart.durable.facts import Attempt, ItemRecord
+from airflow_provider_apimart.durable.attempt import Attempt
+from airflow_provider_apimart.durable.item_record import ItemRecord
 from airflow_provider_apimart.durable.uploads import KeptUpload, UploadsInMemory, upload_unless_kept
 
 # A fact about a submit is noted right after the uploads that it names; this much earlier they may have been made.

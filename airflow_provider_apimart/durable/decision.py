@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from airflow_provider_apimart.api.generation_status import GenerationStatus
-from airflow_provider_apimart.durable.facts import Attempt, ItemRecord
+from airflow_provider_apimart.durable.attempt import Attempt
+from airflow_provider_apimart.durable.item_record import ItemRecord
 
 
 class OnUnknownOutcome(StrEnum):

@@ -17,161 +17,36 @@ and the fence. A fence that can't be read lets nobody submit until the next writ
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 import time
-import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from airflow_provider_apimart.durable.facts import Fact, fact_from_json
+from airflow_provider_apimart.durable.checksummed_json import checked_json, with_checksum
+from airflow_provider_apimart.durable.facts import Fact
 from airflow_provider_apimart.durable.folder import Folder
-from airflow_provider_apimart.durable.record import VERSION, record_errors, superseded
+from airflow_provider_apimart.durable.record import record_errors, superseded
+from airflow_provider_apimart.durable.segment import (
+    FENCE,
+    SUFFIX,
+    Fence,
+    Segment,
+    segment_from_bytes,
+    segment_name,
+)
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-SUFFIX = ".facts"
-FENCE = "fence.json"
-
 _NAME = re.compile(r"([0-9a-f]+)-(\d+)" + re.escape(SUFFIX))
-_TAIL = ', "crc": "{:08x}"}}'
-_TAIL_LENGTH = len(_TAIL.format(0))
 # Another process may compact while this one reads, or be in the midst of writing the fence in place.
 _PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 
 
 class _MissingError(ValueError):
     """A file that should be there isn't: another process has just replaced it, or it is lost."""
-
-
-@dataclass(frozen=True)
-class Segment:
-    """
-    One file of facts.
-
-    :param lines: The lines of its facts as they are written.
-    :param subsumes: For each writer the number up to which this file replaces its files.
-    """
-
-    writer: str
-    number: int
-    lines: tuple[str, ...]
-    subsumes: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """The file's name."""
-        return segment_name(self.writer, self.number)
-
-    def facts(self) -> Iterator[Fact]:
-        """
-        Go through its facts.
-
-        :raises ValueError: If one of them is none, with the number of its line.
-        """
-        for number, line in enumerate(self.lines, 1):
-            try:
-                yield fact_from_json(checked_json(line))
-            except ValueError as error:
-                raise ValueError(f"line {number} of {self.name}: {error}") from error
-
-    def to_bytes(self) -> bytes:
-        """Return the file's content."""
-        head = {
-            "apimart_facts": VERSION,
-            "writer": self.writer,
-            "number": self.number,
-            "lines": len(self.lines),
-            "subsumes": dict(self.subsumes),
-        }
-        return "".join(f"{line}\n" for line in (with_checksum(head), *self.lines)).encode()
-
-
-def segment_name(writer: str, number: int) -> str:
-    """Return the name of a writer's file."""
-    return f"{writer}-{number:06}{SUFFIX}"
-
-
-def segment_from_bytes(name: str, content: bytes) -> Segment:
-    """
-    Return the file that :meth:`Segment.to_bytes` wrote.
-
-    :raises ValueError: If it is damaged, not whole, or of a newer version of the provider.
-    """
-    try:
-        first, *lines = content.decode("utf-8-sig").removesuffix("\n").split("\n")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{name} is damaged: {error}") from error
-    head = _checked_head(name, first)
-    if head["lines"] != len(lines) or not content.endswith(b"\n"):
-        raise ValueError(f"{name} is not whole: it has {len(lines)} of {head['lines']} lines")
-    for number, line in enumerate(lines, 1):
-        if not _has_its_checksum(line):
-            raise ValueError(f"line {number} of {name}: its checksum is wrong")
-    segment = Segment(head["writer"], head["number"], tuple(lines), head["subsumes"])
-    if segment.name != name:
-        raise ValueError(f"{name} was written as {segment.name}")
-    return segment
-
-
-def _checked_head(name: str, line: str) -> dict[str, Any]:
-    try:
-        head = checked_json(line)
-    except ValueError as error:
-        raise ValueError(f"the head of {name} is damaged: {error}") from error
-    if not isinstance(head, dict) or "apimart_facts" not in head:
-        raise ValueError(f"{name} is no file of facts")
-    if head["apimart_facts"] != VERSION:
-        raise ValueError(
-            f"{name} has version {head['apimart_facts']!r}, and this version of the provider reads {VERSION}"
-        )
-    return head
-
-
-def with_checksum(value: Mapping[str, Any]) -> str:
-    """Return an object as a line of JSON that ends with its checksum."""
-    text = json.dumps(value)
-    return text[:-1] + _TAIL.format(zlib.crc32(text.encode()))
-
-
-def checked_json(line: str) -> Any:
-    """
-    Return the object that :func:`with_checksum` wrote.
-
-    :raises ValueError: If its checksum is wrong.
-    """
-    if not _has_its_checksum(line):
-        raise ValueError("its checksum is wrong")
-    return json.loads(_without_checksum(line))
-
-
-def _has_its_checksum(line: str) -> bool:
-    text = _without_checksum(line).encode("utf-8", "surrogatepass")
-    return line[-_TAIL_LENGTH:] == _TAIL.format(zlib.crc32(text))
-
-
-def _without_checksum(line: str) -> str:
-    return line[:-_TAIL_LENGTH] + "}"
-
-
-@dataclass(frozen=True)
-class Fence:
-    """
-    The newest writer, and all writers that have files.
-
-    :param owner: The only writer that may submit.
-    """
-
-    owner: str
-    writers: frozenset[str]
-
-    def to_bytes(self) -> bytes:
-        """Return the file's content."""
-        return with_checksum({"owner": self.owner, "writers": sorted(self.writers)}).encode()
 
 
 # Its writer has died or was stopped while it was writing in place.

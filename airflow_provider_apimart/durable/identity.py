@@ -1,4 +1,4 @@
-"""Identity of paid work, and the idempotency key that follows from it."""
+"""Identity of paid work: the task instance and the request."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class PaidRequest:
     @property
     def fingerprint(self) -> str:
         """A digest of the full request: two requests with the same one are the same paid work."""
-        return _digest([self.account, self.modality.value, self.payload])
+        return digest([self.account, self.modality.value, self.payload])
 
     def body(self, uploads: Mapping[str, str]) -> Mapping[str, Any]:
         """
@@ -81,28 +81,7 @@ class PaidRequest:
         return with_files_renamed(self.payload, lambda _, name: uploads[name]) if self.files else self.payload
 
 
-def idempotency_key(task: TaskIdentity, fingerprint: str, attempt: int) -> str:
-    """
-    Return the key of one attempt at one paid generation.
-
-    It is the same in every try of the task, in every process and on every version of Airflow. It never depends on the
-    number of the try.
-
-    :param attempt: 1, and one more after each generation that failed at APIMart.
-    """
-    identity = [task.dag_id, task.run_id, task.task_id, task.map_index, task.clear_marker, task.item]
-    return f"airflow-{_digest([*identity, fingerprint, attempt])}"
-
-
-def key_scope(base_url: str, api_key: str) -> str:
-    """
-    Return a digest of the API key and the host. APIMart keeps idempotency keys for each API key and endpoint.
-
-    Its eight digits are too few to find the API key by.
-    """
-    return _digest([base_url, api_key])[:8]
-
-
-def _digest(value: object) -> str:
+def digest(value: object) -> str:
+    """Return the SHA-256 of a JSON value in hexadecimal, the same in every process."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -24,9 +24,11 @@ from airflow_provider_apimart.api.waiting import (
     failure_error,
     read_status_with_retries,
 )
+from airflow_provider_apimart.durable.attempt import Attempt
 from airflow_provider_apimart.durable.decision import Action, OnUnknownOutcome, Rule, Situation, Status, decide
-from airflow_provider_apimart.durable.facts import Attempt, FactKind, key_is_kept
-from airflow_provider_apimart.durable.identity import PaidRequest, TaskIdentity, idempotency_key
+from airflow_provider_apimart.durable.facts import FactKind
+from airflow_provider_apimart.durable.idempotency_key import idempotency_key, key_is_kept
+from airflow_provider_apimart.durable.identity import PaidRequest, TaskIdentity
 from airflow_provider_apimart.durable.record import Record, only_logged
 from airflow_provider_apimart.durable.uploads import RecordedUploads, UploadRegistry, upload_all
 

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from airflow_provider_apimart.durable.facts import Fact, FactKind, ItemRecord, fact_from_json
+from airflow_provider_apimart.durable.facts import Fact, FactKind, fact_from_json
+from airflow_provider_apimart.durable.item_record import ItemRecord
 from airflow_provider_apimart.durable.version_1 import facts_of_submission
 from airflow_provider_apimart.exceptions import ApimartRecordError, ApimartSupersededError
 

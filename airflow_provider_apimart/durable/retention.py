@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from datetime import timedelta
 from enum import Enum, auto
 
-from airflow_provider_apimart.durable.facts import Attempt, Fact, fold
+from airflow_provider_apimart.durable.attempt import Attempt
+from airflow_provider_apimart.durable.facts import Fact
+from airflow_provider_apimart.durable.item_record import fold
 
 #: APIMart forgets a generation within days, and the URLs of its results die sooner. Until then a retry may fetch them.
 FETCHABLE = timedelta(hours=72)

@@ -35,7 +35,7 @@ from airflow_provider_apimart.api.waiting import (
     wait_until_final,
 )
 from airflow_provider_apimart.compat.secrets_masker import amask_secrets, mask_secrets
-from airflow_provider_apimart.durable.identity import key_scope
+from airflow_provider_apimart.durable.idempotency_key import key_scope
 from airflow_provider_apimart.hooks.connection import settings_from_connection
 from airflow_provider_apimart.library.options import ReuseOptions
 from airflow_provider_apimart.quotes.price_book import PRICE_POLICY, PriceBook
@@ -145,7 +145,7 @@ class ApimartHook(BaseHook):
 
     @property
     def key_scope(self) -> str:
-        """Digest of the API key and its host; see :func:`~airflow_provider_apimart.durable.identity.key_scope`."""
+        """Digest of API key and host; see :func:`~airflow_provider_apimart.durable.idempotency_key.key_scope`."""
         return key_scope(self.settings.base_url, self.settings.api_key)
 
     def get_conn(self) -> requests.Session:

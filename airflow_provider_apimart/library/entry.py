@@ -15,7 +15,7 @@ from airflow_provider_apimart.api.generation import Generation, Output, OutputKi
 from airflow_provider_apimart.api.generation_status import GenerationStatus
 from airflow_provider_apimart.api.json_values import JsonObject, moment, money, plain
 from airflow_provider_apimart.api.payload import prompt_sha256, requested_outputs
-from airflow_provider_apimart.durable.fact_files import checked_json, with_checksum
+from airflow_provider_apimart.durable.checksummed_json import checked_json, with_checksum
 from airflow_provider_apimart.results.storage.kept_file import KeptFile
 from airflow_provider_apimart.results.storage.receipts import saved_file_from_json
 

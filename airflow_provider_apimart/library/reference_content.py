@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Callable, Collection
 
-from airflow_provider_apimart.durable.fact_files import checked_json, with_checksum
+from airflow_provider_apimart.durable.checksummed_json import checked_json, with_checksum
 from airflow_provider_apimart.durable.uploads import KeptUpload, UploadRegistry
 from airflow_provider_apimart.library.library import Library
 

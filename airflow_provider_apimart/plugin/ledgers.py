@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json
 
 from airflow_provider_apimart.api.json_values import mapping, parse
+from airflow_provider_apimart.batch.entry_of_facts import entry_of_record
 from airflow_provider_apimart.batch.journal import LEDGER_SUFFIX, read_records
-from airflow_provider_apimart.batch.ledger import entry_of_record
 from airflow_provider_apimart.page_index.entry import Entry
 from airflow_provider_apimart.plugin.items import Item, item_of
 from airflow_provider_apimart.plugin.storage import Location, NotReadableError, signature, storage_errors

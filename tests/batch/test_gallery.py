@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from airflow_provider_apimart.batch.gallery import gallery
-from airflow_provider_apimart.batch.ledger import ItemStatus, LedgerEntry
+from airflow_provider_apimart.batch.ledger_entry import ItemStatus, LedgerEntry
 from airflow_provider_apimart.batch.summary import count_items
 from airflow_provider_apimart.durable.identity import TaskIdentity
 from tests.batch.support import TASK

@@ -14,7 +14,8 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_apimart.batch import journal as journal_module
 from airflow_provider_apimart.batch.journal import Journal
-from airflow_provider_apimart.durable.facts import Attempt, Fact, FactKind
+from airflow_provider_apimart.durable.attempt import Attempt
+from airflow_provider_apimart.durable.facts import Fact, FactKind
 from airflow_provider_apimart.exceptions import (
     ApimartDestinationError,
     ApimartRecordError,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 import time
 
-from airflow_provider_apimart.batch.ledger import ItemStatus, LedgerEntry
+from airflow_provider_apimart.batch.ledger_entry import ItemStatus, LedgerEntry
 from airflow_provider_apimart.batch.progress import BatchProgress
 from airflow_provider_apimart.batch.summary import BatchCounts, count_items
 

@@ -18,7 +18,7 @@ import pytest
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.settings import ClientSettings
-from airflow_provider_apimart.batch.ledger import LedgerEntry
+from airflow_provider_apimart.batch.ledger_entry import LedgerEntry
 from airflow_provider_apimart.batch.summary import MaxFailures, raise_if_incomplete
 from airflow_provider_apimart.batch.task_try import run_try
 from airflow_provider_apimart.durable.decision import OnUnknownOutcome

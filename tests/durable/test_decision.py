@@ -17,7 +17,8 @@ from airflow_provider_apimart.durable.decision import (
     Status,
     decide,
 )
-from airflow_provider_apimart.durable.facts import Fact, FactKind, ItemRecord, fold
+from airflow_provider_apimart.durable.facts import Fact, FactKind
+from airflow_provider_apimart.durable.item_record import ItemRecord, fold
 from tests.durable.test_facts import sending
 
 SENT = 1_000_000.0

@@ -17,9 +17,11 @@ import fsspec
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-from airflow_provider_apimart.durable.fact_files import FENCE, FactFiles
+from airflow_provider_apimart.durable.checksummed_json import with_checksum
+from airflow_provider_apimart.durable.fact_files import FactFiles
 from airflow_provider_apimart.durable.facts import Fact, FactKind
 from airflow_provider_apimart.durable.folder import Folder
+from airflow_provider_apimart.durable.segment import FENCE
 from airflow_provider_apimart.exceptions import ApimartError, ApimartRecordError, ApimartSupersededError
 from tests.durable.stores import InPlaceFileSystem, Killed, StaleFileSystem
 from tests.object_storage import attach_anew
@@ -174,12 +176,10 @@ def test_all_files_of_a_known_writer_missing_is_noticed(tmp_path: Path) -> None:
 
 
 def test_a_file_of_a_newer_version_is_refused_by_name(tmp_path: Path) -> None:
-    from airflow_provider_apimart.durable import fact_files
-
     path = ObjectStoragePath(tmp_path.as_uri())
     files = writer(path)
     head = {"apimart_facts": 3, "writer": files.writer, "number": 2, "lines": 0, "subsumes": {}}
-    (tmp_path / f"{files.writer}-000002.facts").write_text(fact_files.with_checksum(head) + "\n")
+    (tmp_path / f"{files.writer}-000002.facts").write_text(with_checksum(head) + "\n")
     with pytest.raises(ApimartRecordError, match="has version 3, and this version of the provider reads 2"):
         FactFiles(path).load()
 

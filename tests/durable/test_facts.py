@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_apimart.durable.facts import FIELDS, Fact, FactKind, ItemRecord, fact_from_json, fold
+from airflow_provider_apimart.durable.facts import FIELDS, Fact, FactKind, fact_from_json
+from airflow_provider_apimart.durable.item_record import ItemRecord, fold
 
 KEYS = ("key-1", "key-2", "key-3")
 FINGERPRINTS = ("cat", "dog")

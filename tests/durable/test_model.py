@@ -29,10 +29,11 @@ from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.api.status_request import StatusRoutes
 from airflow_provider_apimart.api.waiting import Wait, read_status_with_retries
-from airflow_provider_apimart.durable.facts import Attempt
+from airflow_provider_apimart.durable.attempt import Attempt
 from airflow_provider_apimart.durable.file_record import FileRecord
 from airflow_provider_apimart.durable.folder import Folder
-from airflow_provider_apimart.durable.identity import PaidRequest, TaskIdentity, key_scope
+from airflow_provider_apimart.durable.idempotency_key import key_scope
+from airflow_provider_apimart.durable.identity import PaidRequest, TaskIdentity
 from airflow_provider_apimart.durable.paid_once import PaidOnce, note_delivery
 from airflow_provider_apimart.durable.record import Record, StateStoreRecord
 from airflow_provider_apimart.hooks.reference_files import ReferenceFiles

@@ -14,7 +14,8 @@ from airflow_provider_apimart.api.requests_transport import RequestsTransport
 from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.durable.file_record import FileRecord
-from airflow_provider_apimart.durable.identity import PaidRequest, TaskIdentity, key_scope
+from airflow_provider_apimart.durable.idempotency_key import key_scope
+from airflow_provider_apimart.durable.identity import PaidRequest, TaskIdentity
 from airflow_provider_apimart.durable.paid_once import PaidOnce
 from airflow_provider_apimart.durable.record import StateStoreRecord
 from airflow_provider_apimart.exceptions import ApimartSupersededError

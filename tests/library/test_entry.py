@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_apimart.api.generation import OutputKind
-from airflow_provider_apimart.durable.fact_files import checked_json, with_checksum
+from airflow_provider_apimart.durable.checksummed_json import checked_json, with_checksum
 from airflow_provider_apimart.library.entry import Entry, EntryFile, Maker, entry_from_bytes, identity_and_time
 from airflow_provider_apimart.results.storage.kept_file import KeptFile
 from tests.library.support import IDENTITY, NOON, entry, saved

@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.generation import OutputKind
-from airflow_provider_apimart.durable.fact_files import checked_json, with_checksum
+from airflow_provider_apimart.durable.checksummed_json import checked_json, with_checksum
 from airflow_provider_apimart.durable.identity import PaidRequest
 from airflow_provider_apimart.exceptions import ApimartLibraryError
 from airflow_provider_apimart.library.entry import EntryFile

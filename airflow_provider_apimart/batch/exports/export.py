@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from airflow_provider_apimart.batch.exports import huggingface, parquet
 from airflow_provider_apimart.batch.exports.place import Place
-from airflow_provider_apimart.batch.ledger import LedgerEntry
+from airflow_provider_apimart.batch.ledger_entry import LedgerEntry
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_apimart.batch.exports.place import Place
-from airflow_provider_apimart.batch.ledger import LedgerEntry, json_lines
+from airflow_provider_apimart.batch.ledger_entry import LedgerEntry, json_lines
 from airflow_provider_apimart.exceptions import ApimartDestinationError
 from airflow_provider_apimart.results.storage.open_destination import destination_at, destination_errors
 from airflow_provider_apimart.results.storage.receipts import SavedFile

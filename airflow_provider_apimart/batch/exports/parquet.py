@@ -16,7 +16,7 @@ from typing import Any
 
 from airflow_provider_apimart.api.json_values import moment, money, plain
 from airflow_provider_apimart.batch.exports.place import Place
-from airflow_provider_apimart.batch.ledger import LedgerEntry
+from airflow_provider_apimart.batch.ledger_entry import LedgerEntry
 from airflow_provider_apimart.durable.folder import Folder
 from airflow_provider_apimart.exceptions import ApimartConfigurationError
 from airflow_provider_apimart.results.storage.paths import uri_of

@@ -1,0 +1,38 @@
+"""Lines of JSON that end with their checksum, so that damage is noticed."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+_TAIL = ', "crc": "{:08x}"}}'
+_TAIL_LENGTH = len(_TAIL.format(0))
+
+
+def with_checksum(value: Mapping[str, Any]) -> str:
+    """Return an object as a line of JSON that ends with its checksum."""
+    text = json.dumps(value)
+    return text[:-1] + _TAIL.format(zlib.crc32(text.encode()))
+
+
+def checked_json(line: str) -> Any:
+    """
+    Return the object that :func:`with_checksum` wrote.
+
+    :raises ValueError: If its checksum is wrong.
+    """
+    if not has_its_checksum(line):
+        raise ValueError("its checksum is wrong")
+    return json.loads(_without_checksum(line))
+
+
+def has_its_checksum(line: str) -> bool:
+    """Whether a line ends with the checksum of its content."""
+    text = _without_checksum(line).encode("utf-8", "surrogatepass")
+    return line[-_TAIL_LENGTH:] == _TAIL.format(zlib.crc32(text))
+
+
+def _without_checksum(line: str) -> str:
+    return line[:-_TAIL_LENGTH] + "}"
