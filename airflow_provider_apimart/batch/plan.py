@@ -34,6 +34,7 @@ class BatchPlan:
     :param task_try: ``ti.try_number``, for people.
     :param finished: Ids of the generations whose status is read, ``None`` for all running ones. The triggerer keeps
         waiting for the others.
+    :param waited: Ids of the generations that the triggerer has waited for.
     """
 
     items: Sequence[BatchItem]
@@ -47,6 +48,7 @@ class BatchPlan:
     check: Check = Check.OFF
     parks: bool = False
     finished: frozenset[str] | None = None
+    waited: frozenset[str] = frozenset()
     started_at: float = 0.0
     task_try: int = 1
     submit_policy: RetryPolicy = SUBMIT_POLICY

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
 from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.api.waiting import Wait
+from airflow_provider_apimart.batch.begun import Begun
 from airflow_provider_apimart.batch.gallery import gallery
 from airflow_provider_apimart.batch.interruption import Interruption
 from airflow_provider_apimart.batch.journal import Journal
@@ -26,6 +27,7 @@ from airflow_provider_apimart.batch.run import BatchRun, Save
 from airflow_provider_apimart.batch.summary import BatchCounts, count_items, describe, failures, left_running
 from airflow_provider_apimart.durable.folder import Folder
 from airflow_provider_apimart.durable.identity import file_name_of
+from airflow_provider_apimart.durable.item_record import ItemRecord
 from airflow_provider_apimart.page_index.entry import State
 from airflow_provider_apimart.quotes.quote import total
 from airflow_provider_apimart.results.storage.atomic_write import remove_unfinished
@@ -76,7 +78,7 @@ def run_try(
     :raises ApimartDestinationError: If the record can't be written.
     :raises ApimartLibraryError: If the library can't be read and ``max_cost`` is set. Nothing was submitted.
     """
-    if not plan.items:
+    if not plan.items and plan.finished is None:
         return _empty(save)
     journal = Journal(folder, file_name_of(plan.task))
     transport = AiohttpTransport(settings, current_settings)
@@ -111,6 +113,7 @@ async def _run(
     library: BatchLibrary | None,
 ) -> tuple[BatchRun, Ledger]:
     records = await asyncio.to_thread(journal.load)
+    plan = _continued(plan, records)
     ledger = Ledger(plan.items, records, journal.note, plan.task.clear_marker, plan.started_at)
     async with transport:
         run = BatchRun(plan, ledger, journal, transport, save, reports, library)
@@ -121,6 +124,20 @@ async def _run(
                 log.warning("%s from the ledger %s", text, uri_of(journal.ledger))
             raise
     return run, ledger
+
+
+def _continued(plan: BatchPlan, records: Mapping[str, ItemRecord]) -> BatchPlan:
+    """Return the plan of a try that was deferred with the requests with which it began."""
+    if plan.finished is None:
+        return plan
+    items = Begun(plan.started_at, plan.waited).items(plan.items, records)
+    if changed := len(items) - sum(new is old for new, old in zip(items, plan.items, strict=False)):
+        log.warning(
+            "Items whose request has changed since this try began: %d. The try continues with the requests that it has "
+            "sent. Templates are rendered and files are read each time that a deferred task resumes",
+            changed,
+        )
+    return replace(plan, items=items)
 
 
 def _write_results(plan: BatchPlan, journal: Journal, ledger: Ledger, counts: BatchCounts) -> str | None:

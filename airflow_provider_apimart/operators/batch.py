@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
@@ -171,7 +172,7 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
         :raises ApimartBatchRefusedError: If the missing items were refused or exceed ``max_cost``. Not retried.
         :raises ApimartBalanceError: If the balance is insufficient. Not retried; clear the task to continue.
         """
-        return self._attempt(context, started_at=time.time(), finished=None)
+        return self._attempt(context, started_at=time.time())
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """
@@ -180,13 +181,14 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
         :param event: See :class:`~airflow_provider_apimart.triggers.batch.ApimartBatchTrigger`.
         """
         if must_restart(event, context):
-            return self._attempt(context, started_at=time.time(), finished=None)
+            return self._attempt(context, started_at=time.time())
         details: Mapping[str, Any] = event if isinstance(event, Mapping) else {}
         if details.get("error"):
             raise error_from_json(details["error"])
         # After an unreadable event, the status of all running generations is read.
         finished = frozenset(details["finished"]) if "finished" in details else None
-        return self._attempt(context, started_at=details.get("started_at") or time.time(), finished=finished)
+        waited = frozenset(details.get("waited") or ()) | (finished or frozenset())
+        return self._attempt(context, details.get("started_at") or time.time(), finished, waited)
 
     def on_kill(self) -> None:
         """Stop submitting, and log that running generations continue: APIMart cannot cancel them."""
@@ -197,13 +199,19 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
             "waiting for them"
         )
 
-    def _attempt(self, context: Context, started_at: float, finished: frozenset[str] | None) -> dict[str, Any]:
+    def _attempt(
+        self,
+        context: Context,
+        started_at: float,
+        finished: frozenset[str] | None = None,
+        waited: frozenset[str] = frozenset(),
+    ) -> dict[str, Any]:
         from airflow_provider_apimart.batch.interruption import Interruption
         from airflow_provider_apimart.batch.task_try import run_try
 
         self.link_page(context)
         self._interruption = Interruption()
-        plan = self._plan(context, started_at, finished)
+        plan = replace(self._plan(context, started_at), finished=finished, waited=waited)
         exports = self._exports_of(plan.task)
         if finished is None:
             self.log.info("Items of the batch: %d", len(plan.items))
@@ -244,7 +252,7 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
 
         return ApimartHook(self.apimart_conn_id).settings
 
-    def _plan(self, context: Context, started_at: float, finished: frozenset[str] | None) -> BatchPlan:
+    def _plan(self, context: Context, started_at: float) -> BatchPlan:
         from airflow_provider_apimart.api.poll_schedule import PollSchedule
         from airflow_provider_apimart.batch.plan import BatchPlan
         from airflow_provider_apimart.checks.check import Check
@@ -264,7 +272,6 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
             parks=self.deferrable,
             started_at=started_at,
             task_try=context["ti"].try_number,
-            finished=finished,
             submit_policy=self.hook.submit_policy,
             status_policy=self.hook.status_policy,
             upload_policy=self.hook.upload_policy,

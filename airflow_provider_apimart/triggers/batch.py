@@ -81,7 +81,7 @@ class ApimartBatchTrigger(BaseTrigger):
         event: dict[str, Any]
         try:
             ended = await with_todays_key(self.apimart_conn_id, self._ended)
-            event = {"finished": ended, "error": None}
+            event = {"finished": ended, "waited": [each[0] for each in self.generations], "error": None}
         except (ApimartConfigurationError, ApimartAuthenticationError) as error:
             # The worker may reach APIMart where the triggerer does not; the task must not defer again and again.
             event = {"finished": [], "error": error.to_json()}

@@ -81,8 +81,14 @@ def make_deferred(
         if not end.parked:
             return end, legs
         event = triggered(end, plan)
-        plan = replace(plan, finished=frozenset(event["finished"]), started_at=event["started_at"])
+        plan = resumed(plan, event)
     raise AssertionError(f"still waiting after {most_legs} legs: {end.manifest}")
+
+
+def resumed(plan: BatchPlan, event: Mapping[str, Any]) -> BatchPlan:
+    """Return the plan with which a deferred try resumes after an event of its trigger."""
+    finished, waited = frozenset(event["finished"]), frozenset(event["waited"])
+    return replace(plan, finished=finished, waited=waited, started_at=event["started_at"])
 
 
 def triggered(end: TryResult, plan: BatchPlan) -> Mapping[str, Any]:
