@@ -156,7 +156,7 @@ class AiohttpTransport:
             result: T = finished.value
             return result
 
-    async def run_with_todays_key(
+    async def run_with_current_key(
         self, start: Callable[[], Flow[T]], *, before_post: Callable[[], Awaitable[None]] | None = None
     ) -> T:
         """

@@ -6,8 +6,8 @@ import re
 from contextlib import suppress
 from urllib.parse import SplitResult, urlsplit
 
-# Each with its default port.
-_SCHEMES = {"https": 443, "http": 80}
+#: The schemes of HTTP, each with its default port.
+DEFAULT_PORTS = {"https": 443, "http": 80}
 _ENDPOINT = re.compile(
     r"/v1/(images|videos|music|audio|tasks|uploads|balance|user|models|model-schema|model-docs|chat)(/|$)",
     re.IGNORECASE,
@@ -47,7 +47,7 @@ def _port(parts: SplitResult) -> int | None:
 def _authority(parts: SplitResult) -> str:
     """Return host and port in the form that no HTTP library changes."""
     port = _port(parts)
-    is_default = port in (None, _SCHEMES[parts.scheme.lower()])
+    is_default = port in (None, DEFAULT_PORTS[parts.scheme.lower()])
     return _host(parts.hostname or "") + ("" if is_default else f":{port}")
 
 
@@ -59,7 +59,7 @@ def _host(name: str) -> str:
 
 
 def _refuse(parts: SplitResult) -> None:
-    if parts.scheme.lower() not in _SCHEMES:
+    if parts.scheme.lower() not in DEFAULT_PORTS:
         raise ValueError(f"its scheme is {parts.scheme!r}, but only https and http are supported")
     if "@" in parts.netloc:
         raise ValueError("it holds credentials; the API key belongs in the connection's password")

@@ -22,6 +22,7 @@ IDEMPOTENCY_KEY_LIFETIME = timedelta(hours=24)
 UPLOAD_LIFETIME = timedelta(hours=72)
 RESULT_LIFETIME = timedelta(hours=24)
 
+MAX_UPLOAD_BYTES = 20 * 1024 * 1024
 MAX_REPLY_BYTES = 32 * 1024 * 1024
 
 UPLOADS_PATH = "/v1/uploads/images"

@@ -1,14 +1,8 @@
-"""Amounts of US dollars: how users write them, and how messages show them."""
+"""Amounts of US dollars as messages and pages show them."""
 
 from __future__ import annotations
 
 from decimal import Decimal
-
-from airflow_provider_apimart.api.arguments import dollars
-
-__all__ = ["dollars", "written_dollars"]
-
-_CENT = Decimal("0.01")
 
 
 def written_dollars(amount: Decimal) -> str:

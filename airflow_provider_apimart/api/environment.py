@@ -19,9 +19,9 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+from airflow_provider_apimart.api.base_url import DEFAULT_PORTS
 from airflow_provider_apimart.exceptions import ApimartConfigurationError
 
-_PORTS = {"http": 80, "https": 443}
 _PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy")
 _AUTHORITIES_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 _CONNECTION_PROXY = "the connection's extra.proxy"
@@ -109,7 +109,7 @@ class NetworkSettings:
     def _is_direct(self, url: str) -> bool:
         parts, port = urlsplit(url), None
         with suppress(ValueError):
-            port = parts.port or _PORTS.get(parts.scheme.lower())
+            port = parts.port or DEFAULT_PORTS.get(parts.scheme.lower())
         host = (parts.hostname or "").rstrip(".")
         entries = re.split(r"[,\s]+", self.no_proxy.lower())
         return any(_covers(entry, host, port) for entry in entries if entry)
@@ -152,7 +152,7 @@ def proxy_url(written: str, source: str) -> str:
             "set it to an HTTP proxy such as http://proxy.example.com:3128, or extra.proxy of the connection, or list "
             "the hosts in no_proxy",
         )
-    if scheme not in _PORTS:
+    if scheme not in DEFAULT_PORTS:
         raise _refused(f"{source} has an unknown scheme", "write it as http://host:port")
     credentials, at, address = rest.rpartition("@")
     return f"{scheme}://{_quoted(credentials)}{at}{_address(address, source)}"

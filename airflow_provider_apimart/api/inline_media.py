@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from airflow_provider_apimart.api.media_type import HEAD_BYTES, media_type
+from airflow_provider_apimart.api.media_type import HEAD_BYTES, MEDIA_PREFIXES, media_type
 
-_MEDIA = ("image/", "video/", "audio/")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\-\s]+={0,2}\s*")
 _SPACE = re.compile(r"\s+")
 # Four letters hold three bytes; the head of a file is enough to judge it.
@@ -31,7 +30,7 @@ def inline_content(value: str) -> bytes | None:
     if len(value) < _SHORTEST or not _BASE64.fullmatch(value[:_HEAD_LETTERS]):
         return None
     head = _decoded(value[:_HEAD_LETTERS])
-    is_media = head is not None and (media_type(head) or "").startswith(_MEDIA)
+    is_media = head is not None and (media_type(head) or "").startswith(MEDIA_PREFIXES)
     return _decoded(value) or None if is_media else None
 
 

@@ -6,6 +6,8 @@ import re
 
 ACCEPTED_REFERENCES = ("image/jpeg", "image/png", "image/webp", "image/gif")
 HEAD_BYTES = 512
+#: Beginnings of the media types that APIMart's models make.
+MEDIA_PREFIXES = ("image/", "video/", "audio/")
 
 # Offset, bytes, type: the first that fits counts.
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (

@@ -19,8 +19,6 @@ from airflow_provider_apimart.api.json_values import mapping, moment, number, pl
 from airflow_provider_apimart.api.media_type import ACCEPTED_REFERENCES, HEAD_BYTES, media_type
 from airflow_provider_apimart.api.retry import RetryPolicy
 
-#: Bytes of an image that APIMart takes at most.
-MAX_UPLOAD_BYTES = 20 * 1024 * 1024
 UPLOAD_POLICY = RetryPolicy(tries=6, seconds=300.0)
 
 
@@ -48,9 +46,9 @@ class ImageFile:
         """
         if self.size == 0:
             raise errors.ApimartInvalidRequestError(f"The image {self.name} is empty. Nothing was uploaded")
-        if self.size > MAX_UPLOAD_BYTES:
+        if self.size > contract.MAX_UPLOAD_BYTES:
             raise errors.ApimartInvalidRequestError(
-                f"The image {self.name} has {self.size:,} bytes; at most {MAX_UPLOAD_BYTES:,} bytes (20 MB) "
+                f"The image {self.name} has {self.size:,} bytes; at most {contract.MAX_UPLOAD_BYTES:,} bytes (20 MB) "
                 "are allowed. Nothing was uploaded. Make it smaller"
             )
         with self.open() as file:

@@ -10,10 +10,11 @@ from typing import Any
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.json_values import JsonObject, money
 from airflow_provider_apimart.api.payload import requested_outputs
-from airflow_provider_apimart.batch.ledger_entry import ItemStatus, JsonObjects, LedgerEntry
+from airflow_provider_apimart.batch.ledger_entry import JsonObjects, LedgerEntry
 from airflow_provider_apimart.durable.attempt import Attempt
 from airflow_provider_apimart.durable.facts import Fact
 from airflow_provider_apimart.durable.item_record import ItemRecord
+from airflow_provider_apimart.durable.item_status import ItemStatus
 
 
 def entry_of_record(item_id: str, record: ItemRecord, position: int) -> LedgerEntry:

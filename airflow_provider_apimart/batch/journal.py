@@ -20,6 +20,7 @@ from airflow_provider_apimart.durable.item_record import ItemRecord, fold
 from airflow_provider_apimart.durable.record import record_errors
 from airflow_provider_apimart.exceptions import ApimartDestinationError, ApimartError
 from airflow_provider_apimart.results.storage.paths import storage_path
+from airflow_provider_apimart.results.storage.receipts import FOLDER
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LEDGER_SUFFIX = ".ledger.jsonl"
-FOLDER = ".apimart"
 
 # Submits that become due within this time share one write.
 _GATHER_SECONDS = 0.05
@@ -82,7 +82,7 @@ class Journal:
         except ApimartError:
             raise
         except Exception as error:
-            # Any error: the storage libraries raise what they like.
+            # Any error: storage libraries raise errors of any class.
             raise _unusable(self.ledger, error) from error
 
     def note(self, fact: Fact) -> None:
@@ -160,7 +160,7 @@ class Journal:
         except ApimartError:
             raise
         except Exception as error:
-            # Any error: the storage libraries raise what they like.
+            # Any error: storage libraries raise errors of any class.
             raise ApimartDestinationError(
                 f"The batch's record could not be written to {self._files.folder} ({root_reason(error)}). Nothing more "
                 "is submitted. Fix the destination; a retry continues where this try stopped"

@@ -16,10 +16,11 @@ from airflow_provider_apimart.api.generation import Generation
 from airflow_provider_apimart.api.json_values import JsonObject, plain
 from airflow_provider_apimart.batch.entry_of_facts import end_of, entry_of_attempt, entry_of_record
 from airflow_provider_apimart.batch.items import BatchItem
-from airflow_provider_apimart.batch.ledger_entry import ItemStatus, JsonObjects, LedgerEntry
+from airflow_provider_apimart.batch.ledger_entry import JsonObjects, LedgerEntry
 from airflow_provider_apimart.durable.attempt import Attempt
 from airflow_provider_apimart.durable.facts import Fact, FactKind
 from airflow_provider_apimart.durable.item_record import ItemRecord
+from airflow_provider_apimart.durable.item_status import ItemStatus
 from airflow_provider_apimart.durable.paid_once import note_end
 
 

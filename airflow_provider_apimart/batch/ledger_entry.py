@@ -6,36 +6,16 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any
 
 from airflow_provider_apimart.api.generation import Generation, generation_from_xcom
 from airflow_provider_apimart.api.json_values import JsonObject, money, plain
+from airflow_provider_apimart.durable.item_status import ItemStatus
 
 JsonObjects = Sequence[Mapping[str, Any]]
 
 # Many a reader takes them for the end of a line, though JSON allows them inside of a string.
 _SEPARATORS = {ord(each): f"\\u{ord(each):04x}" for each in "\u0085\u2028\u2029"}
-
-
-class ItemStatus(StrEnum):
-    """Status of an item."""
-
-    NOT_SUBMITTED = "not_submitted"
-    """Nothing was sent, or nothing was charged for it."""
-    UNKNOWN = "unknown"
-    """A submit may have been charged whose generation isn't known; the next try repeats it with the same key."""
-    RUNNING = "running"
-    """The generation exists and wasn't seen finished; the next try resumes waiting for it."""
-    COMPLETED = "completed"
-    FAILED = "failed"
-    """The generation failed at APIMart, which refunds it; the next try submits a new one."""
-    REFUSED = "refused"
-    """APIMart refused the submit, and nothing was charged."""
-    REUSED = "reused"
-    """A kept result of an identical request serves it; nothing was paid for it."""
-    MODERATED = "moderated"
-    """Moderation refused the prompt, a reference or the result."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,11 @@ from typing import Any
 
 from airflow_provider_apimart.api.json_values import mapping, money
 from airflow_provider_apimart.batch.ledger import Ledger
-from airflow_provider_apimart.batch.ledger_entry import ItemStatus, LedgerEntry
+from airflow_provider_apimart.batch.ledger_entry import LedgerEntry
 from airflow_provider_apimart.batch.plan import BatchPlan
 from airflow_provider_apimart.batch.summary import BatchCounts
 from airflow_provider_apimart.durable.identity import TaskIdentity, file_name_of
+from airflow_provider_apimart.durable.item_status import ItemStatus
 from airflow_provider_apimart.page_index.entry import Entry, Kind, Outcome, State, spending_of
 from airflow_provider_apimart.page_index.writing import IndexFile
 

@@ -39,7 +39,7 @@ def _text(path: str | PathLike[str] | ObjectStoragePath) -> str:
     try:
         return ObjectStoragePath(str(absolute)).read_text(encoding="utf-8-sig")
     except Exception as error:
-        # Storage libraries raise errors of any class.
+        # Any error: storage libraries raise errors of any class.
         reason = f"cannot be read ({root_reason(error)})"
         if is_local and not Path(str(path)).is_absolute():
             reason = f"is relative, and there is no such file in {Path.cwd()}"

@@ -31,7 +31,6 @@ from airflow_provider_apimart.batch.budget import Admission
 from airflow_provider_apimart.batch.items import BatchItem
 from airflow_provider_apimart.batch.journal import Journal
 from airflow_provider_apimart.batch.ledger import Ledger, Todo
-from airflow_provider_apimart.batch.ledger_entry import ItemStatus
 from airflow_provider_apimart.batch.plan import BatchPlan
 from airflow_provider_apimart.batch.progress import BatchProgress
 from airflow_provider_apimart.batch.reporting import BatchNow, BatchReports
@@ -42,6 +41,7 @@ from airflow_provider_apimart.batch.summary import count_items
 from airflow_provider_apimart.batch.uploads import BatchUploads
 from airflow_provider_apimart.checks.check import Check, CheckedRequest, check_requests
 from airflow_provider_apimart.durable.idempotency_key import key_scope
+from airflow_provider_apimart.durable.item_status import ItemStatus
 from airflow_provider_apimart.durable.paid_once import PaidOnce
 from airflow_provider_apimart.library.entry import Entry
 from airflow_provider_apimart.metrics import GenerationMetrics
@@ -51,7 +51,8 @@ log = logging.getLogger(__name__)
 
 Save = Callable[[BatchItem, Generation], Sequence[JsonObject]]
 
-_SAVED_AT_ONCE = 8
+#: Items whose outputs are saved at the same time.
+SAVED_AT_ONCE = 8
 _CANCELLED_AGAIN_SECONDS = 1.0
 
 
@@ -92,7 +93,7 @@ class BatchRun:
         self._in_flight: set[str] = set()
         self._active: set[asyncio.Task[None]] = set()
         self._settled = asyncio.Event()
-        self._pool = ThreadPoolExecutor(_SAVED_AT_ONCE, thread_name_prefix="apimart-save")
+        self._pool = ThreadPoolExecutor(SAVED_AT_ONCE, thread_name_prefix="apimart-save")
         self._progress = BatchProgress()
         self._save_failures = SaveFailures()
 
@@ -297,7 +298,7 @@ class BatchRun:
         """Return an item's generation once it is finished, or ``None`` if it is left to the triggerer."""
         if self._is_parked(item):
             return await self._parked_generation(item)
-        generation = await self._transport.run_with_todays_key(
+        generation = await self._transport.run_with_current_key(
             lambda: self._paid(item).obtain(), before_post=self._journal.before_post
         )
         if generation.status.is_final:
@@ -306,7 +307,7 @@ class BatchRun:
         wait = self._wait(item)
         if self._plan.parks and not wait.is_over(time.time()):
             return None
-        decision = await self._transport.run_with_todays_key(
+        decision = await self._transport.run_with_current_key(
             lambda: wait_until_final(wait, self._polling_stats, policy=self._plan.status_policy)
         )
         return self._concluded(item, decision)
@@ -314,7 +315,7 @@ class BatchRun:
     async def _parked_generation(self, item: BatchItem) -> Generation | None:
         """Do as :meth:`_generation` for an item that this try has submitted and the triggerer has waited for."""
         wait = self._wait(item)
-        seen = await self._transport.run_with_todays_key(
+        seen = await self._transport.run_with_current_key(
             lambda: read_status_with_retries(wait, self._polling_stats.routes, self._plan.status_policy)
         )
         decision = wait.decide(seen, time.time())
@@ -414,7 +415,7 @@ class BatchRun:
             read_status_with_retries, self._wait(item), self._polling_stats.routes, self._plan.status_policy
         )
         uploading = partial(upload_inline_outputs, generation, reading, self._plan.upload_policy)
-        self._ledger.note_end(item.id, await self._transport.run_with_todays_key(uploading))
+        self._ledger.note_end(item.id, await self._transport.run_with_current_key(uploading))
 
     def _note_trouble(self, item: BatchItem, error: errors.ApimartError) -> None:
         self._metrics(item).ended(error)

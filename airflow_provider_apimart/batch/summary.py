@@ -13,7 +13,8 @@ from airflow_provider_apimart.api.arguments import count_or_share, share_of
 from airflow_provider_apimart.api.dollars import written_dollars
 from airflow_provider_apimart.api.json_values import plain
 from airflow_provider_apimart.api.payload import prompt_sha256
-from airflow_provider_apimart.batch.ledger_entry import ItemStatus, LedgerEntry
+from airflow_provider_apimart.batch.ledger_entry import LedgerEntry
+from airflow_provider_apimart.durable.item_status import ItemStatus
 from airflow_provider_apimart.lineage.event_content import GenerationFacts, saved_file, unsaved
 
 _MOST_REASONS = 5

@@ -6,7 +6,8 @@ from typing import Any
 
 from airflow_provider_apimart.batch.entry_of_facts import entry_of_record
 from airflow_provider_apimart.batch.journal import read_records
-from airflow_provider_apimart.batch.ledger_entry import ItemStatus, LedgerEntry
+from airflow_provider_apimart.batch.ledger_entry import LedgerEntry
+from airflow_provider_apimart.durable.item_status import ItemStatus
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError, ApimartRecordError
 from airflow_provider_apimart.results.storage.paths import storage_path
 

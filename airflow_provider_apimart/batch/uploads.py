@@ -55,7 +55,7 @@ class BatchUploads:
         """
         for file in item.request.files.values():
             async with self._locks[file.sha256]:
-                url = await self._transport.run_with_todays_key(partial(self._upload, file))
+                url = await self._transport.run_with_current_key(partial(self._upload, file))
                 if self._note_upload and url not in self._noted:
                     self._noted.add(url)
                     await asyncio.to_thread(self._note_upload, url, file.sha256)

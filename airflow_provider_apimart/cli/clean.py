@@ -20,6 +20,7 @@ from airflow_provider_apimart.durable.ledger_path import ledger_path
 from airflow_provider_apimart.durable.old_records import OldRecord, records_of_batches, records_of_tasks
 from airflow_provider_apimart.durable.retention import Retention
 from airflow_provider_apimart.exceptions import ApimartError, ApimartRecordError
+from airflow_provider_apimart.html.environment import bytes_words
 from airflow_provider_apimart.library.old_files import old_entries, old_packs, old_references
 from airflow_provider_apimart.library.options import library_path
 from airflow_provider_apimart.results.storage.leftovers import (
@@ -58,7 +59,7 @@ def clean(args: Any) -> None:
         except ApimartError as error:
             raise SystemExit(str(error)) from None
         except Exception as error:
-            # Any error: the storage libraries raise what they like.
+            # Any error: storage libraries raise errors of any class.
             raise SystemExit(f"{place} can't be cleaned: {root_reason(error)}. Nothing more was removed") from None
     print(*cleaning.of_this_machine(), sep="\n")
 
@@ -121,7 +122,7 @@ class Cleaning:
                 kept[retention] += 1
         if gone:
             files = _count(sum(each.files for each in gone), "file", "files")
-            size = _size(sum(each.bytes for each in gone))
+            size = bytes_words(sum(each.bytes for each in gone))
             yield f"{{verb}} {_count(len(gone), one, many)} ({files}, {size}) at {{place}}."
         for retention, reason in _KEPT.items():
             if kept[retention]:
@@ -143,7 +144,7 @@ class Cleaning:
                 file.remove()
             number, size = number + 1, size + file.bytes
         if number:
-            yield f"{{verb}} {_count(number, one, many)} ({_size(size)}) at {{place}}."
+            yield f"{{verb}} {_count(number, one, many)} ({bytes_words(size)}) at {{place}}."
 
 
 def _uri(written: str) -> str:
@@ -153,11 +154,3 @@ def _uri(written: str) -> str:
 
 def _count(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}"
-
-
-def _size(size: float) -> str:
-    for unit in ("bytes", "kB", "MB"):
-        if size < 1000:
-            return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
-        size /= 1000
-    return f"{size:,.1f} GB"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
-from urllib.parse import quote
 
 from airflow.utils.cli import suppress_logs_and_warning
 from airflow.utils.providers_configuration_loader import providers_configuration_loaded
@@ -13,7 +12,7 @@ from airflow.utils.providers_configuration_loader import providers_configuration
 from airflow_provider_apimart.api import contract
 from airflow_provider_apimart.api.balance import Balance, read_balance
 from airflow_provider_apimart.api.flow import Flow, ask
-from airflow_provider_apimart.api.http_messages import Reply, Request, RequestKind
+from airflow_provider_apimart.api.http_messages import Reply, Request
 from airflow_provider_apimart.api.models import ModelDescription, list_models
 from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.cli import diagnosis
@@ -21,6 +20,7 @@ from airflow_provider_apimart.cli.connection import command_hook
 from airflow_provider_apimart.cli.diagnosis import Diagnosis
 from airflow_provider_apimart.exceptions import ApimartConfigurationError, ApimartError
 from airflow_provider_apimart.hooks.apimart import ApimartHook
+from airflow_provider_apimart.quotes.price_book import price_request
 
 
 @suppress_logs_and_warning
@@ -97,6 +97,4 @@ def _prices(models: Sequence[ModelDescription] | ApimartError) -> Flow[Reply | A
     model = next((each.id for each in listed if each.modalities), None)
     if model is None:
         return None
-    path = f"{contract.PRICES_PATH}?model={quote(model, safe='')}"
-    # Public: it needs no API key, so it gets none.
-    return (yield from _answer(Request("GET", path, kind=RequestKind.CATALOGUE, authorised=False)))
+    return (yield from _answer(price_request(model)))

@@ -86,7 +86,7 @@ class FileRecord:
             except ApimartError:
                 raise
             except Exception as error:
-                # Any error: the storage libraries raise what they like.
+                # Any error: storage libraries raise errors of any class.
                 raise ApimartDestinationError(
                     f"The record of what was paid can't be read at {self._records} ({root_reason(error)}). Nothing was "
                     "submitted. Check [apimart] ledger_path and its connection; a retry reads it again"
@@ -120,7 +120,7 @@ def remove_old_records(records: ObjectStoragePath, oldest: str, most: int = _MOS
             if month < oldest:
                 removed += _remove_month(records / month, most - removed)
     except Exception as error:
-        # Any error: the storage libraries raise what they like, and another task cleans too.
+        # Any error: storage libraries raise errors of any class, and another task cleans too.
         log.info("Old records at %s weren't all removed: %s", records, root_reason(error))
     return removed
 

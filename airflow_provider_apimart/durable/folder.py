@@ -72,7 +72,7 @@ class Folder:
         try:
             write_whole(self.path / name, content)
         except Exception as error:
-            # Any error: the storage libraries raise what they like.
+            # Any error: storage libraries raise errors of any class.
             raise ApimartDestinationError(
                 f"{self.path / name} could not be written ({root_reason(error)}). Nothing more is submitted. Fix the "
                 "storage; a retry continues where this try stopped"

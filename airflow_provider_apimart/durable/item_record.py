@@ -80,6 +80,10 @@ class ItemRecord:
         is_paid = any(each.may_be_charged or each.delivered is not None for each in of_input)
         return not is_paid and fingerprint not in self.reuse_delivered
 
+    def attempts_with(self, generation_id: str | None) -> list[Attempt]:
+        """Return the attempts whose generation is known and has this id, ``None`` for results without an id."""
+        return [each for each in self.attempts.values() if each.generation and each.generation_id == generation_id]
+
     def others(self, fingerprint: str) -> list[Attempt]:
         """Return the attempts at other inputs, the latest last."""
         return _in_time(each for each in self.attempts.values() if each.fingerprint != fingerprint)

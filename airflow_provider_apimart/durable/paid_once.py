@@ -369,15 +369,13 @@ def note_delivery(record: Record, generation_id: str | None, clear_marker: int) 
     :param clear_marker: ``ti.max_tries`` now: the task may have been cleared since the submit.
     """
     with only_logged(f"The delivery of generation {generation_id}"):
-        for attempt in record.read().attempts.values():
-            if attempt.generation is not None and attempt.generation_id == generation_id:
-                record.note(FactKind.DELIVERED, key=attempt.key, clear_marker=clear_marker)
+        for attempt in record.read().attempts_with(generation_id):
+            record.note(FactKind.DELIVERED, key=attempt.key, clear_marker=clear_marker)
 
 
 def recorded_quote(record: Record, generation_id: str | None) -> JsonObject | None:
     """Return what a generation was quoted at before it was sent, as plain JSON; ``None`` where that isn't known."""
-    attempts = record.read().attempts.values()
-    return next((each.quote for each in attempts if each.generation and each.generation_id == generation_id), None)
+    return next((each.quote for each in record.read().attempts_with(generation_id)), None)
 
 
 def _open_attempt(situation: Situation) -> Attempt:

@@ -30,7 +30,7 @@ USER_AGENT = (
 _RESERVED_HEADERS = (
     "authorization",
     "user-agent",
-    "idempotency-key",
+    contract.IDEMPOTENCY_KEY_HEADER.lower(),
     "content-type",
     "content-length",
     "transfer-encoding",

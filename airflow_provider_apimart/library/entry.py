@@ -14,6 +14,7 @@ from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.generation import Generation, Output, OutputKind
 from airflow_provider_apimart.api.generation_status import GenerationStatus
 from airflow_provider_apimart.api.json_values import JsonObject, moment, money, plain
+from airflow_provider_apimart.api.media_type import MEDIA_PREFIXES
 from airflow_provider_apimart.api.payload import prompt_sha256, requested_outputs
 from airflow_provider_apimart.durable.checksummed_json import checked_json, with_checksum
 from airflow_provider_apimart.results.storage.kept_file import KeptFile
@@ -26,7 +27,6 @@ _MARK = "apimart_result"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TIME = "%Y%m%dT%H%M%S"
 _NAME = re.compile(r"(?P<identity>[0-9a-f]{64})\.(?P<completed>\d{8}T\d{6})\.[0-9a-f]{16}\.json")
-_MEDIA = ("image/", "video/", "audio/")
 _FIELDS: Mapping[str, type | tuple[type, ...]] = {
     "identity": str,
     "generation_id": str,
@@ -182,7 +182,7 @@ def _file_from_json(value: object) -> EntryFile:
     if not isinstance(value, Mapping):
         raise ValueError("a file of it is no object")
     saved, version = saved_file_from_json(value), value.get("version")
-    if not _SHA256.fullmatch(saved.sha256) or not saved.media_type.startswith(_MEDIA) or saved.bytes < 0:
+    if not _SHA256.fullmatch(saved.sha256) or not saved.media_type.startswith(MEDIA_PREFIXES) or saved.bytes < 0:
         raise ValueError(f"this describes no saved image, video or audio: {dict(value)}")
     if not isinstance(version, str | None):
         raise ValueError(f"the version of a file is {type(version).__name__}")

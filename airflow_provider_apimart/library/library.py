@@ -139,7 +139,7 @@ class Library:
         try:
             self.write(pack, pack_to_bytes(copies))
         except Exception as error:
-            # Any error: the storage libraries raise what they like, and the entries are known without it.
+            # Any error: storage libraries raise errors of any class, and the entries are known without it.
             log.info("The library's %s can't be written: %s", pack, error)
 
     def _read(self, place: str) -> bytes | None:

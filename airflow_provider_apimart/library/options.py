@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_apimart.exceptions import ApimartArgumentError
+from airflow_provider_apimart.results.storage.paths import is_relative
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -40,7 +41,7 @@ class ReuseOptions:
         from airflow_provider_apimart.library.reuse import TaskLibrary
 
         place = str(self.library or library_path() or "")
-        if place and "://" not in place and not place.startswith("/"):
+        if place and is_relative(place):
             raise ApimartArgumentError(
                 f"Invalid argument: the library {place!r} is relative, not an absolute path or a URI. Nothing was sent"
             )

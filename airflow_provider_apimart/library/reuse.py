@@ -74,7 +74,7 @@ class TaskLibrary:
             try:
                 self._contents |= ReferenceContents(self._library).known(sorted(urls))
             except Exception as error:
-                # Any error: the storage libraries raise what they like.
+                # Any error: storage libraries raise errors of any class.
                 self._unreadable(error)
         return [request_identity(request.modality, request.payload, self._contents) for request in requests]
 
@@ -95,7 +95,7 @@ class TaskLibrary:
         try:
             found = self._library.find(identities, since, pack)
         except Exception as error:
-            # Any error: the storage libraries raise what they like.
+            # Any error: storage libraries raise errors of any class.
             self._unreadable(error)
             return {}
         return _with_their_files(found)
@@ -155,7 +155,7 @@ class TaskLibrary:
             (identity,) = self.identities([request])
             self._library.enter(_entry(identity, request, generation, kept, made_by))
         except Exception as error:
-            # Any error: the storage libraries raise what they like.
+            # Any error: storage libraries raise errors of any class.
             self._tell("Results can't be entered into the library", error)
 
     def note_upload(self, url: str, sha256: str) -> None:
@@ -166,7 +166,7 @@ class TaskLibrary:
         try:
             ReferenceContents(self._library).note(url, sha256)
         except Exception as error:
-            # Any error: the storage libraries raise what they like.
+            # Any error: storage libraries raise errors of any class.
             self._tell("Uploads can't be noted in the library", error)
 
     def _begin(self) -> Library | None:
@@ -175,7 +175,7 @@ class TaskLibrary:
             library.prepare()
             return library
         except Exception as error:
-            # Any error: the storage libraries raise what they like. What was paid for is still waited for and saved.
+            # Any error: storage libraries raise errors of any class. What was paid for is still waited for and saved.
             self._unusable = error
             return None
 

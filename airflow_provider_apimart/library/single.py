@@ -97,8 +97,7 @@ def enter_generation(
 
     :param ti: ``context["ti"]``.
     """
-    attempts = record.read().attempts.values()
-    sent = next((each for each in attempts if each.generation and each.generation_id == generation.generation_id), None)
+    sent = next(iter(record.read().attempts_with(generation.generation_id)), None)
     if sent is None or not sent.request or sent.modality is None:
         # Version 1.0.0 recorded no request.
         return

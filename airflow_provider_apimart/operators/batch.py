@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from airflow_provider_apimart.durable.identity import TaskIdentity
     from airflow_provider_apimart.results.outputs import OutputSaver
 
-_SAVED_AT_ONCE = 8
 _EXPORTS = ("huggingface", "parquet")
 
 
@@ -294,9 +293,10 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
         if self.destination is None:
             yield None, None
             return
+        from airflow_provider_apimart.batch.run import SAVED_AT_ONCE
         from airflow_provider_apimart.results.outputs import OutputSaver
 
-        with self._save_options.saver(self.hook.settings, self.hook.download_policy, _SAVED_AT_ONCE) as saver:
+        with self._save_options.saver(self.hook.settings, self.hook.download_policy, SAVED_AT_ONCE) as saver:
             outputs = OutputSaver(saver, self.filename, run_values(context), self.hook.get_generation)
             yield (
                 lambda item, generation: [file.to_json() for file in outputs.save_all(generation, item.id)],

@@ -15,12 +15,10 @@ from enum import StrEnum
 from typing import Any
 
 from airflow_provider_apimart.api.json_values import items, mapping, moment, money, number, plain, text
+from airflow_provider_apimart.durable.item_status import ItemStatus
 
 VERSION = 1
 """Version of the form in which entries are written."""
-
-REUSED = "reused"
-"""Status of an item that was taken from the library of results."""
 
 
 class Kind(StrEnum):
@@ -204,7 +202,7 @@ def spending_of(outcomes: Iterable[Outcome], today: datetime) -> tuple[Spending,
     """
     rows: dict[tuple[str, str], list[Any]] = {}
     for each in outcomes:
-        reused, completed = each.status == REUSED, each.status == "completed"
+        reused, completed = each.status == ItemStatus.REUSED, each.status == ItemStatus.COMPLETED
         if not (reused or completed or each.cost):
             continue
         day = (each.completed or today.astimezone(UTC).isoformat())[:10]

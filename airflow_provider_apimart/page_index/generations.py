@@ -14,7 +14,8 @@ from airflow_provider_apimart.api.generation import Generation, generation_from_
 from airflow_provider_apimart.api.json_values import mapping, money, plain
 from airflow_provider_apimart.api.redaction import without_query
 from airflow_provider_apimart.durable.identity import file_name_of, task_identity
-from airflow_provider_apimart.page_index.entry import REUSED, Entry, Kind, Outcome, State, spending_of
+from airflow_provider_apimart.durable.item_status import ItemStatus
+from airflow_provider_apimart.page_index.entry import Entry, Kind, Outcome, State, spending_of
 from airflow_provider_apimart.page_index.writing import IndexFile
 
 if TYPE_CHECKING:
@@ -164,8 +165,8 @@ def _item(
     said = generation.to_xcom()
     status = said["status"] if generation.status.is_final else "running"
     if generation.reused and status == "completed":
-        status = REUSED
-    if error and status not in ("completed", REUSED):
+        status = ItemStatus.REUSED.value
+    if error and status not in (ItemStatus.COMPLETED, ItemStatus.REUSED):
         status = status_after(error, is_known=generation.generation_id is not None)
     names = ("generation_id", "modality", "outputs", "result", "cost", "completed", "quote", "requested", "reused")
     return {

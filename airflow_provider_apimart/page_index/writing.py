@@ -54,7 +54,7 @@ class IndexFile:
             writing = _Writing(self._folder, replace(entry, updated=datetime.now(UTC)))
             writing.wait(_LONGEST_WRITE)
         except Exception as error:
-            # Any error: the storage libraries raise what they like.
+            # Any error: storage libraries raise errors of any class.
             self._has_failed = True
             log.warning("The pages of APIMart in Airflow will lack this task, which continues: %s", error)
 

@@ -142,7 +142,7 @@ def _read_entry(root: ObjectStoragePath, path: str, now: tuple[str, ...]) -> _Fi
     try:
         content = Folder(root / month).read(name)
     except Exception as error:
-        # Any error: the storage libraries raise what they like. It is read again the next time.
+        # Any error: storage libraries raise errors of any class. It is read again the next time.
         log.debug("The entry %s can't be read: %s", path, error)
         return (), None
     entry = entry_from_json(name.removesuffix(SUFFIX), parse(content))

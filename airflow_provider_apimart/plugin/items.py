@@ -15,12 +15,12 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from airflow_provider_apimart.api.json_values import items, mapping, moment, money, text
+from airflow_provider_apimart.durable.item_status import FAILURES
 
 _LONGEST_SEARCHED = 4000
 _IDS = re.compile(
     r"\s*\((?:HTTP status|code|request id|generation) [^)]*\)|\b(?=[0-9A-Za-z_]*[0-9])[0-9A-Za-z_]{20,}\b:?\s?"
 )
-_FAILURES = ("failed", "refused", "moderated", "unknown")
 
 
 # Not data classes: ten thousand of these are made while somebody waits, and a frozen one takes three times as long.
@@ -121,7 +121,7 @@ class Item(NamedTuple):
     @property
     def is_failure(self) -> bool:
         """Whether its generation failed, was refused or has an unknown outcome."""
-        return self.status in _FAILURES
+        return self.status in FAILURES
 
     @property
     def time(self) -> float:

@@ -10,13 +10,12 @@ from urllib.parse import quote
 from fastapi import Response
 from fastapi.responses import StreamingResponse
 
-from airflow_provider_apimart.api.media_type import media_type
+from airflow_provider_apimart.api.media_type import MEDIA_PREFIXES, media_type
 from airflow_provider_apimart.plugin.items import File
 from airflow_provider_apimart.plugin.ranges import UnsatisfiableRangeError, part_of
 from airflow_provider_apimart.plugin.storage import NotReadableError, Source, opened
 from airflow_provider_apimart.plugin.threads import in_thread
 
-_SHOWN = ("image/", "video/", "audio/")
 _HEAD_BYTES = 4096
 _BLOCK_BYTES = 512 * 1024
 # An SVG may hold scripts, and everything else is nobody's page: opened by itself, a file may do nothing.
@@ -52,7 +51,7 @@ def open_file(file: File, folder: str | None) -> OpenFile:
         source = stack.enter_context(opened(file.uri, folder))
         head = source.read(0, _HEAD_BYTES)
         found = media_type(head)
-        if found is None or not found.startswith(_SHOWN):
+        if found is None or not found.startswith(MEDIA_PREFIXES):
             raise NotReadableError("The file is no image, video or audio")
         return OpenFile(file, source, found, stack.pop_all())
 

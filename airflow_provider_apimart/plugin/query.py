@@ -64,11 +64,6 @@ class Query:
         said = {each.name: getattr(changed, each.name) for each in fields(self)}
         return urlencode({name: value for name, value in said.items() if value != _DEFAULTS[name]})
 
-    @property
-    def is_narrowed(self) -> bool:
-        """Whether anything but order and page was asked for."""
-        return any(getattr(self, name) for name in _TEXTS if name != "sort")
-
 
 _DEFAULTS = {each.name: each.default for each in fields(Query)}
 _TEXTS = tuple(each.name for each in fields(Query) if isinstance(each.default, str))

@@ -174,7 +174,7 @@ def storage_errors() -> Iterator[None]:
     except FileNotFoundError as error:
         raise NotReadableError("The file is no longer there") from error
     except Exception as error:
-        # Any error: the storage libraries raise what they like.
+        # Any error: storage libraries raise errors of any class.
         raise NotReadableError(f"It can't be read now: {type(error).__name__}") from error
 
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from airflow_provider_apimart.page_index.entry import REUSED, Entry, Kind, State
+from airflow_provider_apimart.durable.item_status import FAILURES, ItemStatus
+from airflow_provider_apimart.page_index.entry import Entry, Kind, State
 from airflow_provider_apimart.plugin.generations import Shown, merged
 from airflow_provider_apimart.plugin.index import Known
 from airflow_provider_apimart.plugin.items import Item
 
-_FAILED = ("failed", "refused", "moderated", "unknown")
-_DONE = ("completed", REUSED)
+_DONE = (ItemStatus.COMPLETED, ItemStatus.REUSED)
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,12 @@ class Work:
     @property
     def reused(self) -> int:
         """Number of items that were taken from the library."""
-        return self.statuses.get(REUSED, 0)
+        return self.statuses.get(ItemStatus.REUSED, 0)
 
     @property
     def failed(self) -> int:
         """Number of items that failed, were refused, or have an unknown outcome."""
-        return sum(self.statuses.get(each, 0) for each in _FAILED)
+        return sum(self.statuses.get(each, 0) for each in FAILURES)
 
     @property
     def left(self) -> int:

@@ -86,10 +86,14 @@ class PriceBook:
         return page is not None and self.clock() - page.read_at < KEPT_SECONDS
 
 
-def _price_list(model: str) -> Flow[PriceList]:
-    # Public: the route needs no key, so it gets none.
+def price_request(model: str) -> Request:
+    """Return the request for the prices of a model. The route is public: it needs no API key, so it gets none."""
     path = f"{contract.PRICES_PATH}?model={percent_encoded(model, safe='')}"
-    reply = yield from ask(Request("GET", path, kind=RequestKind.CATALOGUE, authorised=False))
+    return Request("GET", path, kind=RequestKind.CATALOGUE, authorised=False)
+
+
+def _price_list(model: str) -> Flow[PriceList]:
+    reply = yield from ask(price_request(model))
     if reply.status != 200:
         raise _unanswered(reply)
     body = reply.json

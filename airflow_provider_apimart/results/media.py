@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
-from airflow_provider_apimart.api.media_type import SIGNED_TYPES, media_type
+from airflow_provider_apimart.api.media_type import MEDIA_PREFIXES, SIGNED_TYPES, media_type
 from airflow_provider_apimart.exceptions import ApimartDownloadError
 
-_MEDIA = ("image/", "video/", "audio/")
 _EXTENSIONS = {
     "image/jpeg": ".jpg",
     "image/svg+xml": ".svg",
@@ -46,9 +45,9 @@ def accepted_media_type(head: bytes, content_type: str) -> str:
     :raises ApimartDownloadError: If it is no image, video or audio; the message says what it is.
     """
     found = media_type(head)
-    if found is None and content_type.startswith(_MEDIA) and content_type not in SIGNED_TYPES:
+    if found is None and content_type.startswith(MEDIA_PREFIXES) and content_type not in SIGNED_TYPES:
         return content_type
-    if found and found.startswith(_MEDIA):
+    if found and found.startswith(MEDIA_PREFIXES):
         return found
     claimed = f" (its Content-Type is {content_type})" if content_type else ""
     raise ApimartDownloadError(

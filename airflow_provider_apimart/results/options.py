@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 from airflow_provider_apimart.results.download.limits import MAX_FILE_BYTES, MAX_TOTAL_BYTES
 from airflow_provider_apimart.results.storage.file_names import DEFAULT_TEMPLATE, FileNames
+from airflow_provider_apimart.results.storage.paths import is_relative
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
@@ -89,7 +90,7 @@ def check_destination(destination: str | ObjectStoragePath) -> None:
     :raises ApimartInvalidRequestError: If it is relative or empty.
     """
     written = str(destination)
-    if "://" not in written and not written.startswith("/"):
+    if is_relative(written):
         raise ApimartInvalidRequestError(
             f"The destination {written!r} is relative, and the working directory differs between workers. Write an "
             "absolute path or a URI such as s3://conn_id@bucket/folder/. Nothing was sent or fetched"

@@ -20,7 +20,7 @@ from airflow_provider_apimart.exceptions import (
     ApimartStatusUnreadableError,
 )
 from airflow_provider_apimart.hooks.apimart import ApimartHook
-from airflow_provider_apimart.triggers.shared_transport import with_todays_key
+from airflow_provider_apimart.triggers.shared_transport import with_current_key
 
 # Seconds that a result waits for others at most before it is saved: its URL is valid for a day.
 _LONGEST_DELAY = 1800.0
@@ -80,7 +80,7 @@ class ApimartBatchTrigger(BaseTrigger):
         """Wait, and yield one event with the generations that have ended."""
         event: dict[str, Any]
         try:
-            ended = await with_todays_key(self.apimart_conn_id, self._ended)
+            ended = await with_current_key(self.apimart_conn_id, self._ended)
             event = {"finished": ended, "waited": [each[0] for each in self.generations], "error": None}
         except (ApimartConfigurationError, ApimartAuthenticationError) as error:
             # The worker may reach APIMart where the triggerer does not; the task must not defer again and again.

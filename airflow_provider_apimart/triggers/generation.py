@@ -16,7 +16,7 @@ from airflow_provider_apimart.api.waiting import Verdict, Wait, WaitDecision, wa
 from airflow_provider_apimart.compat.resumption import TRY_NUMBER
 from airflow_provider_apimart.exceptions import ApimartError, ApimartStatusUnreadableError
 from airflow_provider_apimart.hooks.apimart import ApimartHook
-from airflow_provider_apimart.triggers.shared_transport import with_todays_key
+from airflow_provider_apimart.triggers.shared_transport import with_current_key
 
 _WAIT_FIELDS = tuple(field.name for field in fields(Wait))
 
@@ -73,7 +73,7 @@ class ApimartGenerationTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield one event with the decision that ended the wait."""
         try:
-            decision = await with_todays_key(self.apimart_conn_id, self._wait_until_final)
+            decision = await with_current_key(self.apimart_conn_id, self._wait_until_final)
         except ApimartError as error:
             decision = WaitDecision(Verdict.ERROR, error=error)
         except Exception as error:

@@ -86,7 +86,7 @@ class SharedTransport:
             del of_loop[self._conn_id]
 
 
-async def with_todays_key(conn_id: str, use: Callable[[AiohttpTransport, PollingStats], Awaitable[T]]) -> T:
+async def with_current_key(conn_id: str, use: Callable[[AiohttpTransport, PollingStats], Awaitable[T]]) -> T:
     """
     Use the shared transport. If the API key is refused and the connection has another by now, use it with that one.
 

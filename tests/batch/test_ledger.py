@@ -8,9 +8,10 @@ import pytest
 
 from airflow_provider_apimart.api.generation import generation_from_xcom
 from airflow_provider_apimart.batch.ledger import Ledger, Todo
-from airflow_provider_apimart.batch.ledger_entry import ItemStatus, ledger_text
+from airflow_provider_apimart.batch.ledger_entry import ledger_text
 from airflow_provider_apimart.durable.facts import Fact, FactKind
 from airflow_provider_apimart.durable.item_record import ItemRecord, fold
+from airflow_provider_apimart.durable.item_status import ItemStatus
 from tests.batch.support import as_items
 
 NOW, BEFORE = 2000.0, 1000.0

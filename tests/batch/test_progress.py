@@ -3,9 +3,10 @@ from __future__ import annotations
 import re
 import time
 
-from airflow_provider_apimart.batch.ledger_entry import ItemStatus, LedgerEntry
+from airflow_provider_apimart.batch.ledger_entry import LedgerEntry
 from airflow_provider_apimart.batch.progress import BatchProgress
 from airflow_provider_apimart.batch.summary import BatchCounts, count_items
+from airflow_provider_apimart.durable.item_status import ItemStatus
 
 
 def counts(done: int, running: int = 0, waiting: int = 0) -> BatchCounts:

@@ -7,8 +7,9 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_apimart import exceptions as errors
-from airflow_provider_apimart.batch.ledger_entry import ItemStatus, LedgerEntry
+from airflow_provider_apimart.batch.ledger_entry import LedgerEntry
 from airflow_provider_apimart.batch.summary import MaxFailures, count_items, describe, failures, raise_if_incomplete
+from airflow_provider_apimart.durable.item_status import ItemStatus
 
 S = ItemStatus
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from airflow_provider_apimart.batch.ledger_entry import ItemStatus, LedgerEntry, ledger_text
+from airflow_provider_apimart.batch.ledger_entry import LedgerEntry, ledger_text
+from airflow_provider_apimart.durable.item_status import ItemStatus
 from airflow_provider_apimart.operators.batch import ApimartBatchGenerationOperator
 from airflow_provider_apimart.operators.generation import (
     ApimartImageGenerationOperator,

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from airflow_provider_apimart.api.media_type import MEDIA_PREFIXES
 from airflow_provider_apimart.batch.exports.place import Place
 from airflow_provider_apimart.batch.ledger_entry import LedgerEntry, json_lines
 from airflow_provider_apimart.exceptions import ApimartDestinationError
@@ -21,8 +22,6 @@ from airflow_provider_apimart.results.storage.receipts import SavedFile
 log = logging.getLogger(__name__)
 
 NAME = "metadata.jsonl"
-# A folder builder reads one kind.
-_KINDS = ("image/", "video/", "audio/")
 
 
 def check(place: Place) -> None:
@@ -61,12 +60,12 @@ def metadata(entries: Iterable[LedgerEntry], place: Place) -> tuple[list[Mapping
     """
     Return the lines, and the number of saved files that have none.
 
-    The lines are of one kind of media: of images if there are any, else of videos, else of audio. They have no empty
-    fields, since the reader takes the types of the columns from the first lines.
+    The lines are of one kind of media, since a folder builder reads one kind: of images if there are any, else of
+    videos, else of audio. They have no empty fields: the reader takes the types of the columns from the first lines.
     """
     found = list(_files(entries, place))
     kinds = {kind for _, kind in found if kind}
-    chosen = next((kind for kind in _KINDS if kind in kinds), None)
+    chosen = next((kind for kind in MEDIA_PREFIXES if kind in kinds), None)
     lines = [line for line, kind in found if kind and kind == chosen]
     return lines, len(found) - len(lines)
 
@@ -76,7 +75,7 @@ def _files(entries: Iterable[LedgerEntry], place: Place) -> Iterator[tuple[Mappi
     for entry in entries:
         for index, file in enumerate(entry.files):
             name, media_type = place.name_of(str(file["uri"])), str(file["media_type"])
-            kind = next((kind for kind in _KINDS if media_type.startswith(kind)), None)
+            kind = next((kind for kind in MEDIA_PREFIXES if media_type.startswith(kind)), None)
             yield _line(entry, index, name or "", file), kind if name else None
 
 

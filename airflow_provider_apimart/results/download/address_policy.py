@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
+from airflow_provider_apimart.api.base_url import DEFAULT_PORTS
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 
-_PORTS = {"http": 80, "https": 443}
 # An address in here stands for an IPv4 address in its last four bytes.
 _EMBEDDING = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"), IPv6Network("::ffff:0:0:0/96"))
 # These serve credentials to any client inside a cloud; some of them have a public number.
@@ -125,22 +125,13 @@ class AddressPolicy:
     @property
     def _own(self) -> tuple[str, int] | None:
         parts = urlsplit(self.own_origin or "")
-        return (parts.hostname, parts.port or _PORTS.get(parts.scheme, 0)) if parts.hostname else None
+        return (parts.hostname, parts.port or DEFAULT_PORTS.get(parts.scheme, 0)) if parts.hostname else None
 
 
 def _remedy(kind: str, host: str, address: IPv4Address | IPv6Address) -> str:
     if address in _FAKE_IP_RANGE:
         return str(_FAKE_IP_RANGE)
     return str(address) if kind == "metadata" else host
-
-
-def kind_of_private(address: str) -> str | None:
-    """
-    Return the kind of an address that isn't public, ``None`` if it is public.
-
-    :param address: An IPv4 or IPv6 address. Of one that stands for another, each must be public.
-    """
-    return next(filter(None, map(_kind, _meanings(ip_address(address)))), None)
 
 
 def _meanings(address: IPv4Address | IPv6Address) -> Iterator[IPv4Address | IPv6Address]:

@@ -23,6 +23,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util import Timeout, make_headers
 
+from airflow_provider_apimart.api.base_url import DEFAULT_PORTS
 from airflow_provider_apimart.api.environment import NetworkSettings, network_settings
 from airflow_provider_apimart.api.error_mapping import root_reason
 from airflow_provider_apimart.api.redaction import without_query
@@ -33,7 +34,6 @@ from airflow_provider_apimart.results.download.head_watch import HeadWatch
 from airflow_provider_apimart.results.download.limits import Limits
 
 _BLOCK = 512 * 1024
-_PORTS = {"http": 80, "https": 443}
 _REDIRECTS = (301, 302, 303, 307, 308)
 _NETWORK_ERRORS = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
 
@@ -278,7 +278,7 @@ def _check_url(url: str) -> None:
         scheme, host = urlsplit(url).scheme.lower(), urlsplit(url).hostname
     except ValueError as error:
         raise ApimartResultRefusedError(f"its URL is invalid: {error}") from None
-    if scheme not in _PORTS:
+    if scheme not in DEFAULT_PORTS:
         raise ApimartResultRefusedError(f"its scheme is {scheme!r}, and only http and https are fetched")
     if not host:
         raise ApimartResultRefusedError("its URL names no host")
@@ -287,7 +287,7 @@ def _check_url(url: str) -> None:
 def _check_literal(policy: AddressPolicy, url: str) -> None:
     """Check an address in the URL itself, in any notation; a name is resolved by the proxy."""
     parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme.lower()]
+    host, port = parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme.lower()]
     if host == "localhost" or host.endswith(".localhost"):
         _check(policy, host, port, "127.0.0.1")
     try:

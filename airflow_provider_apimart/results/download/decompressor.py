@@ -6,13 +6,12 @@ import re
 import zlib
 from collections.abc import Iterator
 
-from airflow_provider_apimart.api.media_type import HEAD_BYTES, media_type
+from airflow_provider_apimart.api.media_type import HEAD_BYTES, MEDIA_PREFIXES, media_type
 from airflow_provider_apimart.exceptions import ApimartDownloadError
 
 _BLOCK = 256 * 1024
 _GZIP = b"\x1f\x8b"
 _ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
-_MEDIA = ("image/", "video/", "audio/")
 # Encodings that change the content. Others, such as aws-chunked or utf-8, are leftovers of an upload.
 _COMPRESSIONS = {"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd"}
 
@@ -65,7 +64,7 @@ class Decompressor:
     def _decide(self) -> bytes:
         head, self._head = self._head, b""
         found = media_type(head[:HEAD_BYTES]) or ""
-        self._is_plain = found.startswith(_MEDIA) or not self._names
+        self._is_plain = found.startswith(MEDIA_PREFIXES) or not self._names
         if not self._is_plain and not head.startswith((_GZIP, *_ZLIB)):
             if self._names != {"deflate"}:
                 raise ApimartDownloadError(f"its host encoded it as {self._encoding!r}, which was not asked for")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
+from airflow_provider_apimart.api import contract
 from airflow_provider_apimart.api.retry import retry_after_seconds
 from airflow_provider_apimart.exceptions import ApimartDownloadError, ApimartError, ApimartRateLimitError
 from airflow_provider_apimart.results.download.client import InterruptedDownloadError
@@ -112,7 +113,7 @@ def _strong_etag(headers: Mapping[str, str]) -> str | None:
 
 
 def _failure(status: int, headers: Mapping[str, str]) -> ApimartError:
-    after = retry_after_seconds(headers.get("Retry-After"))
+    after = retry_after_seconds(headers.get(contract.RETRY_AFTER_HEADER))
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return ApimartRateLimitError("its host asks for fewer requests", status=status, retry_after=after)
     if status in _TRANSIENT:

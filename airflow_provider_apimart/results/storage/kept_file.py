@@ -99,7 +99,7 @@ def _details(folder: str, names: list[str]) -> list[tuple[str, Mapping[str, Any]
     except _ABSENT:
         return []
     except Exception as error:
-        # Any error: the storage libraries raise what they like.
+        # Any error: storage libraries raise errors of any class.
         log.warning("Files saved earlier at %s can't be read and aren't reused: %s", folder, root_reason(error))
         return []
 
@@ -170,7 +170,7 @@ def _read_checked(file: SavedFile, take: Any) -> None:
     except _WriteError as error:
         raise error.reason from error
     except Exception as error:
-        # Any error: the storage libraries raise what they like.
+        # Any error: storage libraries raise errors of any class.
         raise KeptFileLostError(f"{file.uri} can't be read: {root_reason(error)}") from error
     if (size, digest.hexdigest()) != (file.bytes, file.sha256):
         raise KeptFileLostError(f"{file.uri} has changed since it was saved")

@@ -32,6 +32,11 @@ _PACKAGES = {
 }
 
 
+def is_relative(place: str) -> bool:
+    """Whether a text is a path that depends on the working directory, which differs between workers."""
+    return "://" not in place and not place.startswith("/")
+
+
 def storage_path(place: str | ObjectStoragePath) -> ObjectStoragePath:
     """
     Return a path of Airflow's object storage, whose storage can be used.
@@ -45,7 +50,7 @@ def storage_path(place: str | ObjectStoragePath) -> ObjectStoragePath:
         # Below Airflow 3.1, an unknown kind of storage is noticed only here.
         _ = path.fs
     except Exception as error:
-        # Any error: the storage libraries raise errors of any class.
+        # Any error: storage libraries raise errors of any class.
         raise _unusable(str(place), error) from error
     return path
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.environment import NetworkSettings
-from airflow_provider_apimart.results.download.address_policy import AddressPolicy, kind_of_private, private_hosts
+from airflow_provider_apimart.results.download.address_policy import AddressPolicy, private_hosts
 from airflow_provider_apimart.results.download.client import Network
 from airflow_provider_apimart.results.download.limits import Limits
 from airflow_provider_apimart.results.saver import ResultSaver
@@ -67,29 +67,33 @@ PRIVATE = {
 PUBLIC = ["8.8.8.8", "1.1.1.1", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8", "2002:808:808::1"]
 
 
+def kind_of_refusal(policy: AddressPolicy, host: str, port: int, address: str) -> str | None:
+    refusal = policy.refusal(host, port, address)
+    return refusal.kind if refusal else None
+
+
+def kind_by_default(address: str) -> str | None:
+    return kind_of_refusal(AddressPolicy(), "results.example", 443, address)
+
+
 @pytest.mark.parametrize("address", PRIVATE)
-def test_what_is_not_public_is_told(address: str) -> None:
-    kind = kind_of_private(address)
+def test_an_address_that_is_not_public_is_refused(address: str) -> None:
+    kind = kind_by_default(address)
     assert kind is not None
     assert PRIVATE[address] in kind
 
 
 @pytest.mark.parametrize("address", PUBLIC)
 def test_what_is_public_is_allowed(address: str) -> None:
-    assert kind_of_private(address) is None
+    assert kind_by_default(address) is None
 
 
 @given(st.ip_addresses(v=4))
 def test_an_address_is_judged_alike_in_every_disguise(address: IPv4Address) -> None:
     for disguise in (f"::ffff:{address}", f"64:ff9b::{address}"):
-        assert kind_of_private(disguise) == kind_of_private(str(address))
+        assert kind_by_default(disguise) == kind_by_default(str(address))
     # These two are no addresses of the public network, whatever they stand for.
-    assert None not in {kind_of_private(f"::{address}"), kind_of_private(f"::ffff:0:{address}")}
-
-
-def kind_of_refusal(policy: AddressPolicy, host: str, port: int, address: str) -> str | None:
-    refusal = policy.refusal(host, port, address)
-    return refusal.kind if refusal else None
+    assert None not in {kind_by_default(f"::{address}"), kind_by_default(f"::ffff:0:{address}")}
 
 
 def test_only_the_own_host_at_its_own_port_is_excepted() -> None:
