@@ -35,7 +35,7 @@ from airflow_provider_apimart.batch.plan import BatchPlan
 from airflow_provider_apimart.batch.progress import BatchProgress
 from airflow_provider_apimart.batch.reporting import BatchNow, BatchReports
 from airflow_provider_apimart.batch.reuse import BatchLibrary
-from airflow_provider_apimart.batch.saving import SaveFailures
+from airflow_provider_apimart.batch.save_failures import SaveFailures
 from airflow_provider_apimart.batch.spending import Spending
 from airflow_provider_apimart.batch.summary import count_items
 from airflow_provider_apimart.batch.uploads import BatchUploads

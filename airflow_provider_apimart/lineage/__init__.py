@@ -1,1 +1,1 @@
-"""Lineage: asset events and OpenLineage. Read ``facts`` first, then ``emitter``, which operators inherit."""
+"""Lineage: asset events and OpenLineage. Read ``event_content`` first, then ``emitter``, which operators inherit."""

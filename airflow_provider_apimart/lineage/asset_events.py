@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_apimart.compat.versions import HASHES_ALIAS_EXTRA
-from airflow_provider_apimart.lineage.storage_uri import StorageUri
+from airflow_provider_apimart.results.storage.paths import StorageUri
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import AssetAlias, Context

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_apimart.lineage.storage_uri import StorageUri
+from airflow_provider_apimart.results.storage.paths import StorageUri
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.openlineage.facet import OutputDataset, RunFacet

@@ -276,7 +276,7 @@ class ApimartGenerationOperator(SavesOutputs, WaitsForGeneration, RendersText):
     def _before_submit(self, request: PaidRequest, max_cost: Decimal | None) -> Flow[JsonObject | None]:
         """Check a request against its model's description and against the limit, and return its quote."""
         from airflow_provider_apimart.checks.check import Check, CheckedRequest, check_requests
-        from airflow_provider_apimart.quotes.limit import check_cost_limit
+        from airflow_provider_apimart.quotes.quote import check_cost_limit
 
         yield from check_requests(Check(self.check), self.hook.key_scope, [CheckedRequest.of(request)])
         if max_cost is None:

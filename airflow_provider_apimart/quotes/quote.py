@@ -1,4 +1,4 @@
-"""Quotes: cost and certainty of a request, and totals."""
+"""Quotes: cost and certainty of a request, its limit, and totals."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow_provider_apimart.api.dollars import written_dollars
 from airflow_provider_apimart.api.json_values import mapping, money, plain
+from airflow_provider_apimart.exceptions import ApimartCostLimitError
 
 
 class Certainty(StrEnum):
@@ -76,6 +77,26 @@ def quote_from_json(value: object) -> Quote:
 def no_quote(reason: str) -> Quote:
     """Return that there is no quote, with the reason."""
     return Quote(None, Certainty.NO_QUOTE, reason)
+
+
+def check_cost_limit(quote: Quote, max_cost: Decimal) -> None:
+    """
+    Check that a request may be submitted.
+
+    :param max_cost: US dollars that it may cost.
+    :raises ApimartCostLimitError: If it may cost more, or has no quote.
+    """
+    if quote.cost is None:
+        raise ApimartCostLimitError(
+            f"The request has no quote, so max_cost ({written_dollars(max_cost)}) can't be kept: {quote.reason}. "
+            "Nothing was sent",
+            advice="Name what the quote depends on, or remove max_cost",
+        )
+    if quote.cost > max_cost:
+        raise ApimartCostLimitError(
+            f"The request costs {quote}, more than max_cost ({written_dollars(max_cost)}). Nothing was sent",
+            advice="Raise max_cost, or ask for less",
+        )
 
 
 @dataclass(frozen=True)

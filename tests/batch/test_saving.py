@@ -18,7 +18,7 @@ import pytest
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.generation import generation_from_xcom
-from airflow_provider_apimart.batch.saving import SaveFailures
+from airflow_provider_apimart.batch.save_failures import SaveFailures
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.operators.batch import ApimartBatchGenerationOperator
 from airflow_provider_apimart.sandbox import Sandbox

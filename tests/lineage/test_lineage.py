@@ -19,7 +19,7 @@ from airflow_provider_apimart.api.generation_status import GenerationStatus
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
 from airflow_provider_apimart.lineage.event_content import MOST_LISTED, FileFacts, GenerationFacts, task_facts, unsaved
 from airflow_provider_apimart.lineage.openlineage import FACET_KEY, operator_lineage
-from airflow_provider_apimart.lineage.storage_uri import StorageUri
+from airflow_provider_apimart.results.storage.paths import StorageUri
 
 LEDGER = "s3://aws_default@bucket/day/ledger.jsonl"
 

@@ -6,6 +6,7 @@ A protocol that isn't listed here belongs to a storage of which nothing is assum
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_apimart.exceptions import ApimartDestinationError
@@ -61,6 +62,44 @@ def uri_of(path: ObjectStoragePath) -> str:
     uri, conn_id = str(path), path.storage_options.get("conn_id") or getattr(path, "conn_id", None)
     connection = f"://{conn_id}@"
     return uri if conn_id is None or connection in uri else uri.replace("://", connection, 1)
+
+
+@dataclass(frozen=True)
+class StorageUri:
+    """
+    URI of a file or directory as known outside of Airflow, without the Airflow connection.
+
+    :param scheme: Such as ``s3``; ``file`` for a path of this machine.
+    :param bucket: The bucket or container; empty for a file.
+    :param path: The path within, beginning with a slash.
+    """
+
+    scheme: str
+    bucket: str
+    path: str
+
+    @classmethod
+    def of(cls, uri: str) -> StorageUri:
+        """
+        Return the location that a URI or an absolute path names.
+
+        :param uri: As tasks write it. The Airflow connection id in it is dropped.
+        """
+        scheme, is_uri, rest = uri.partition("://")
+        if not is_uri:
+            scheme, rest = "file", uri
+        authority, _, path = rest.partition("/")
+        return cls(scheme.lower(), authority.rpartition("@")[2], f"/{path}")
+
+    @property
+    def public(self) -> str:
+        """The URI without the connection, and without the slash behind a directory."""
+        return f"{self.scheme}://{self.bucket}{self.path}".rstrip("/")
+
+    @property
+    def dataset(self) -> tuple[str, str]:
+        """Namespace and name after OpenLineage's rules."""
+        return (f"{self.scheme}://{self.bucket}", self.path.lstrip("/")) if self.bucket else (self.scheme, self.path)
 
 
 def _unusable(place: str, error: Exception) -> ApimartDestinationError:
