@@ -23,7 +23,7 @@ from airflow_provider_apimart.operators.generation import ApimartImageGeneration
 from airflow_provider_apimart.transfers.apimart_to_object_storage import ApimartToObjectStorageOperator
 
 
-def tell_a_person(context: dict[str, Any]) -> None:
+def report_failure(context: dict[str, Any]) -> None:
     """Report which generation failed, why, and what to do about it."""
     ti, error = context["ti"], context.get("exception")
     # Where no error is known, as of a worker that was killed, XCom knows the generation if one was submitted.
@@ -40,7 +40,7 @@ def tell_a_person(context: dict[str, Any]) -> None:
 
 
 def what_to_do(error: object, generation_id: str | None) -> str:
-    """Return advice for whoever is on duty."""
+    """Return advice for the person on duty."""
     match error:
         case ApimartModerationError():
             return "change the prompt or the reference; the same request would be refused again"
@@ -72,6 +72,6 @@ with DAG(
         task_id="generate",
         model="gemini-3-pro-image-preview",
         prompt="{{ params.prompt }}",
-        on_failure_callback=tell_a_person,
+        on_failure_callback=report_failure,
     )
     ApimartToObjectStorageOperator(task_id="save", generation=generate.output, destination="{{ params.destination }}")
