@@ -72,7 +72,7 @@ def measure(items: int, home: Path) -> None:
         firsts.append(seconds(partial(show, f"dag_id={dag_id}")))
         held = held or megabytes() - before
         later += [seconds(partial(show, f"dag_id={dag_id}&{query}")) for query in LATER]
-    ledger = home / "large0" / "large0.ledger.jsonl"
+    ledger = home / "large0" / content.ledger_name("large0", "generate", "large")
     bare = statistics.median(seconds(lambda: parse(ledger)) for _ in range(ROUNDS))
     print(
         f"A gallery of {items:,} items, a ledger of {ledger.stat().st_size / 1e6:.1f} MB; medians of {ROUNDS} rounds\n"

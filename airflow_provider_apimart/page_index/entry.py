@@ -20,6 +20,8 @@ from airflow_provider_apimart.durable.item_status import ItemStatus
 VERSION = 1
 """Version of the form in which entries are written."""
 
+_MOST = 10**12
+
 
 class Kind(StrEnum):
     """What an entry describes."""
@@ -170,8 +172,9 @@ def _spending(row: Mapping[str, Any]) -> Spending:
 
 
 def _whole(value: object, default: int = 0) -> int:
+    """Return a number of something; one that nothing can have that many of is missing."""
     found = number(value)
-    return default if found is None else int(found)
+    return int(found) if found is not None and min(default, 0) <= found <= _MOST else default
 
 
 @dataclass(frozen=True, slots=True)

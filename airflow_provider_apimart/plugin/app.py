@@ -177,7 +177,7 @@ async def _not_found(request: Request, error: NotFoundError) -> Response:
 
 
 async def _not_readable(request: Request, error: NotReadableError) -> Response:
-    return _problem(request, 404, f"{error}.")
+    return _problem(request, 503 if error.is_temporary else 404, f"{error}.")
 
 
 def _problem(request: Request, status: int, reason: str) -> Response:
@@ -185,7 +185,7 @@ def _problem(request: Request, status: int, reason: str) -> Response:
         return JSONResponse({"detail": reason}, status_code=status)
     place = _place(request)
     return HTMLResponse(
-        render("problem.html", {"place": place, "title": "", "reason": reason, "query": Query()}), status_code=status
+        render("problem.html", {"place": place, "title": "", "reason": reason, "status": status}), status_code=status
     )
 
 

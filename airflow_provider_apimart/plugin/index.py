@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import PurePosixPath
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_apimart.api.error_mapping import root_reason
 from airflow_provider_apimart.api.json_values import items, mapping, parse, text
 from airflow_provider_apimart.durable.folder import Folder
 from airflow_provider_apimart.durable.ledger_path import ledger_path
 from airflow_provider_apimart.page_index.entry import Entry, Kind, entry_from_json
 from airflow_provider_apimart.page_index.writing import INDEX, SUFFIX
 from airflow_provider_apimart.plugin.items import File, Item, files_of, item_of
-from airflow_provider_apimart.plugin.storage import signature
+from airflow_provider_apimart.plugin.storage import TIMES, signature
 from airflow_provider_apimart.results.storage.paths import storage_path
 
 if TYPE_CHECKING:
@@ -29,6 +33,9 @@ log = logging.getLogger(__name__)
 _FRESH_SECONDS = 2.0
 _MOST_ENTRIES = 10_000
 _MOST_MONTHS = 24
+_MONTH = re.compile(r"\d{4}-\d{2}", re.ASCII)
+# That of a transfer with a thousand files is a tenth of it.
+_MOST_BYTES = 8 << 20
 _READ_AT_ONCE = 8
 
 
@@ -50,6 +57,11 @@ class Known:
         """Unix time at which it began."""
         began = self.entry.began or self.entry.updated
         return began.timestamp() if began else 0.0
+
+    @property
+    def written(self) -> float:
+        """Unix time at which it was written last."""
+        return self.entry.updated.timestamp() if self.entry.updated else self.at
 
 
 # What its storage has said about a file, and the entry in it, if there is one.
@@ -73,6 +85,12 @@ class Index:
         self._files: dict[str, _File] = {}
         self._entries: Mapping[str, Known] = {}
         self._listed_at: float | None = None
+        self._gaps: tuple[str, ...] = ()
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """What the entries lack, and so every page and sum, in sentences."""
+        return self._gaps
 
     @property
     def root(self) -> ObjectStoragePath:
@@ -102,23 +120,54 @@ class Index:
 
     def _read(self) -> Mapping[str, Known]:
         root = self.root / INDEX
-        listed = dict(self._listing(root))
-        changed = {path: now for path, now in listed.items() if self._files.get(path, ((), None))[0] != now}
-        files = self._files | _read_entries(root, changed)
-        self._files = {path: files[path] for path in listed}
+        listed = _listing(root)
+        wanted = dict(islice(listed, _MOST_ENTRIES))
+        changed = {path: info for path, info in wanted.items() if self._before(path)[0] != signature(info)}
+        files = self._files | self._read_entries(root, changed)
+        self._files = {path: files[path] for path in wanted}
         known = sorted(filter(None, (each for _, each in self._files.values())), key=lambda each: each.at, reverse=True)
+        unread = sum(each is None for _, each in self._files.values())
+        self._gaps = tuple(_gaps(unread, known if next(listed, None) else ()))
         # A retry in another month writes a file of its own.
-        latest = {each.entry.name: each for each in sorted(known, key=_updated)}
+        latest = {each.entry.name: each for each in sorted(known, key=lambda each: each.written)}
         return {each.entry.name: latest[each.entry.name] for each in known}
 
-    def _listing(self, root: ObjectStoragePath) -> Iterator[tuple[str, tuple[str, ...]]]:
-        most = _MOST_ENTRIES
-        for month in sorted(Folder(root).names(), reverse=True)[:_MOST_MONTHS]:
-            found = _infos(root / month)
-            found.sort(key=lambda info: str(info.get("mtime") or info.get("LastModified") or ""), reverse=True)
-            for info in found[:most]:
-                yield f"{month}/{PurePosixPath(str(info['name'])).name}", signature(info)
-            most -= len(found[:most])
+    def _read_entries(self, root: ObjectStoragePath, changed: Mapping[str, Mapping[str, Any]]) -> dict[str, _File]:
+        if not changed:
+            return {}
+        with ThreadPoolExecutor(_READ_AT_ONCE, "apimart-index") as pool:
+            read = pool.map(lambda path: _read_entry(root, path, changed[path], self._before(path)), changed)
+            return dict(zip(changed, read, strict=True))
+
+    def _before(self, path: str) -> _File:
+        return self._files.get(path, ((), None))
+
+
+def _gaps(unread: int, kept: Sequence[Known]) -> Iterator[str]:
+    """
+    Return what the entries lack, in sentences.
+
+    :param unread: Number of files that can't be read.
+    :param kept: All entries, if there are older ones.
+    """
+    if kept:
+        since = datetime.fromtimestamp(min(known.written for known in kept), UTC)
+        yield f"Only the latest {_MOST_ENTRIES:,} entries are shown and summed up, those written since {since:%Y-%m-%d}"
+    if unread:
+        files, describe = ("1 file", "it describes") if unread == 1 else (f"{unread:,} files", "they describe")
+        yield f"{files} of the index can't be read. What {describe} is missing in lists and sums"
+
+
+def _listing(root: ObjectStoragePath) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Return the files of the index with what their storage says about them, the latest first."""
+    months = (name for name in Folder(root).names() if _MONTH.fullmatch(name))
+    for month in sorted(months, reverse=True)[:_MOST_MONTHS]:
+        for info in sorted(_infos(root / month), key=_changed, reverse=True):
+            yield f"{month}/{PurePosixPath(str(info['name'])).name}", info
+
+
+def _changed(info: Mapping[str, Any]) -> str:
+    return str(next(filter(None, (info.get(name) for name in TIMES)), ""))
 
 
 def _infos(folder: ObjectStoragePath) -> list[dict[str, Any]]:
@@ -127,33 +176,24 @@ def _infos(folder: ObjectStoragePath) -> list[dict[str, Any]]:
         found = folder.fs.ls(folder.path, detail=True)
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return [info for info in found if str(info.get("name", "")).endswith(SUFFIX)]
+    return [info for info in found if info["type"] == "file" and str(info["name"]).endswith(SUFFIX)]
 
 
-def _read_entries(root: ObjectStoragePath, changed: Mapping[str, tuple[str, ...]]) -> dict[str, _File]:
-    if not changed:
-        return {}
-    with ThreadPoolExecutor(_READ_AT_ONCE, "apimart-index") as pool:
-        return dict(zip(changed, pool.map(lambda path: _read_entry(root, path, changed[path]), changed), strict=True))
-
-
-def _read_entry(root: ObjectStoragePath, path: str, now: tuple[str, ...]) -> _File:
+def _read_entry(root: ObjectStoragePath, path: str, info: Mapping[str, Any], before: _File) -> _File:
     month, _, name = path.partition("/")
+    now, is_too_large = signature(info), int(info["size"] or 0) > _MOST_BYTES
     try:
-        content = Folder(root / month).read(name)
+        content = b"" if is_too_large else Folder(root / month).read(name)
     except Exception as error:
         # Any error: storage libraries raise errors of any class. It is read again the next time.
-        log.debug("The entry %s can't be read: %s", path, error)
-        return (), None
+        log.info("The entry %s of the index can't be read: %s", path, root_reason(error))
+        return (), before[1]
     entry = entry_from_json(name.removesuffix(SUFFIX), parse(content))
     if entry is None:
+        log.info("%s in the index is no entry, is damaged, or is larger than %d bytes", path, _MOST_BYTES)
         return now, None
     # The whole generation is read again where it is opened.
     return now, Known(replace(entry, item=None), item_of(entry.item) if entry.item else None, path)
-
-
-def _updated(known: Known) -> float:
-    return known.entry.updated.timestamp() if known.entry.updated else 0.0
 
 
 def saved_elsewhere(entries: Mapping[str, Known]) -> Mapping[tuple[str, str], tuple[tuple[File, ...], str | None]]:

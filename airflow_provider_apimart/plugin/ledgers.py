@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,17 +17,24 @@ from pydantic_core import from_json
 from airflow_provider_apimart.api.json_values import mapping, parse
 from airflow_provider_apimart.batch.entry_of_facts import entry_of_record
 from airflow_provider_apimart.batch.journal import LEDGER_SUFFIX, read_records
+from airflow_provider_apimart.durable.identity import TaskIdentity, file_name_of
 from airflow_provider_apimart.page_index.entry import Entry
 from airflow_provider_apimart.plugin.items import Item, item_of
 from airflow_provider_apimart.plugin.storage import Location, NotReadableError, signature, storage_errors
-from airflow_provider_apimart.results.storage.paths import storage_path
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 _MOST_ITEMS = 20_000
+# Longer ones are shown in part: they would fill the memory of the API server.
+_MOST_LINES = 100_000
+_LONGEST_LINE = 4 << 20
 # The record of a running batch changes all the time.
 _RECORD_SECONDS = 5.0
+# A storage that has failed isn't asked again for as long, and nobody waits longer for what somebody else reads.
+_FAILED_SECONDS = 10.0
+_WAIT_SECONDS = 5.0
+_READ_AT_ONCE = 64
 _BLOCK_BYTES = 1 << 20
 
 
@@ -36,11 +44,13 @@ class Items:
 
     :param items: In the order of the request.
     :param problem: Why there are none, or not all; ``None`` if all is well.
+    :param is_temporary: Whether the problem may be over later.
     """
 
-    def __init__(self, items: Iterable[Item] = (), problem: str | None = None) -> None:
+    def __init__(self, items: Iterable[Item] = (), problem: str | None = None, *, is_temporary: bool = False) -> None:
         self.all = tuple(items)
         self.problem = problem
+        self.is_temporary = is_temporary
 
     @cached_property
     def by_key(self) -> Mapping[str, Item]:
@@ -61,13 +71,23 @@ class Ledgers:
         self._clock = clock
         self._lock = Lock()
         self._kept: OrderedDict[str, tuple[tuple[str, ...], Items]] = OrderedDict()
+        self._failed: dict[str, tuple[float, Items]] = {}
+        # One for the batches whose names have the same hash, so that a storage that hangs holds up no other.
+        self._reading = tuple(Lock() for _ in range(_READ_AT_ONCE))
 
     def items(self, entry: Entry) -> Items:
         """Return the items of a batch; what can't be read is said in its ``problem``."""
+        reading = self._reading[hash(entry.name) % _READ_AT_ONCE]
+        if not reading.acquire(timeout=_WAIT_SECONDS):
+            problem = f"{_ledger_of(entry)} is being read. Reload the page in a moment"
+            return Items(problem=problem, is_temporary=True)
         try:
-            return self._items(entry)
+            until, failed = self._failed.get(entry.name, (0.0, None))
+            return failed if failed and self._clock() < until else self._items(entry)
         except NotReadableError as error:
-            return Items(problem=str(error))
+            return self._unreadable(entry, error)
+        finally:
+            reading.release()
 
     def said(self, entry: Entry, item: Item) -> Mapping[str, Any]:
         """
@@ -76,7 +96,7 @@ class Ledgers:
         :raises NotReadableError: If it can't be read.
         """
         path = _path_of(entry)
-        with storage_errors():
+        with storage_errors(_ledger_of(entry)):
             if item.place is None:
                 record = read_records(path).get(item.id)
                 return {} if record is None else entry_of_record(item.id, record, item.position).to_json()
@@ -88,28 +108,61 @@ class Ledgers:
 
     def _items(self, entry: Entry) -> Items:
         path = _path_of(entry)
-        with self._lock, storage_errors():
+        with storage_errors(_ledger_of(entry)):
             now = self._signature(entry, path)
             kept = self._kept.get(entry.name)
             if kept is None or kept[0] != now:
                 kept = (now, _from_record(path) if entry.state.is_live else _from_ledger(path))
-                self._kept[entry.name] = kept
+        self._keep(entry, kept)
+        return kept[1]
+
+    def _keep(self, entry: Entry, kept: tuple[tuple[str, ...], Items]) -> None:
+        with self._lock:
+            self._failed.pop(entry.name, None)
+            self._kept[entry.name] = kept
             self._kept.move_to_end(entry.name)
             while len(self._kept) > 1 and sum(len(each.all) for _, each in self._kept.values()) > _MOST_ITEMS:
                 self._kept.popitem(last=False)
-            return kept[1]
+
+    def _unreadable(self, entry: Entry, error: NotReadableError) -> Items:
+        found = Items(problem=str(error), is_temporary=error.is_temporary)
+        if error.is_temporary:
+            with self._lock:
+                now = self._clock()
+                self._failed = {name: each for name, each in self._failed.items() if now < each[0]}
+                self._failed[entry.name] = (now + _FAILED_SECONDS, found)
+        return found
 
     def _signature(self, entry: Entry, path: ObjectStoragePath) -> tuple[str, ...]:
         if entry.state.is_live:
-            return ("record", str(int(self._clock() / _RECORD_SECONDS)))
+            return (str(path), "record", str(int(self._clock() / _RECORD_SECONDS)))
         path.fs.invalidate_cache(str(path.parent.path))
-        return signature(path.fs.info(path.path))
+        info = path.fs.info(path.path)
+        if info.get("type") != "file":
+            raise NotReadableError(f"{_ledger_of(entry)} is no file")
+        return (str(path), *signature(info))
+
+
+def _ledger_of(entry: Entry) -> str:
+    """Return how messages name the ledger of a batch."""
+    mapped = f", map index {entry.map_index}" if entry.map_index >= 0 else ""
+    return f"The ledger of {entry.dag_id}, {entry.task_id}, {entry.run_id}{mapped}"
 
 
 def _path_of(entry: Entry) -> ObjectStoragePath:
-    if not entry.ledger or not entry.ledger.endswith(LEDGER_SUFFIX):
-        raise NotReadableError("The batch has no ledger")
-    return storage_path(Location.of(entry.ledger).uri)
+    """
+    Return the path of a batch's ledger.
+
+    :raises NotReadableError: If there is none, or if it is the ledger of another task: who may see the one may not
+        see the other.
+    """
+    if not entry.ledger:
+        raise NotReadableError(f"{_ledger_of(entry)} isn't known")
+    location = Location.of(entry.ledger)
+    own = file_name_of(TaskIdentity(entry.dag_id, entry.run_id, entry.task_id, max(-1, entry.map_index), 0))
+    if location.path.name != f"{own}{LEDGER_SUFFIX}":
+        raise NotReadableError(f"{_ledger_of(entry)} has the name of another task's")
+    return location.opened()
 
 
 def _from_record(path: ObjectStoragePath) -> Items:
@@ -137,8 +190,14 @@ def _no_collections() -> Iterator[None]:
 
 def _from_ledger(path: ObjectStoragePath) -> Items:
     found, unreadable, start = [], 0, 0
-    with path.fs.open(path.path, "rb", block_size=_BLOCK_BYTES) as file, _no_collections():
-        for line in file:
+    # What fsspec opens can't be told the length of a line.
+    with (
+        io.BufferedReader(path.fs.open(path.path, "rb", block_size=_BLOCK_BYTES), _BLOCK_BYTES) as file,
+        _no_collections(),
+    ):
+        while line := file.readline(_LONGEST_LINE):
+            if len(found) + unreadable >= _MOST_LINES:
+                return Items(found, f"Only the first {_MOST_LINES:,} lines of the ledger are shown")
             item = _item(line, (start, len(line)))
             start += len(line)
             if item:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
-from airflow_provider_apimart.api.json_values import items, mapping, moment, text
+from airflow_provider_apimart.api.json_values import items, mapping, moment, money, plain, text
 from airflow_provider_apimart.html.environment import render
 from airflow_provider_apimart.page_index.entry import Entry, Kind
 from airflow_provider_apimart.plugin.access import permitted
@@ -99,7 +99,7 @@ class Pages:
 
         :raises NotReadableError: If the index can't be read.
         """
-        with storage_errors():
+        with storage_errors("The index at [apimart] ledger_path"):
             entries = self.index.entries()
         dags = permitted(user, {known.entry.dag_id for known in entries.values()})
         visible = {name: known for name, known in entries.items() if known.entry.dag_id in dags}
@@ -159,6 +159,7 @@ class Seen:
         Return the page of an opened item.
 
         :raises NotFoundError: If there is none that the user may see.
+        :raises NotReadableError: If the ledger can't be read.
         """
         shown = self._shown(name, key)
         said: Mapping[str, Any] = {}
@@ -181,7 +182,7 @@ class Seen:
                 "request": _parameters(mapping(said.get("request"))),
                 "result": _parameters(mapping(said.get("result"))),
                 "outputs": _outputs(said, shown),
-                "earlier": [mapping(each) for each in items(said.get("earlier"))],
+                "earlier": [_earlier(mapping(each)) for each in items(said.get("earlier"))],
                 "saved": moment(said.get("saved")),
                 "requested": said.get("requested"),
                 "references": _references(said),
@@ -226,6 +227,7 @@ class Seen:
         Return a file of an item, and the directory in which it must lie.
 
         :raises NotFoundError: If there is no such file that the user may see.
+        :raises NotReadableError: If the ledger can't be read.
         """
         shown = self._shown(name, key)
         if not 0 <= number < len(shown.item.files):
@@ -236,7 +238,14 @@ class Seen:
 
     def _common(self, place: Place, query: Query, title: str) -> dict[str, Any]:
         dags = sorted({known.entry.dag_id for known in self._entries.values()})
-        return {"place": place, "query": query, "title": title, "dags": dags[:_MOST_OPTIONS], "now": datetime.now(UTC)}
+        return {
+            "place": place,
+            "query": query,
+            "title": title,
+            "dags": dags[:_MOST_OPTIONS],
+            "gaps": self._pages.index.gaps,
+            "now": datetime.now(UTC),
+        }
 
     def _items(self, entry: Entry) -> Items:
         return self._pages.ledgers.items(entry)
@@ -246,7 +255,10 @@ class Seen:
         if known is None:
             raise NotFoundError
         if known.entry.kind is Kind.BATCH:
-            item = self._items(known.entry).by_key.get(key)
+            found = self._items(known.entry)
+            item = found.by_key.get(key)
+            if item is None and found.problem:
+                raise NotReadableError(found.problem, is_temporary=found.is_temporary)
             if item is None:
                 raise NotFoundError
             return Shown(known, item, known.entry.destination)
@@ -256,10 +268,13 @@ class Seen:
         return shown
 
     def _said(self, shown: Shown) -> Mapping[str, Any]:
-        with storage_errors():
-            if shown.known.entry.kind is Kind.BATCH:
-                return self._pages.ledgers.said(shown.known.entry, shown.item)
-            return self._pages.index.said(shown.known)
+        if shown.known.entry.kind is Kind.BATCH:
+            said = self._pages.ledgers.said(shown.known.entry, shown.item)
+        else:
+            with storage_errors("The entry of the generation"):
+                said = self._pages.index.said(shown.known)
+        # A lone surrogate is JSON, but no text of a page.
+        return mapping(plain(said))
 
 
 def _is_wanted(work: Work, query: Query) -> bool:
@@ -302,6 +317,12 @@ def _outputs(said: Mapping[str, Any], shown: Shown) -> list[dict[str, Any]]:
         opens = url is not None and url.startswith(("https://", "http://")) and not is_over
         found.append({"url": url, "opens": opens, "expires_at": expires, "is_over": is_over})
     return found
+
+
+def _earlier(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is shown of an earlier generation of an item."""
+    names = ("generation_id", "status")
+    return {name: text(said.get(name)) or "" for name in names} | {"cost": money(said.get("cost"))}
 
 
 def _references(said: Mapping[str, Any]) -> list[str]:

@@ -8,6 +8,7 @@ links.
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from contextlib import contextmanager
@@ -16,18 +17,30 @@ from io import FileIO
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_provider_apimart.api.error_mapping import root_reason
+from airflow_provider_apimart.exceptions import ApimartDestinationError
 from airflow_provider_apimart.results.storage.paths import ATOMIC_PROTOCOLS, LOCAL_PROTOCOLS, storage_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+log = logging.getLogger(__name__)
 
 _REMOTE = ATOMIC_PROTOCOLS | {"sftp", "ssh", "hdfs"}
 
 
 class NotReadableError(Exception):
-    """Something can't be shown. The message is the reason, for the page."""
+    """
+    Something can't be shown. The message is the reason, for the page.
+
+    :param is_temporary: Whether it may be readable later: its storage has failed.
+    """
+
+    def __init__(self, reason: str, *, is_temporary: bool = False) -> None:
+        super().__init__(reason)
+        self.is_temporary = is_temporary
 
 
 @dataclass(frozen=True)
@@ -72,6 +85,22 @@ class Location:
         """The location as ``ObjectStoragePath`` takes it."""
         return f"{self.scheme}://{self.authority}{self.path}" if self.scheme else f"file://{self.path}"
 
+    def opened(self) -> ObjectStoragePath:
+        """
+        Return the location in Airflow's object storage.
+
+        :raises NotReadableError: If this process can't reach such a storage: its provider or its connection is missing.
+        """
+        try:
+            return storage_path(self.uri)
+        except ApimartDestinationError as error:
+            log.warning("The pages of APIMart can't open %s: %s", self.uri, root_reason(error))
+            raise NotReadableError(
+                f"The API server can't open {self.scheme}://{self.authority}. Check that it has the provider and the "
+                "connection for it; its log has the details",
+                is_temporary=True,
+            ) from error
+
 
 class Source(Protocol):
     """The content of a file."""
@@ -81,7 +110,11 @@ class Source(Protocol):
         """Its size in bytes."""
 
     def read(self, start: int, length: int) -> bytes:
-        """Return a part of it, shorter at its end."""
+        """
+        Return a part of it, shorter at its end.
+
+        :raises NotReadableError: If it can't be read now.
+        """
 
 
 @dataclass(frozen=True)
@@ -97,7 +130,8 @@ class LocalSource:
 
     def read(self, start: int, length: int) -> bytes:
         """Return a part of it."""
-        return os.pread(self.file.fileno(), length, start)
+        with storage_errors():
+            return os.pread(self.file.fileno(), length, start)
 
 
 @dataclass(frozen=True)
@@ -110,7 +144,8 @@ class RemoteSource:
     def read(self, start: int, length: int) -> bytes:
         """Return a part of it."""
         end = min(self.size, start + length)
-        return bytes(self.path.fs.cat_file(self.path.path, start=start, end=end)) if end > start else b""
+        with storage_errors():
+            return bytes(self.path.fs.cat_file(self.path.path, start=start, end=end)) if end > start else b""
 
 
 @contextmanager
@@ -123,7 +158,7 @@ def opened(uri: str, folder: str | None) -> Iterator[Source]:
     """
     location = Location.of(uri)
     if folder is None or not location.is_below(Location.of(folder)):
-        raise NotReadableError("It doesn't lie in the directory of its task")
+        raise NotReadableError("The file doesn't lie in the directory of its task")
     if location.scheme:
         yield _remote(location)
         return
@@ -146,25 +181,25 @@ def _descriptor(location: Location, folder: Location) -> int:
     except FileNotFoundError as error:
         raise NotReadableError("The file is no longer there") from error
     except OSError as error:
-        raise NotReadableError(f"It can't be read: {error.strerror}") from error
+        raise NotReadableError(f"The file can't be read: {error.strerror}") from error
     if not stat.S_ISREG(os.fstat(at).st_mode):
         os.close(at)
-        raise NotReadableError("It isn't a regular file")
+        raise NotReadableError("The file is no regular file")
     return at
 
 
 def _remote(location: Location) -> RemoteSource:
-    path = storage_path(location.uri)
+    path = location.opened()
     with storage_errors():
-        size = path.fs.info(path.path)["size"]
-    return RemoteSource(path, int(size))
+        return RemoteSource(path, int(path.fs.info(path.path)["size"]))
 
 
 @contextmanager
-def storage_errors() -> Iterator[None]:
+def storage_errors(what: str = "The file") -> Iterator[None]:
     """
-    Raise every error of a storage as one class, whatever its library raises.
+    Raise every error of a storage as one class, whatever its library raises, and log its reason.
 
+    :param what: What is read, for the message.
     :raises NotReadableError: Instead.
     """
     try:
@@ -172,24 +207,22 @@ def storage_errors() -> Iterator[None]:
     except NotReadableError:
         raise
     except FileNotFoundError as error:
-        raise NotReadableError("The file is no longer there") from error
+        raise NotReadableError(f"{what} is no longer there") from error
     except Exception as error:
         # Any error: storage libraries raise errors of any class.
-        raise NotReadableError(f"It can't be read now: {type(error).__name__}") from error
+        reason = root_reason(error)
+        log.warning("The pages of APIMart can't read: %s (%s)", what, reason)
+        kind = reason.partition(":")[0]
+        raise NotReadableError(
+            f"{what} can't be read now ({kind}). The log of the API server has the details", is_temporary=True
+        ) from error
 
 
-def signature(info: dict[str, Any]) -> tuple[str, ...]:
+TIMES = ("mtime", "LastModified", "last_modified", "updated")
+"""Names under which storages say when a file was written."""
+
+
+def signature(info: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what changes whenever a file changes, from what its storage says about it."""
-    names = (
-        "size",
-        "ETag",
-        "etag",
-        "mtime",
-        "LastModified",
-        "last_modified",
-        "updated",
-        "generation",
-        "md5Hash",
-        "ino",
-    )
+    names = ("size", "ETag", "etag", *TIMES, "generation", "md5Hash", "ino")
     return tuple(f"{name}={info[name]}" for name in names if info.get(name) is not None)

@@ -80,7 +80,9 @@ class Work:
     def word(self) -> str:
         """Its state in a word."""
         if self.state is State.FINISHED:
-            missing = self.items - self.done - self.statuses.get("moderated", 0) + self.unsaved
+            # A batch excuses what moderation refused; a task with one generation has failed.
+            excused = self.statuses.get(ItemStatus.MODERATED, 0) if self.batch else 0
+            missing = self.items - self.done - excused + self.unsaved
             return "incomplete" if missing else "complete"
         return self.state.value
 

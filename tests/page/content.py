@@ -9,7 +9,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from airflow_provider_apimart.batch.journal import LEDGER_SUFFIX
 from airflow_provider_apimart.batch.ledger_entry import LedgerEntry, ledger_text
+from airflow_provider_apimart.durable.identity import TaskIdentity, file_name_of
 from airflow_provider_apimart.durable.item_status import ItemStatus
 from airflow_provider_apimart.operators.batch import ApimartBatchGenerationOperator
 from airflow_provider_apimart.operators.generation import (
@@ -75,7 +77,7 @@ def generation(dag_id: str, modality: str = "image", *, where: Mapping[str, Any]
 def large_batch(dag_id: str, folder: Path, items: int, picture: Path | None = None) -> Entry:
     """Write ledger and entry of a batch of many items, as a task would."""
     folder.mkdir(parents=True, exist_ok=True)
-    ledger = folder / f"{dag_id}.ledger.jsonl"
+    ledger = folder / ledger_name(dag_id, "generate", "large")
     ledger.write_bytes(ledger_text(line(number, picture) for number in range(items)))
     entry = Entry(
         name=f"{dag_id}.large",
@@ -93,6 +95,11 @@ def large_batch(dag_id: str, folder: Path, items: int, picture: Path | None = No
     )
     IndexFile().write(entry)
     return entry
+
+
+def ledger_name(dag_id: str, task_id: str, run_id: str) -> str:
+    """Return the name of the ledger of a task instance."""
+    return f"{file_name_of(TaskIdentity(dag_id, run_id, task_id, -1, 0))}{LEDGER_SUFFIX}"
 
 
 def line(number: int, picture: Path | None = None, **changes: Any) -> LedgerEntry:

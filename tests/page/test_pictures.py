@@ -15,6 +15,7 @@ from airflow_provider_apimart.page_index.writing import IndexFile
 from airflow_provider_apimart.plugin import thumbnails
 from airflow_provider_apimart.plugin.items import item_of
 from tests.object_storage import attach_anew
+from tests.page.content import ledger_name
 
 if TYPE_CHECKING:
     from fastapi.testclient import TestClient
@@ -43,9 +44,9 @@ def requested(
     ledgers = Path(os.environ["AIRFLOW__APIMART__LEDGER_PATH"])
     ledgers.mkdir(parents=True, exist_ok=True)
     line: dict[str, Any] = {"id": "a", "status": "completed", "files": files}
-    (ledgers / "x.ledger.jsonl").write_text(json.dumps(line))
-    ledger = (ledgers / "x.ledger.jsonl").as_uri()
-    entry = Entry("b", Kind.BATCH, "d", "t", "r", state=State.FINISHED, ledger=ledger, destination=destination)
+    ledger = ledgers / ledger_name("d", "t", "r")
+    ledger.write_text(json.dumps(line))
+    entry = Entry("b", Kind.BATCH, "d", "t", "r", state=State.FINISHED, ledger=ledger.as_uri(), destination=destination)
     IndexFile().write(entry)
     item = item_of(line)
     assert item

@@ -171,7 +171,7 @@ def test_a_deleted_file_and_a_deleted_ledger_are_told(apimart: Sandbox, viewer: 
     assert (reply.status_code, reply.json()["detail"]) == (404, "The file is no longer there.")
     for file in (tmp_path / "files").glob("*.ledger.jsonl"):
         file.unlink()
-    assert "The file is no longer there" in opened(viewer, "/gallery?dag_id=animals").text
+    assert "The ledger of animals, generate, run is no longer there" in opened(viewer, "/gallery?dag_id=animals").text
     assert "1 of 1 done" in opened(viewer, "/").text
 
 
@@ -244,7 +244,7 @@ def test_a_cell_of_the_csv_is_no_formula(place: Path, viewer: TestClient) -> Non
 
 def test_nothing_that_anyone_wrote_becomes_html(place: Path, viewer: TestClient, tmp_path: Path) -> None:
     """Every field of an entry and of a ledger's line, each with markup in it."""
-    ledger = tmp_path / "x.ledger.jsonl"
+    ledger = tmp_path / content.ledger_name(EVIL, EVIL, EVIL)
     file = {"uri": f"file://{tmp_path}/{EVIL}.png", "media_type": "image/png", "sha256": EVIL, "bytes": 3}
     names = ("id", "status", "generation_id", "modality", "model", "prompt", "reason", "submitted", "completed")
     line = dict.fromkeys(names, EVIL) | {

@@ -1,0 +1,368 @@
+"""Indexes and ledgers that are damaged, foreign or hostile, and storages that fail: each page is shown all the same."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_apimart.durable.folder import Folder
+from airflow_provider_apimart.page_index.entry import Entry, Kind, State
+from airflow_provider_apimart.plugin import index as index_module
+from airflow_provider_apimart.plugin import ledgers as ledgers_module
+from airflow_provider_apimart.plugin.index import Index
+from airflow_provider_apimart.plugin.items import item_of
+from airflow_provider_apimart.plugin.ledgers import Ledgers
+from tests.object_storage import attach_anew
+from tests.page import content
+from tests.page.content import ledger_name
+from tests.parsed_page import ParsedPage
+
+if TYPE_CHECKING:
+    from fastapi.testclient import TestClient
+
+MONTH = "2026-11"
+TEXTS = st.text(st.characters(codec=None), max_size=8) | st.sampled_from(
+    ["\ud800", "\0", "=1+1", "2026-11-26T10:00:00Z"]
+)
+NUMBERS = st.integers() | st.floats() | st.sampled_from([10**250, -1e308, 1e308, 10**18, -5, 2**63])
+VALUES = st.recursive(
+    st.none() | st.booleans() | NUMBERS | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def fields(*names: str) -> st.SearchStrategy[dict[str, Any]]:
+    """Return objects of which some fields hold anything."""
+    return st.fixed_dictionaries({}, optional=dict.fromkeys(names, VALUES))
+
+
+FILES = fields("uri", "media_type", "bytes", "sha256", "generation_id")
+LINES = fields(
+    *("position", "status", "generation_id", "modality", "model", "prompt", "reason", "cost", "submitted"),
+    *("completed", "saved", "saved_cost", "reused", "requested", "result", "request", "submission"),
+).flatmap(
+    lambda line: st.fixed_dictionaries(
+        {},
+        optional={
+            "files": st.lists(FILES, max_size=2),
+            "outputs": st.lists(fields("url", "expires_at"), max_size=2),
+            "earlier": st.lists(fields("generation_id", "status", "cost"), max_size=2),
+            "quote": fields("cost"),
+        },
+    ).map(lambda more: line | more)
+)
+ENTRIES = fields(
+    *("version", "map_index", "task_try", "state", "began", "updated", "destination", "in_flight", "ends_at", "cost"),
+    *("quoted", "reason"),
+).flatmap(
+    lambda entry: st.fixed_dictionaries(
+        {},
+        optional={
+            "counts": st.dictionaries(st.sampled_from(["items", "completed", "failed", "x", "unsaved"]), VALUES),
+            "spending": st.lists(
+                fields("model", "generations", "cost", "quoted", "reused", "saved").map(
+                    lambda row: row | {"day": f"{datetime.now(UTC):%Y-%m-%d}"}
+                ),
+                max_size=2,
+            ),
+            "files": st.lists(FILES, max_size=2),
+        },
+    ).map(lambda more: entry | more)
+)
+
+
+def put(place: Path, name: str, **said: Any) -> None:
+    """Write a file of the index as anyone might."""
+    folder = place / "index" / MONTH
+    folder.mkdir(parents=True, exist_ok=True)
+    named = {"kind": "batch", "dag_id": "d", "task_id": "t", "run_id": "r", "state": "finished"}
+    (folder / f"{name}.json").write_text(json.dumps(named | {"began": datetime.now(UTC).isoformat()} | said))
+
+
+def key_of(item_id: str) -> str:
+    """Return what stands for an item in addresses."""
+    item = item_of({"id": item_id})
+    assert item
+    return item.key
+
+
+@given(ENTRIES, LINES, st.sampled_from(list(Kind)))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_whatever_entry_and_ledger_say_every_page_is_shown(
+    place: Path, viewer: TestClient, tmp_path: Path, entry: dict[str, Any], line: dict[str, Any], kind: Kind
+) -> None:
+    ledger = tmp_path / ledger_name("d", "t", "r")
+    ledger.write_text(json.dumps(line | {"id": "a"}) + "\n")
+    named = {"kind": kind.value, "ledger": ledger.as_uri()} | (
+        {} if kind is Kind.BATCH else {"item": {**line, "id": "a"}}
+    )
+    put(place, "b", **{"map_index": -1, **entry, **named})
+    pages = ["/", "/gallery", "/cost", "/cost.csv", "/live?work=b", "/gallery?sort=cost"]
+    for path in [*pages, *(f"/{each}" for each in _items(viewer))]:
+        reply = viewer.get(path, headers={"Accept": "text/html"})
+        assert reply.status_code == 200, path
+
+
+def _items(browser: TestClient) -> set[str]:
+    page = ParsedPage(browser.get("/gallery").text)
+    return {each.removeprefix("/apimart/").partition("?")[0] for each in page.values("a", "href") if "/items/" in each}
+
+
+@pytest.mark.parametrize("scheme", ["gs", "abfs", "hdfs", "s3"])
+def test_a_storage_that_the_api_server_lacks_hides_nothing_else(
+    place: Path, viewer: TestClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scheme: str
+) -> None:
+    """Workers have its provider and its connection; the API server has not."""
+    if scheme == "s3":
+        attach_anew("s3", Broken(OSError("no route to host")))
+    content.large_batch("here", tmp_path, 2)
+    there = f"{scheme}://bucket/results"
+    put(place, "there", ledger=f"{there}/{ledger_name('d', 't', 'r')}", destination=there)
+    saved = {"id": "a", "status": "completed", "files": [{"uri": f"{there}/a.png", "media_type": "image/png"}]}
+    put(place, "one", kind="generation", task_id="one", destination=there, item=saved)
+    gallery = ParsedPage(viewer.get("/gallery").text)
+    assert "3 items" in gallery.text
+    told = "The ledger of d, t, r can't be read now (OSError)" if scheme == "s3" else f"can't open {scheme}://bucket."
+    assert told in gallery.text
+    for kind in ("files", "thumbnails"):
+        assert viewer.get(f"/{kind}/one/{key_of('a')}/0").status_code == 503
+    assert viewer.get(f"/items/one/{key_of('a')}").status_code == 200
+    assert viewer.get(f"/items/there/{key_of('a')}", headers={"Accept": "text/html"}).status_code == 503
+
+
+@pytest.mark.parametrize("path", ["/", "/gallery", "/cost", "/cost.csv", "/live"])
+def test_an_index_that_cannot_be_read_is_told_as_such(
+    viewer: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    monkeypatch.setenv("AIRFLOW__APIMART__LEDGER_PATH", "gs://bucket/apimart")
+    reply = viewer.get(path, headers={"Accept": "text/html"})
+    assert reply.status_code == 503
+    assert "The index at [apimart] ledger_path can&#39;t be read now" in reply.text
+    assert "The index at [apimart] ledger_path" in caplog.text
+
+
+class Broken(MemoryFileSystem):
+    """A storage whose every call raises an error."""
+
+    cachable = False
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+        self.calls = 0
+
+    def info(self, *args: Any, **kwargs: Any) -> Any:
+        """Raise the error."""
+        self.calls += 1
+        raise self.error
+
+    open = cat_file = ls = info
+
+
+class OddError(Exception):
+    """An error of a storage library that can't even be written."""
+
+    def __str__(self) -> str:
+        return ""
+
+
+@pytest.mark.parametrize("error", [OddError(), PermissionError("no"), TimeoutError(), KeyError("size"), RuntimeError()])
+def test_a_storage_that_has_failed_is_not_asked_again_at_once(place: Path, error: Exception) -> None:
+    storage, now = Broken(error), 0.0
+    attach_anew("s3", storage)
+    ledgers, entry = Ledgers(clock=lambda: now), _remote_entry("d")
+    for _ in range(5):
+        assert "can't be read now" in (ledgers.items(entry).problem or "")
+    assert storage.calls == 1
+    now = 60.0
+    ledgers.items(entry)
+    assert storage.calls == 2
+
+
+def _remote_entry(dag_id: str) -> Entry:
+    ledger = f"s3://bucket/{ledger_name(dag_id, 't', 'r')}"
+    return Entry(dag_id, Kind.BATCH, dag_id, "t", "r", state=State.FINISHED, ledger=ledger, destination="s3://bucket")
+
+
+def test_a_storage_that_hangs_holds_up_no_other_batch(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledgers_module, "_WAIT_SECONDS", 0.2)
+    answers = threading.Event()
+
+    class Hanging(Broken):
+        def info(self, *args: Any, **kwargs: Any) -> Any:
+            answers.wait(60)
+            raise self.error
+
+    attach_anew("s3", Hanging(TimeoutError()))
+    ledgers, hanging = Ledgers(), _remote_entry("hangs")
+    # Whatever the hash of the name is, another one than that of the batch that hangs.
+    monkeypatch.setattr(ledgers_module, "_READ_AT_ONCE", 64)
+    waiting = threading.Thread(target=ledgers.items, args=(hanging,))
+    waiting.start()
+    try:
+        other = next(
+            entry
+            for number in range(100)
+            if hash((entry := content.large_batch(f"d{number}", tmp_path / str(number), 2)).name) % 64
+            != hash(hanging.name) % 64
+        )
+        assert len(ledgers.items(other).all) == 2
+        began = time.monotonic()
+        assert "is being read" in (ledgers.items(hanging).problem or "")
+        assert time.monotonic() - began < 10
+    finally:
+        answers.set()
+        waiting.join(60)
+
+
+@pytest.mark.parametrize("other", [("secret", "t", "r"), ("d", "other", "r"), ("d", "t", "other")])
+def test_an_entry_leads_to_no_other_tasks_ledger(
+    place: Path, viewer: TestClient, tmp_path: Path, other: tuple[str, str, str]
+) -> None:
+    """The ledgers of two DAGs may lie in one directory, and who may see the one may not see the other."""
+    secret = tmp_path / ledger_name(*other)
+    secret.write_text(json.dumps({"id": "secret-item", "prompt": "a secret"}))
+    put(place, "b", ledger=secret.as_uri(), destination=tmp_path.as_uri())
+    page = viewer.get("/gallery").text
+    assert "secret-item" not in page
+    assert "has the name of another task" in page
+    assert viewer.get(f"/items/b/{key_of('secret-item')}").status_code in (404, 503)
+
+
+def test_an_entry_of_a_mapped_task_leads_to_its_ledger(place: Path, viewer: TestClient, tmp_path: Path) -> None:
+    from airflow_provider_apimart.durable.identity import TaskIdentity, file_name_of
+
+    name = file_name_of(TaskIdentity("d", "r", "t", 3, 0))
+    (tmp_path / f"{name}.ledger.jsonl").write_text(json.dumps({"id": "third"}))
+    put(place, name, map_index=3, ledger=(tmp_path / f"{name}.ledger.jsonl").as_uri())
+    assert "third" in viewer.get("/gallery").text
+
+
+def test_foreign_directories_and_files_hide_no_entry(place: Path, viewer: TestClient) -> None:
+    put(place, "b", counts={"completed": 7})
+    for number in range(40):
+        (place / "index" / f"x{number}").mkdir()
+    (place / "index" / MONTH / "directory.json").mkdir()
+    (place / "index" / "2099-01").write_text("a file")
+    (place / "index" / MONTH / "notes.txt").write_text("a note")
+    assert "7</b> of 7 done" in viewer.get("/").text
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"kind": "video"}', "\udcff", "9" * 100])
+def test_what_is_missing_because_of_a_damaged_entry_is_told(place: Path, viewer: TestClient, damage: str) -> None:
+    put(place, "b", counts={"completed": 7})
+    (place / "index" / MONTH / "damaged.json").write_bytes(damage.encode("utf-8", "surrogateescape"))
+    for path in ("/", "/gallery", "/cost"):
+        page = ParsedPage(viewer.get(path).text)
+        assert "1 file of the index can't be read. What it describes is missing" in page.text, path
+
+
+def test_an_entry_that_cannot_be_read_for_a_moment_stays(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = Index(clock=iter(range(0, 10**9, 60)).__next__)
+    put(place, "b", counts={"completed": 7})
+    assert list(index.entries()) == ["b"]
+    put(place, "b", counts={"completed": 8})
+    monkeypatch.setattr(Folder, "read", _raises(TimeoutError()))
+    assert list(index.entries()) == ["b"]
+    monkeypatch.undo()
+    monkeypatch.setenv("AIRFLOW__APIMART__LEDGER_PATH", str(place))
+    assert index.entries()["b"].entry.counts == {"completed": 8}
+
+
+def _raises(error: Exception) -> Callable[..., Any]:
+    def fail(*args: Any) -> Any:
+        raise error
+
+    return fail
+
+
+def test_an_index_with_more_entries_than_are_read_says_so(
+    place: Path, viewer: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_module, "_MOST_ENTRIES", 3)
+    for number in range(3):
+        put(place, f"b{number}", updated="2026-11-20T10:00:00+00:00")
+    assert "are shown and summed up" not in viewer.get("/cost").text
+    put(place, "b3", updated="2026-11-20T10:00:00+00:00")
+    for path in ("/", "/gallery", "/cost"):
+        assert (
+            "Only the latest 3 entries are shown and summed up, those written since 2026-11-20" in viewer.get(path).text
+        )
+
+
+def test_a_huge_entry_is_not_read(place: Path, viewer: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_module, "_MOST_BYTES", 1000)
+    put(place, "small")
+    put(place, "huge", reason="x" * 2000)
+    page = viewer.get("/").text
+    assert page.count('<li class="work"') == 1
+    assert "1 file of the index" in page
+
+
+def test_a_huge_ledger_is_shown_in_part(
+    place: Path, viewer: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledgers_module, "_MOST_LINES", 5)
+    content.large_batch("d", tmp_path, 6)
+    page = ParsedPage(viewer.get("/gallery").text)
+    assert "Only the first 5 lines of the ledger are shown" in page.text
+    assert "5 items" in page.text
+
+
+@pytest.mark.parametrize("status", ["failed", "refused", "moderated", "not_submitted"])
+@pytest.mark.parametrize("generation_id", [None, "g1"])
+def test_a_failed_try_that_a_later_one_made_good_is_not_missing(
+    place: Path, viewer: TestClient, status: str, generation_id: str | None
+) -> None:
+    first = {"id": "first", "generation_id": generation_id, "status": status, "reason": "HTTP 503"}
+    put(place, "x", kind="generation", item=first, updated="2026-11-26T10:00:00+00:00")
+    assert "incomplete" in viewer.get("/").text
+    second = {"id": "second", "generation_id": "g2", "status": "completed", "cost": 0.05}
+    put(place, "x.2", kind="generation", item=second, updated="2026-11-26T10:05:00+00:00")
+    page = ParsedPage(viewer.get("/").text)
+    assert "1 of 1 done" in page.text
+    assert "incomplete" not in page.text
+    assert "1 item" in ParsedPage(viewer.get("/gallery").text).text
+    # Another map index is another piece of work.
+    put(place, "x.3", kind="generation", map_index=1, item=first, updated="2026-11-26T10:00:00+00:00")
+    assert "1 of 2 done" in ParsedPage(viewer.get("/").text).text
+
+
+@pytest.mark.parametrize(
+    ("status", "cost"), [("unknown", None), ("running", None), ("completed", 0.05), ("failed", 0.05)]
+)
+def test_what_was_or_may_have_been_paid_stays(place: Path, viewer: TestClient, status: str, cost: float | None) -> None:
+    first = {"id": "first", "generation_id": "g1", "status": status, "cost": cost}
+    put(place, "x", kind="generation", item=first, updated="2026-11-26T10:00:00+00:00")
+    second = {"id": "second", "generation_id": "g2", "status": "completed"}
+    put(place, "x.2", kind="generation", item=second, updated="2026-11-26T10:05:00+00:00")
+    assert "2 items" in ParsedPage(viewer.get("/gallery").text).text
+
+
+def test_amounts_of_earlier_generations_and_numbers_of_a_request_are_written_as_everywhere(
+    place: Path, viewer: TestClient
+) -> None:
+    item = {
+        "id": "a",
+        "status": "completed",
+        "request": {"strength": 0.8, "\ud800": "\udfff"},
+        "earlier": [{"generation_id": "g0", "status": "failed", "cost": 0.1}],
+    }
+    put(place, "x", kind="generation", item=item)
+    page = ParsedPage(viewer.get(f"/items/x/{key_of('a')}").text)
+    assert "$0.10" in page.text
+    assert "0.8" in page.text
+    assert '"0.8"' not in page.text
