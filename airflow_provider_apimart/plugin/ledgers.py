@@ -189,7 +189,8 @@ def _no_collections() -> Iterator[None]:
 
 
 def _from_ledger(path: ObjectStoragePath) -> Items:
-    found, unreadable, start = [], 0, 0
+    found: list[Item] = []
+    unreadable = start = 0
     # What fsspec opens can't be told the length of a line.
     with (
         io.BufferedReader(path.fs.open(path.path, "rb", block_size=_BLOCK_BYTES), _BLOCK_BYTES) as file,
