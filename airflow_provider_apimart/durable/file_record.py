@@ -21,7 +21,7 @@ from airflow_provider_apimart.durable.facts import Fact, FactKind
 from airflow_provider_apimart.durable.folder import Folder
 from airflow_provider_apimart.durable.identity import TaskIdentity, file_name_of
 from airflow_provider_apimart.durable.item_record import ItemRecord, fold
-from airflow_provider_apimart.durable.record import record_errors, superseded
+from airflow_provider_apimart.durable.record import overtaken, record_errors
 from airflow_provider_apimart.exceptions import ApimartDestinationError, ApimartError
 from airflow_provider_apimart.results.storage.paths import storage_path
 
@@ -74,7 +74,7 @@ class FileRecord:
             files.claim()
             if files.others_wrote():
                 # What this try has decided on isn't all that is known by now.
-                raise superseded()
+                raise overtaken()
             self._is_claimed = True
         else:
             files.check_fence()

@@ -109,7 +109,9 @@ def _in_time(attempts: Iterable[Attempt]) -> list[Attempt]:
 
 def _attempt_order(attempt: Attempt) -> tuple[Any, ...]:
     marker = attempt.sending.details["clear_marker"] if attempt.sending else -1
-    return attempt.number, marker, attempt.first_sent, attempt.key
+    # A try that gave way to an older one, which still ran, has noted a later attempt that was never sent.
+    is_sent = attempt.generation is not None or attempt.unanswered_since is not None
+    return attempt.number, is_sent, marker, attempt.first_sent, attempt.key
 
 
 def _latest(known: Mapping[str, Fact], name: str, fact: Fact) -> dict[str, Fact]:

@@ -81,8 +81,9 @@ class StateStoreRecord:
     """
     The record of a task's generation in Airflow's own state store, which survives retries, deferral and clears.
 
-    Each try has an entry of its own, so that none overwrites what another one has noted. The entries don't expire by
-    time; Airflow removes them with the task instance.
+    Each try has an entry of its own, so that none overwrites what another one has noted. One entry more, the fence, has
+    the number of the newest try that may submit. The entries don't expire by time; Airflow removes them with the task
+    instance.
 
     :param store: ``context["task_state_store"]``.
     :param try_number: ``ti.try_number``.
@@ -93,10 +94,14 @@ class StateStoreRecord:
         self._store = store
         self._try_number = try_number
         self._clock = clock
+        #: What the older tries had noted when this one read it first.
+        self._older: list[object] | None = None
 
     def read(self) -> ItemRecord:
         """Return the facts of all tries."""
         record = ItemRecord()
+        if self._older is None:
+            self._older = self._entries_of_older_tries()
         with record_errors("Airflow's state store"):
             for fact in self._facts_of_all_tries():
                 record = record.with_fact(fact)
@@ -112,9 +117,24 @@ class StateStoreRecord:
         self._store.set(key, {"version": VERSION, "facts": facts}, retention=_never_expires())
 
     def before_post(self) -> None:
-        """Check that the next try hasn't begun; each fact is durable when it was noted."""
-        if self._store.get(_key_of(self._try_number + 1)) is not None:
+        """
+        Claim the record for this try, and check that no newer one has done so.
+
+        An older try notes that it sends before it looks at the fence, and this one looks at its facts after it has
+        written the fence. So at least one of the two sees the other.
+        """
+        with record_errors("Airflow's state store"):
+            newest = _try_of(self._store.get(_FENCE_KEY))
+        if newest > self._try_number:
             raise superseded()
+        if newest < self._try_number:
+            fence = {"version": VERSION, "try": self._try_number}
+            self._store.set(_FENCE_KEY, fence, retention=_never_expires())
+            if self._older is not None and self._entries_of_older_tries() != self._older:
+                raise overtaken()
+
+    def _entries_of_older_tries(self) -> list[object]:
+        return [self._store.get(_key_of(each)) for each in range(1, self._try_number)]
 
     def _facts_of_all_tries(self) -> Iterator[Fact]:
         # Version 1.0.0 kept its record under the bare key.
@@ -122,14 +142,35 @@ class StateStoreRecord:
             yield from _facts_from(self._store.get(key))
 
 
+_FENCE_KEY = f"{RECORD_KEY}.fence"
+
+
 def _key_of(try_number: int) -> str:
     return f"{RECORD_KEY}.{try_number}"
+
+
+def _try_of(fence: object) -> int:
+    """Return the number of the try that a fence names, 0 if there is none."""
+    if fence is None:
+        return 0
+    number = fence.get("try") if isinstance(fence, Mapping) and fence.get("version") == VERSION else None
+    if not isinstance(number, int):
+        raise ValueError("its fence can't be read, or is of a newer version of the provider")
+    return number
 
 
 def superseded() -> ApimartSupersededError:
     """Return the error of a try that a newer one has replaced."""
     return ApimartSupersededError(
         "A newer try of this task has begun and continues with its generations. This one submits nothing more"
+    )
+
+
+def overtaken() -> ApimartSupersededError:
+    """Return the error of a try that has decided on less than an older one, which still runs, has noted by now."""
+    return ApimartSupersededError(
+        "An older try of this task still runs and has submitted since this one began. This one submits nothing. A retry "
+        "continues with the older one's generation"
     )
 
 
