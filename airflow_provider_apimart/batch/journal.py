@@ -17,6 +17,7 @@ from airflow_provider_apimart.batch.version_1 import earlier_facts, remove_earli
 from airflow_provider_apimart.durable.fact_files import FactFiles
 from airflow_provider_apimart.durable.facts import Fact
 from airflow_provider_apimart.durable.item_record import ItemRecord, fold
+from airflow_provider_apimart.durable.ledger_path import LEDGER_SUFFIX
 from airflow_provider_apimart.durable.record import record_errors
 from airflow_provider_apimart.exceptions import ApimartDestinationError, ApimartError
 from airflow_provider_apimart.results.storage.paths import storage_path
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LEDGER_SUFFIX = ".ledger.jsonl"
 
 # Submits that become due within this time share one write.
 _GATHER_SECONDS = 0.05

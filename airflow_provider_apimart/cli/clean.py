@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from airflow_provider_apimart.durable.old_records import OldRecord, records_of_b
 from airflow_provider_apimart.durable.retention import Retention
 from airflow_provider_apimart.exceptions import ApimartError, ApimartRecordError
 from airflow_provider_apimart.html.environment import bytes_words
-from airflow_provider_apimart.library.old_files import old_entries, old_packs, old_references
+from airflow_provider_apimart.library.old_files import leftovers_of_library, old_entries, old_packs, old_references
 from airflow_provider_apimart.library.options import library_path
 from airflow_provider_apimart.results.storage.leftovers import (
     RemovableFile,
@@ -94,7 +95,9 @@ class Cleaning:
             *self._of_files("entry of the library", "entries of the library", old_entries(place, self._before)),
             *self._of_files("pack of entries", "packs of entries", old_packs(place, self._before)),
             *self._of_files("note of an upload", "notes of uploads", old_references(place, self._before)),
-            *self._of_files(*_UNFINISHED, leftovers_below(place, self._before)),
+            *self._of_files(
+                *_UNFINISHED, chain(leftovers_below(place, self._before), leftovers_of_library(place, self._before))
+            ),
         )
 
     def of_this_machine(self) -> list[str]:

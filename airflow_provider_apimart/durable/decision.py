@@ -194,10 +194,10 @@ RULES = (
         "the connection's API key or host has changed since, and the idempotency key protects only there",
     ),
     Rule(
-        "a submit of unknown outcome, whose key is older than 24 hours",
+        "a submit of unknown outcome, whose key is older than 24 hours, or has a time that is still to come",
         Action.STOP,
         lambda it, at: not at.key_is_kept(it.now),
-        "the idempotency key is older than the 24 hours for which APIMart keeps it",
+        "the idempotency key is older than the 24 hours for which APIMart keeps it, or the clock was wrong",
     ),
     Rule("a submit of unknown outcome", Action.REPEAT, lambda it, at: True),
 )

@@ -36,6 +36,7 @@ from airflow_provider_apimart.durable.segment import (
     segment_from_bytes,
     segment_name,
 )
+from airflow_provider_apimart.results.storage.atomic_write import PARTIAL
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -43,6 +44,11 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"([0-9a-f]+)-(\d+)" + re.escape(SUFFIX))
 # Another process may compact while this one reads, or be in the midst of writing the fence in place.
 _PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+
+
+def is_of_record(name: str) -> bool:
+    """Whether a file in the directory of a record is one of the record's, or what a killed writer has left of one."""
+    return name == FENCE or _NAME.fullmatch(name) is not None or (name.startswith(".") and name.endswith(PARTIAL))
 
 
 class _MissingError(ValueError):

@@ -2,21 +2,23 @@
 Records of tasks with one generation as files, where Airflow has no state store (below 3.3).
 
 A record is in ``records/<month>/<task instance>/`` below ``[apimart] ledger_path``. It is looked for in this month
-and the last one, so it is found for at least a month after the first submit. Older months are removed by whoever begins
-a new record, a bounded number of files at a time.
+and the last one, so it is found for at least a month after the first submit; on the last day of a month also in the
+next one, which has begun by another machine's clock. Older months are removed by whoever begins a new record, a bounded
+number of files at a time.
 """
 
 from __future__ import annotations
 
 import logging
 import random
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_apimart.api.error_mapping import root_reason
-from airflow_provider_apimart.durable.fact_files import FactFiles
+from airflow_provider_apimart.durable.fact_files import FactFiles, is_of_record
 from airflow_provider_apimart.durable.facts import Fact, FactKind
 from airflow_provider_apimart.durable.folder import Folder
 from airflow_provider_apimart.durable.identity import TaskIdentity, file_name_of
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RECORDS = "records"
+
+_MONTH = re.compile(r"\d{4}-\d{2}")
 
 # Often enough that old months go away, seldom enough that it costs nothing that anyone notices.
 _CLEANING_CHANCE = 0.1
@@ -94,17 +98,18 @@ class FileRecord:
         return self._files
 
     def _open(self) -> FactFiles:
-        this_month = datetime.fromtimestamp(self._clock(), UTC).replace(day=1)
-        for month in (this_month, this_month - timedelta(days=1)):
-            files = FactFiles(self._records / _label(month) / self._name)
+        today = datetime.fromtimestamp(self._clock(), UTC)
+        last_month = today.replace(day=1) - timedelta(days=1)
+        for month in dict.fromkeys(map(_label, (today, today + timedelta(days=1), last_month))):
+            files = FactFiles(self._records / month / self._name)
             if facts := files.load():
                 self._known = fold(facts)[""]
                 with record_errors(str(files.folder)):
                     self._known.check()
                 return files
         if random.random() < _CLEANING_CHANCE:
-            remove_old_records(self._records, _label(this_month - timedelta(days=1)))
-        return FactFiles(self._records / _label(this_month) / self._name)
+            remove_old_records(self._records, _label(last_month))
+        return FactFiles(self._records / _label(today) / self._name)
 
 
 def remove_old_records(records: ObjectStoragePath, oldest: str, most: int = _MOST_REMOVED) -> int:
@@ -116,7 +121,7 @@ def remove_old_records(records: ObjectStoragePath, oldest: str, most: int = _MOS
     """
     removed = 0
     try:
-        for month in sorted(Folder(records).names()):
+        for month in months_of(records):
             if month < oldest:
                 removed += _remove_month(records / month, most - removed)
     except Exception as error:
@@ -129,7 +134,7 @@ def _remove_month(month: ObjectStoragePath, most: int) -> int:
     removed = 0
     for name in Folder(month).names():
         folder = Folder(month / name)
-        for file in folder.names():
+        for file in filter(is_of_record, folder.names()):
             if removed >= most:
                 return removed
             folder.remove(file)
@@ -137,6 +142,11 @@ def _remove_month(month: ObjectStoragePath, most: int) -> int:
         folder.remove_itself()
     Folder(month).remove_itself()
     return removed
+
+
+def months_of(records: ObjectStoragePath) -> list[str]:
+    """Return the names of the months that have records; other directories there are somebody else's."""
+    return sorted(name for name in Folder(records).names() if _MONTH.fullmatch(name))
 
 
 def _label(month: datetime) -> str:

@@ -35,6 +35,10 @@ def key_is_kept(sent_at: float | None, now: float) -> bool:
     """
     Whether APIMart still keeps a key whose first unanswered POST was sent at some time.
 
+    Not if that time is in the future: a clock was wrong, so the key's age isn't known.
+
     :param sent_at: Unix time, ``None`` if no POST is unanswered: then nothing depends on the key.
     """
-    return sent_at is None or now - sent_at < IDEMPOTENCY_KEY_LIFETIME.total_seconds() - _KEY_MARGIN_SECONDS
+    if sent_at is None:
+        return True
+    return -_KEY_MARGIN_SECONDS < now - sent_at < IDEMPOTENCY_KEY_LIFETIME.total_seconds() - _KEY_MARGIN_SECONDS

@@ -11,6 +11,9 @@ from airflow.providers.common.compat.sdk import conf
 
 log = logging.getLogger(__name__)
 
+#: Ending of the name of a batch's ledger.
+LEDGER_SUFFIX = ".ledger.jsonl"
+
 _ONE_MACHINE = ("LocalExecutor", "SequentialExecutor", "DebugExecutor")
 
 

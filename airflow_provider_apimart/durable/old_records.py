@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow_provider_apimart.durable.fact_files import FactFiles
-from airflow_provider_apimart.durable.file_record import RECORDS
+from airflow_provider_apimart.durable.facts import Fact
+from airflow_provider_apimart.durable.file_record import RECORDS, months_of
 from airflow_provider_apimart.durable.folder import Folder
-from airflow_provider_apimart.durable.retention import Retention, retention
+from airflow_provider_apimart.durable.ledger_path import LEDGER_SUFFIX
+from airflow_provider_apimart.durable.retention import Retention, is_in_ledger, retention
 from airflow_provider_apimart.exceptions import ApimartRecordError
 from airflow_provider_apimart.results.storage.receipts import FOLDER
 
@@ -46,9 +50,9 @@ def records_of_tasks(place: ObjectStoragePath, age: timedelta, now: float) -> It
     :param now: The Unix time.
     """
     newest = f"{datetime.fromtimestamp(now, UTC) - age:%Y-%m}"
-    for month in sorted(Folder(place / RECORDS).names()):
-        if month <= newest:
-            yield from _records(place / RECORDS / month, age, now)
+    for month in months_of(place / RECORDS):
+        for name in Folder(place / RECORDS / month).directories() if month <= newest else ():
+            yield from _record(place / RECORDS / month / name, lambda facts: retention(facts, age, now))
 
 
 def records_of_batches(place: ObjectStoragePath, age: timedelta, now: float) -> Iterator[OldRecord]:
@@ -57,21 +61,32 @@ def records_of_batches(place: ObjectStoragePath, age: timedelta, now: float) -> 
 
     :param now: The Unix time.
     """
-    yield from _records(place / FOLDER, age, now)
+    for name in Folder(place / FOLDER).directories():
+        yield from _record(place / FOLDER / name, partial(_of_batch, age=age, now=now, place=place, name=name))
 
 
-def _records(place: ObjectStoragePath, age: timedelta, now: float) -> Iterator[OldRecord]:
-    for name in Folder(place).directories():
-        facts = FactFiles(place / name)
-        if record := _record(facts, age, now):
-            yield record
+def _of_batch(facts: list[Fact], age: timedelta, now: float, place: ObjectStoragePath, name: str) -> Retention:
+    found = retention(facts, age, now)
+    if found is Retention.REMOVABLE and not is_in_ledger(facts, _read(Folder(place), f"{name}{LEDGER_SUFFIX}")):
+        # The batch was killed before it wrote its ledger, and nothing else knows of them.
+        return Retention.PROTECTS_MONEY
+    return found
 
 
-def _record(facts: FactFiles, age: timedelta, now: float) -> OldRecord | None:
-    """Return the record in a directory, ``None`` if there is none."""
+def _read(folder: Folder, name: str) -> bytes:
+    with suppress(FileNotFoundError):
+        return folder.read(name)
+    return b""
+
+
+def _record(folder: ObjectStoragePath, judge: Callable[[list[Fact]], Retention]) -> Iterator[OldRecord]:
+    """Return the record in a directory, if there is one."""
+    facts = FactFiles(folder)
     sizes = facts.folder.sizes()
     try:
         known = facts.load()
     except ApimartRecordError:
-        return OldRecord(None, len(sizes), sum(sizes), facts)
-    return OldRecord(retention(known, age, now), len(sizes), sum(sizes), facts) if known else None
+        yield OldRecord(None, len(sizes), sum(sizes), facts)
+        return
+    if known:
+        yield OldRecord(judge(known), len(sizes), sum(sizes), facts)

@@ -340,7 +340,7 @@ class _Gate:
         if not key_is_kept(self._unanswered_since, self._clock()):
             raise errors.ApimartIndeterminateOutcomeError(
                 "An earlier submit is unanswered, and its idempotency key is by now older than the 24 hours for which "
-                "APIMart keeps it"
+                "APIMart keeps it, or the clock was wrong"
             )
         self._record.before_post()
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from enum import Enum, auto
 
 from airflow_provider_apimart.durable.attempt import Attempt
 from airflow_provider_apimart.durable.facts import Fact
-from airflow_provider_apimart.durable.item_record import fold
+from airflow_provider_apimart.durable.item_record import ItemRecord, fold
 
 #: APIMart forgets a generation within days, and the URLs of its results die sooner. Until then a retry may fetch them.
 FETCHABLE = timedelta(hours=72)
@@ -46,6 +47,28 @@ def retention(facts: Iterable[Fact], age: timedelta, now: float) -> Retention:
     if since < FETCHABLE.total_seconds() and not all(map(_is_over, attempts)):
         return Retention.PROTECTS_MONEY
     return Retention.REMOVABLE
+
+
+def is_in_ledger(facts: Iterable[Fact], ledger: bytes) -> bool:
+    """
+    Whether a batch's ledger names every generation that was paid for or reused, so that it can stand for the record.
+
+    :param ledger: Its content, empty if there is none.
+    """
+    return all(
+        json.dumps(each, ensure_ascii=False).encode() in ledger
+        for item in fold(facts).values()
+        for each in _generations(item)
+    )
+
+
+def _generations(item: ItemRecord) -> Iterator[str]:
+    for attempt in item.attempts.values():
+        if attempt.may_be_charged:
+            yield str(attempt.generation_id or attempt.key)
+    latest = max(item.reused.values(), key=lambda fact: fact.order, default=None)
+    if latest is not None and not item.attempts:
+        yield str(latest.details["generation"].get("generation_id"))
 
 
 def _is_over(attempt: Attempt) -> bool:

@@ -148,16 +148,40 @@ def test_old_entries_of_a_library_go_and_their_files_stay(
     foreign.write_text("{}")
     assert len(list(library.glob("entries/*/*.json"))) == 5
     assert cleaned(library, days=89) == [f"Nothing to remove at {library.as_uri()}."]
-    put = {name: library / name for name in (f"packs/{'0' * 64}.txt", "packs/mine.txt", "references/ab/ab.json")}
-    for path in put.values():
+    names = ("packs/{}.txt", "references/00/{}.json", "references/00/.{}.json.0f.part", "packs/.{}.txt.0f.part")
+    put = {name: library / name.format("0" * 64) for name in names}
+    mine = [library / name for name in ("packs/mine.txt", "references/ab/ab.json", "references/en/labels.json")]
+    mine.append(library / "references" / "ab" / f"{'0' * 64}.json")
+    for path in (*put.values(), *mine):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("{}")
-    kinds = ("4 entries of the library", "1 pack of entries", "1 note of an upload")
+    kinds = ("4 entries of the library", "1 pack of entries", "1 note of an upload", "2 unfinished files")
     for sentence, kind in zip(cleaned(library), kinds, strict=True):
-        assert sentence.startswith(f"Removed {kind} (")
-    assert [path.exists() for path in put.values()] == [False, True, False]
+        assert sentence.startswith(f"Removed {kind}")
+    assert not any(path.exists() for path in put.values())
+    assert all(path.exists() for path in mine)
     assert list(library.glob("entries/*/*.json")) == [foreign]
     assert everything(results) == saved
+
+
+def test_a_batch_that_was_killed_before_it_wrote_its_ledger_keeps_its_record(sandbox: Sandbox, tmp_path: Path) -> None:
+    plan = as_plan(["a fox", "a heron"])
+    make(sandbox, tmp_path, plan)
+    ledger_file(tmp_path).unlink()
+    assert cleaned(tmp_path)[0].endswith(": needed for what may have been paid.")
+    cleared = replace(plan, task=replace(TASK, clear_marker=TASK.clear_marker + 1), started_at=time.time())
+    assert make(sandbox, tmp_path, cleared).counts.completed == sandbox.billed == 2
+    assert cleaned(tmp_path)[0].startswith("Removed 1 record of a batch")
+
+
+def test_a_ledger_that_lacks_what_a_later_try_has_paid_does_not_stand_for_the_record(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    make(sandbox, tmp_path, ["a fox"])
+    before = ledger_file(tmp_path).read_bytes()
+    make(sandbox, tmp_path, ["a fox", "a heron"])
+    ledger_file(tmp_path).write_bytes(before)
+    assert cleaned(tmp_path)[0].endswith(": needed for what may have been paid.")
 
 
 @pytest.mark.parametrize("written", ["90d", "12h", "8w", " 1 d "])

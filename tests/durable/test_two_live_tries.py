@@ -44,7 +44,7 @@ def test_one_that_was_stopped_between_reading_and_submitting_pays_nothing(tmp_pa
 
 @pytest.mark.parametrize("ignores_key", [False, True])
 def test_one_that_is_two_tries_old_pays_nothing(ignores_key: bool) -> None:
-    """The try between them died before it noted anything, and the task was cleared, so that the newest has another key."""
+    """The try between them died before it noted anything, and a clear gave the newest another key."""
     store = StateStore()
     with Sandbox(SandboxSettings(seconds=0.1, ignore_idempotency=ignores_key)) as sandbox:
         transport = RequestsTransport(ClientSettings(sandbox.api_key, sandbox.base_url))

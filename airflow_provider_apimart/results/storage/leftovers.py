@@ -48,12 +48,17 @@ def leftovers_below(place: ObjectStoragePath, before: datetime) -> Iterator[Remo
 
     :param before: Files that were modified later are left out, and so are those of storages that don't tell.
     """
-    for file in files_before(place, before):
-        if file.name.startswith(".") and file.name.endswith(PARTIAL):
-            yield file
+    yield from unfinished_before(place, before)
     staged = place / FOLDER / PARTIAL_FOLDER
     for file in files_before(staged, before):
         if not _is_claimed(place, file.name) and not _is_in_use(staged, file.name):
+            yield file
+
+
+def unfinished_before(folder: ObjectStoragePath, before: datetime) -> Iterator[RemovableFile]:
+    """Go through what killed processes have left of small files that they were writing in a directory."""
+    for file in files_before(folder, before):
+        if file.name.startswith(".") and file.name.endswith(PARTIAL) and not _is_in_use(folder, file.name):
             yield file
 
 
