@@ -29,7 +29,7 @@ def saver(folder: Path, urls: Sequence[str]) -> Callable[[], None]:
     from airflow_provider_apimart.api.generation import Output, OutputKind
     from airflow_provider_apimart.results.download.address_policy import AddressPolicy
     from airflow_provider_apimart.results.download.client import Network
-    from airflow_provider_apimart.results.saver import ResultSaver, WantedFile
+    from airflow_provider_apimart.results.saver import ResultSaver, SaveRequest
 
     parts = urlsplit(urls[0])
     network = Network(address_policy=AddressPolicy(f"{parts.scheme}://{parts.netloc}"))
@@ -39,7 +39,7 @@ def saver(folder: Path, urls: Sequence[str]) -> Callable[[], None]:
         with ThreadPoolExecutor(_AT_ONCE) as pool, results:
             names = [f"task_{number}" for number in range(len(urls))]
             wanted = [
-                WantedFile(Output(url, OutputKind.IMAGE), name, name) for url, name in zip(urls, names, strict=True)
+                SaveRequest(Output(url, OutputKind.IMAGE), name, name) for url, name in zip(urls, names, strict=True)
             ]
             list(pool.map(results.save, wanted))
 

@@ -1,9 +1,9 @@
 """
 Redaction of secrets in what is shown: errors, logs, events.
 
-Replies are read unredacted, so that a short secret never changes an id or a status word. Text from APIMart, or from
-whoever answered instead, is redacted when it is read for people. A secret is found in every spelling that servers and
-libraries use for it: plain, and with JSON, percent and HTML escapes.
+Replies are read unredacted, so that a short secret never changes an id or a status word. Text from APIMart, or
+from a proxy that answered instead, is redacted when it is shown to people. A secret is found in every spelling that
+servers and libraries use for it: plain, and with JSON, percent and HTML escapes.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """
 Requests with which a try of a batch began.
 
-Airflow renders templates anew, and the operator reads a file of requests anew, each time that a deferred task resumes.
-A request that is another one by then would be paid for as another input, again with each resumption. So a try
-continues what it has begun with the request that it has sent.
+Each time that a deferred task resumes, Airflow renders templates and the operator reads a file of requests again. A
+request that has changed by then would be another input, and be paid for at each resumption. So a try continues what it
+has begun with the request that it has sent.
 """
 
 from __future__ import annotations

@@ -56,14 +56,14 @@ class Budget:
         self.limit = limit
         self._paid = Decimal(0)
         self._unpriced = 0
-        self._untold = False
+        self._has_unknown_cost = False
         self._ratio = AccountRatio()
         self._seen: dict[Hashable, Decimal] = {}
         self._in_flight: dict[str, ItemPrice] = {}
 
     @property
     def spent(self) -> Decimal:
-        """US dollars that were paid; what has told no price counts with the highest one."""
+        """US dollars that were paid. A generation of unknown cost counts with the highest cost seen."""
         return self._paid + self._unpriced * self._highest_price
 
     @property
@@ -74,7 +74,7 @@ class Budget:
     @property
     def is_blind(self) -> bool:
         """Whether there are neither quotes nor costs, so that the limit can't be kept."""
-        return self._untold and not self._seen
+        return self._has_unknown_cost and not self._seen
 
     def admits(self, price: ItemPrice) -> Admission:
         """Return whether an item of some price may be submitted now."""
@@ -112,7 +112,7 @@ class Budget:
         self._in_flight.pop(item_id, None)
         # Nothing is free: a cost of 0 or less would let a limit never be reached.
         if cost is None or cost <= 0:
-            self._untold = self._untold or price.quote.cost is None
+            self._has_unknown_cost = self._has_unknown_cost or price.quote.cost is None
             self.spend(None, price)
             return
         self._paid += cost
@@ -135,7 +135,7 @@ class Budget:
 
     @property
     def _margin(self) -> int:
-        # An account may pay more than the public prices. The first cost tells; until then, half of the limit is kept.
+        # An account may pay more than the public prices. Until the first cost is known, half of the limit is kept back.
         return 1 if self._ratio.is_known or not self._in_flight else 2
 
     @property

@@ -1,4 +1,4 @@
-"""Gallery of a batch: a page with its results, prompts, costs and failures, for those who read the bucket."""
+"""Gallery of a batch: an HTML page beside the ledger, with results, prompts, costs and failures."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ class BatchRun:
         :raises ApimartDestinationError: If the record can't be written.
         :raises ApimartLibraryError: If the library can't be read and ``max_cost`` is set. Nothing was submitted.
         """
-        telling = {asyncio.create_task(each) for each in (self._tell_progress(), self._reports.repeat(self.now))}
+        reporting = {asyncio.create_task(each) for each in (self._log_progress(), self._reports.repeat(self.now))}
         try:
             await self._reuse()
             await self._check_requests()
@@ -131,7 +131,7 @@ class BatchRun:
             while self._active:
                 await self._something_settles()
         finally:
-            await _end(telling | self._active)
+            await _end(reporting | self._active)
             self._pool.shutdown(wait=False, cancel_futures=True)
             # Also when it is interrupted: what was submitted a moment ago is known by its id then.
             await self._journal.flush()
@@ -182,7 +182,7 @@ class BatchRun:
         stopped_by = self.stopped_by.summary if self.stopped_by else None
         return BatchNow(self._ledger, counts, len(self._in_flight), ends_at, stopped_by)
 
-    async def _tell_progress(self) -> None:
+    async def _log_progress(self) -> None:
         while True:
             await asyncio.sleep(self._progress.seconds_to_next_line(time.monotonic()))
             counts = count_items(self._ledger.entries, saves=self._save is not None, in_flight=self._in_flight)
@@ -209,7 +209,7 @@ class BatchRun:
                     return False
             if not self._active:
                 if not self._in_flight:
-                    # Nothing will tell what became of the items whose price is reserved.
+                    # The outcome of the items whose price is reserved will not become known in this try.
                     self._stop(self._spending.limit_error())
                 # Otherwise what is in flight is parked, and the triggerer waits for it.
                 return False

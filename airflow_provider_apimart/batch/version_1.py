@@ -1,4 +1,4 @@
-"""Ledgers as facts, where there is no record: those of version 1.0.0, and those whose record was removed."""
+"""Facts from ledgers without a record: those of version 1.0.0, and those whose record was removed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _TROUBLES = ("failed", "refused", "moderated", "not_submitted", "unknown")
 
 def earlier_facts(ledger: ObjectStoragePath, segments: Folder) -> Iterator[Fact]:
     """
-    Return the facts that a ledger stands for.
+    Return the facts that follow from a ledger.
 
     :param ledger: The merged file.
     :param segments: The directory of the files that weren't merged yet.

@@ -69,7 +69,7 @@ def check_requests(check: Check, key_scope: str, requests: Iterable[CheckedReque
     try:
         models = yield from KNOWN_MODELS.read(key_scope)
     except ApimartError as error:
-        # Whoever wants requests refused has to know that none is.
+        # With "refuse", users rely on the check, so they must know that it was skipped.
         level = logging.WARNING if check is Check.REFUSE else logging.INFO
         log.log(level, "Requests are not checked, since the list of models couldn't be read: %s", error.summary)
         return ()

@@ -127,11 +127,11 @@ def clock(reply: Reply | None, asked_at: float, answered_at: float) -> Diagnosis
     :param asked_at: Unix time before its request.
     :param answered_at: Unix time after it.
     """
-    told = _unix_time(reply.header("Date")) if reply else None
-    if told is None:
+    date = _unix_time(reply.header("Date")) if reply else None
+    if date is None:
         return Diagnosis("clock", True, "Whether the clock is right is not known: no reply had a date.")
     # A date has whole seconds.
-    ahead = max(asked_at - told - 1, 0) or min(answered_at - told, 0)
+    ahead = max(asked_at - date - 1, 0) or min(answered_at - date, 0)
     if abs(ahead) <= MOST_SKEW_SECONDS:
         return Diagnosis("clock", True, f"The clock agrees with APIMart's within {MOST_SKEW_SECONDS:.0f} seconds.")
     direction = "ahead of" if ahead > 0 else "behind"
@@ -180,8 +180,8 @@ def _sentence(error: errors.ApimartError) -> str:
 
 def _unix_time(date: str | None) -> float | None:
     try:
-        told = parsedate_to_datetime(date or "")
-        return (told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp()
+        parsed = parsedate_to_datetime(date or "")
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
     except (ValueError, IndexError, OverflowError):
         return None
 

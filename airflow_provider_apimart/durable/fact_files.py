@@ -12,7 +12,7 @@ So writers that live at the same time can't overwrite each other. Four rules mak
 
 What can't be read raises; it is never taken for "nothing was paid". The exceptions are two files on a storage that
 writes in place, whose writer was killed before they were whole, and has done nothing after it: its last file of facts,
-and the fence. A fence that can't be read lets nobody submit until the next writer has written it anew.
+and the fence. While the fence can't be read, nobody may submit; the next writer replaces it.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@ Records of tasks with one generation as files, where Airflow has no state store 
 
 A record is in ``records/<month>/<task instance>/`` below ``[apimart] ledger_path``. It is looked for in this month
 and the last one, so it is found for at least a month after the first submit; on the last day of a month also in the
-next one, which has begun by another machine's clock. Older months are removed by whoever begins a new record, a bounded
-number of files at a time.
+next one, which has begun by another machine's clock. Older months are removed by tasks that begin a new record, a
+bounded number of files at a time.
 """
 
 from __future__ import annotations

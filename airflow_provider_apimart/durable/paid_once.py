@@ -299,7 +299,7 @@ class PaidOnce:
         return errors.ApimartIndeterminateOutcomeError(
             f"Whether the {self._sent(attempt)} runs is unknown, and it is not repeated: {reason}. Look for it in "
             "APIMart's log at that time. If it is there, give its id to an ApimartGenerationSensor; if not, or if you "
-            "want to pay for a new one anyway, clear this task: that submits anew"
+            "want to pay for a new one anyway, clear this task: that submits a new generation"
         )
 
     def _sent(self, attempt: Attempt) -> str:

@@ -1,4 +1,4 @@
-"""Records that version 1.0.0 of the provider wrote, as facts."""
+"""Facts from the records of version 1.0.0."""
 
 from __future__ import annotations
 

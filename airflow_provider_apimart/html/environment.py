@@ -1,4 +1,4 @@
-"""Rendering of templates, in which every value is text unless a template says otherwise."""
+"""Rendering of HTML templates. Values are escaped unless a template marks them as safe."""
 
 from __future__ import annotations
 

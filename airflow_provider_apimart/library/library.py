@@ -134,7 +134,7 @@ class Library:
 
     def _pack(self, pack: str, copies: Mapping[str, Copied]) -> None:
         if not copies:
-            # This storage has no tags, or they don't tell whether a file has changed.
+            # This storage has no tags, or none that change with the content.
             return
         try:
             self.write(pack, pack_to_bytes(copies))

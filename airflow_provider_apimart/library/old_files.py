@@ -41,7 +41,7 @@ def old_packs(place: ObjectStoragePath, before: datetime) -> Iterator[RemovableF
 
 
 def old_references(place: ObjectStoragePath, before: datetime) -> Iterator[RemovableFile]:
-    """Go through the files that tell the content of uploads, written before a time: their URLs have expired."""
+    """Go through the contents of uploads that were noted before a time: their URLs have expired."""
     yield from (file for file in _files(place / REFERENCES, before) if _REFERENCE.fullmatch(file.name))
 
 

@@ -1,5 +1,5 @@
 """
-Content behind the URLs of uploads: tonight's URL of a picture is another than yesterday's, and the picture is the same.
+Contents of uploads by their URLs, so that a new upload of the same file is the same reference.
 
 Each URL has a file, named by the URL's SHA-256, with the SHA-256 of what was uploaded there.
 """

@@ -52,7 +52,7 @@ class TaskLibrary:
         self._reuse_within = reuse_within
         self._copy_reused = copy_reused
         self._is_required = is_required
-        #: What went wrong with the library, for people; at most one sentence.
+        #: The first problem with the library, for people; empty if there was none.
         self.troubles: list[str] = []
         self._contents: dict[str, str] = {}
         self._unusable: Exception | None = None
@@ -146,7 +146,7 @@ class TaskLibrary:
         :param files: One for each output.
         """
         if self._unusable:
-            self._tell("Results can't be entered into the library", self._unusable)
+            self._warn("Results can't be entered into the library", self._unusable)
         requested = requested_outputs(request.modality, request.payload)
         if not self._library or not files or generation.known_as(requested=requested).missing_outputs:
             return
@@ -156,7 +156,7 @@ class TaskLibrary:
             self._library.enter(_entry(identity, request, generation, kept, made_by))
         except Exception as error:
             # Any error: storage libraries raise errors of any class.
-            self._tell("Results can't be entered into the library", error)
+            self._warn("Results can't be entered into the library", error)
 
     def note_upload(self, url: str, sha256: str) -> None:
         """Keep the content of an upload, so that another upload of the same file is the same reference."""
@@ -167,7 +167,7 @@ class TaskLibrary:
             ReferenceContents(self._library).note(url, sha256)
         except Exception as error:
             # Any error: storage libraries raise errors of any class.
-            self._tell("Uploads can't be noted in the library", error)
+            self._warn("Uploads can't be noted in the library", error)
 
     def _begin(self) -> Library | None:
         try:
@@ -184,13 +184,13 @@ class TaskLibrary:
             raise ApimartLibraryError(
                 f"The library {self._place} can't be read ({root_reason(error)}), and max_cost was planned with what "
                 "it holds. Nothing was submitted",
-                advice="Fix the library and retry. To pay for everything anew, remove reuse_within",
+                advice="Fix the library and retry. To pay for everything again, remove reuse_within",
             ) from error
-        what = "can't be read; everything is generated anew" if self.reuses else "can't be used"
-        self._tell(f"The library {what}", error)
+        what = "can't be read; everything is generated again" if self.reuses else "can't be used"
+        self._warn(f"The library {what}", error)
 
-    def _tell(self, what: str, error: Exception) -> None:
-        """Log trouble with the library, once a task."""
+    def _warn(self, what: str, error: Exception) -> None:
+        """Log a problem with the library, once a task."""
         if not self.troubles:
             self.troubles.append(f"{what} ({self._place}): {root_reason(error)}")
             log.warning("%s", self.troubles[0])

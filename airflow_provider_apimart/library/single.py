@@ -1,4 +1,4 @@
-"""Kept result in place of the one paid generation of a task instance."""
+"""Reuse by a task with one generation: a kept result in place of a paid one."""
 
 from __future__ import annotations
 

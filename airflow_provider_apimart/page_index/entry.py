@@ -1,5 +1,5 @@
 """
-Entries of the index: what a task says about its batch or its generation.
+Entries of the index: the reports of tasks about their batches and generations.
 
 Entries are read by another process, perhaps of another version of the provider, and may have been edited. So they are
 read field by field, and a field that can't be read is missing.

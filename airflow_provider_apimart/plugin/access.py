@@ -1,5 +1,5 @@
 """
-Access: who asks, and what of it they may see.
+Access control: the user of a request, and the DAGs whose results they may see.
 
 Airflow authenticates no route of a plugin. So Airflow's own dependency authenticates each request, and Airflow's auth
 manager is asked about each DAG. What the pages show of a task is what its XComs hold, so the right to read the XComs of

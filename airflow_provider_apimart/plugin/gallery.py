@@ -1,4 +1,4 @@
-"""Which items a gallery shows, and in which order."""
+"""Items of a gallery: filters, order and paging."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Generations that several tasks know of, such as an operator, a sensor and a transfer, as one."""
+"""Merging of the entries of one generation, such as those of an operator, a sensor and a transfer."""
 
 from __future__ import annotations
 

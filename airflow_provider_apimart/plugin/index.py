@@ -1,4 +1,4 @@
-"""The index as it is now, read again where a file of it has changed."""
+"""Cache of the index. A file is read again when it has changed."""
 
 from __future__ import annotations
 

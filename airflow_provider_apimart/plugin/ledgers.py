@@ -104,7 +104,7 @@ class Ledgers:
             start, length = item.place
             line = path.fs.cat_file(path.path, start=start, end=start + length)
         said = mapping(parse(bytes(line)))
-        # The ledger may have been written anew since.
+        # The ledger may have been replaced since.
         return said if said.get("id") == item.id else {}
 
     def _items(self, entry: Entry) -> Items:

@@ -1,4 +1,4 @@
-"""What each page shows of what a reader may see. It blocks, and runs in a thread."""
+"""Contents of the pages, limited to what a reader may see. The functions block, and run in threads."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _PERIODS = (7, 30, 90, 365)
 
 
 class NotFoundError(Exception):
-    """There is no such thing, or the reader may not see it: the two are told alike."""
+    """Nothing has this address, or the reader may not see it. Both are answered in the same way."""
 
 
 @dataclass(frozen=True)

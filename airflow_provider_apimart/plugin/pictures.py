@@ -1,4 +1,4 @@
-"""Files of results, served by the entry, the item and the number under which the index and a ledger name them."""
+"""Serving of result files, which are addressed by entry, item and number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reader asks for: the parameters of an address."""
+"""Query parameters of the pages: filters, order and page."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """
-Reading from Airflow's object storage, with as little trust as possible.
+Restricted reading from Airflow's object storage, for the pages.
 
-What the index and ledgers name is written by tasks, and can be edited by whoever writes to their directory. So only
-known kinds of storage are read, nothing outside the directory in which a task saves, and on this machine no symbolic
+The index and the ledgers are written by tasks, and can be edited by everyone who can write to their directory. So only
+known kinds of storage are read, nothing outside of the directory in which a task saves, and on this machine no symbolic
 links.
 """
 
@@ -33,7 +33,7 @@ _REMOTE = ATOMIC_PROTOCOLS | {"sftp", "ssh", "hdfs"}
 
 class NotReadableError(Exception):
     """
-    Something can't be shown. The message is the reason, for the page.
+    A file can't be shown. The message is the reason, for the page.
 
     :param is_temporary: Whether it may be readable later: its storage has failed.
     """

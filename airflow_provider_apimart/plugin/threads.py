@@ -1,4 +1,4 @@
-"""Threads of the pages. Airflow's own are left alone, so that a slow storage delays nothing but these pages."""
+"""Threads of the pages, separate from Airflow's own, so that a slow storage delays only these pages."""
 
 from __future__ import annotations
 

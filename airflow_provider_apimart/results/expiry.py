@@ -25,7 +25,7 @@ def is_young(output: Output, completed: datetime | None, now: datetime) -> bool:
     """
     Return whether a URL may not be there yet: files of some hosts appear moments after the completion.
 
-    :param completed: The completion of the generation, ``None`` where the lifetime of the URL has to tell it.
+    :param completed: The completion of the generation, ``None`` if it has to be derived from the expiry of the URL.
     """
     if completed is None and output.expires_at is not None:
         completed = output.expires_at - contract.RESULT_LIFETIME

@@ -13,7 +13,7 @@ from airflow_provider_apimart.api import contract
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.generation import Generation, Output
 from airflow_provider_apimart.exceptions import ApimartError
-from airflow_provider_apimart.results.saver import ResultSaver, WantedFile
+from airflow_provider_apimart.results.saver import ResultSaver, SaveRequest
 from airflow_provider_apimart.results.storage.file_names import FileNames
 from airflow_provider_apimart.results.storage.kept_file import KeptFile
 from airflow_provider_apimart.results.storage.receipts import SavedFile
@@ -50,7 +50,7 @@ class OutputSaver:
         output = _with_expiry(generation.outputs[index], generation)
         result_id = generation.generation_id or self._id_of(output, item_id)
         return self._saver.save(
-            WantedFile(
+            SaveRequest(
                 output,
                 self._stem(generation, index, result_id, item_id),
                 owner=_owner(result_id, index),

@@ -33,9 +33,9 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class WantedFile:
+class SaveRequest:
     """
-    One output that is to be saved.
+    Request to save one output.
 
     :param stem: The file's name by the template, without the extension; see
         :mod:`~airflow_provider_apimart.results.storage.file_names`.
@@ -100,11 +100,11 @@ class ResultSaver:
         """Stop running downloads and close all connections."""
         self._client.close()
 
-    def save(self, wanted: WantedFile) -> SavedFile:
+    def save(self, request: SaveRequest) -> SavedFile:
         """
         Fetch one output and save it.
 
-        Its name may differ from the wanted one: a name that another output or a foreign file has is never
+        Its name may differ from the requested one: a name that another output or a foreign file has is never
         taken, and gets a digest of the owner added.
 
         :raises ApimartResultExpiredError: If the URL is over.
@@ -113,9 +113,9 @@ class ResultSaver:
         :raises ApimartDestinationError: If it couldn't be written.
         """
         try:
-            return self._found(wanted) or self._fetched(wanted)
+            return self._found(request) or self._fetched(request)
         except ApimartError as error:
-            error.generation_id = error.generation_id or wanted.generation_id
+            error.generation_id = error.generation_id or request.generation_id
             raise
 
     def copy(self, kept: KeptFile, stem: str, owner: str) -> SavedFile:
@@ -130,50 +130,50 @@ class ResultSaver:
         with destination_errors(self._destination):
             return copy_kept(self._files, kept, stem, owner)
 
-    def _found(self, wanted: WantedFile) -> SavedFile | None:
+    def _found(self, request: SaveRequest) -> SavedFile | None:
         """Return the output's file if it is there already, by its receipt."""
         with destination_errors(self._destination):
-            file = self._files.find(wanted.stem, wanted.owner)
+            file = self._files.find(request.stem, request.owner)
         if file:
             self._allowance.take(file.bytes)
         return file
 
-    def _fetched(self, wanted: WantedFile) -> SavedFile:
+    def _fetched(self, request: SaveRequest) -> SavedFile:
         """Fetch an output, again for a while if its URL may be too young to work."""
-        if text := warning(wanted.output, datetime.now(UTC)):
+        if text := warning(request.output, datetime.now(UTC)):
             log.warning("%s", text)
         began, failures = time.monotonic(), Failures()
         while True:
             try:
-                return self._fetched_from_any_url(wanted)
+                return self._fetched_from_any_url(request)
             except ApimartDownloadError as error:
-                if error.status not in GONE or not is_young(wanted.output, wanted.completed, datetime.now(UTC)):
+                if error.status not in GONE or not is_young(request.output, request.completed, datetime.now(UTC)):
                     raise
                 trouble = InterruptedDownloadError(error.message, status=error.status)
                 failures = failures.after(trouble, time.monotonic() - began)
                 seconds = self._limits.policy.pause_after(trouble, failures, random.random())
                 if seconds is None:
                     raise
-            log.info("%s isn't there yet. Retrying in %.1f s", wanted.output.url, seconds)
+            log.info("%s isn't there yet. Retrying in %.1f s", request.output.url, seconds)
             self._client.pause(seconds)
 
-    def _fetched_from_any_url(self, wanted: WantedFile) -> SavedFile:
-        gone = ApimartDownloadError(f"{wanted.output.url or 'The inline result'} can't be fetched")
-        for output in _outputs(wanted):
+    def _fetched_from_any_url(self, request: SaveRequest) -> SavedFile:
+        gone = ApimartDownloadError(f"{request.output.url or 'The inline result'} can't be fetched")
+        for output in _outputs(request):
             try:
-                return self._fetch(output, wanted)
+                return self._fetch(output, request)
             except ApimartDownloadError as error:
                 if error.status not in GONE:
                     raise
                 gone = error
-        if wanted.output.is_inline:
+        if request.output.is_inline:
             raise ApimartDownloadError(
                 "The result came inside APIMart's reply instead of at a URL, and APIMart doesn't give it again"
             )
-        raise gone_error(wanted.output, gone, datetime.now(UTC)) from gone
+        raise gone_error(request.output, gone, datetime.now(UTC)) from gone
 
-    def _fetch(self, output: Output, wanted: WantedFile) -> SavedFile:
-        with destination_errors(self._destination), self._files.staging.new_file(key_of(wanted.stem)) as staged:
+    def _fetch(self, output: Output, request: SaveRequest) -> SavedFile:
+        with destination_errors(self._destination), self._files.staging.new_file(key_of(request.stem)) as staged:
             incoming = IncomingFile(staged, self._limits, self._allowance, self._executor)
             try:
                 if output.content is None:
@@ -184,7 +184,7 @@ class ResultSaver:
                 name = output.url or "The inline result"
                 raise type(error)(f"{name} can't be saved: {error.message}", status=error.status) from error
             file = SavedFile("", incoming.size, incoming.sha256, incoming.media_type)
-            return self._files.commit(staged, wanted.stem, extension(file.media_type), file, wanted.owner)
+            return self._files.commit(staged, request.stem, extension(file.media_type), file, request.owner)
 
 
 def _take_inline(content: bytes, incoming: IncomingFile) -> None:
@@ -197,14 +197,14 @@ def _take_inline(content: bytes, incoming: IncomingFile) -> None:
         raise
 
 
-def _outputs(wanted: WantedFile) -> Iterator[Output]:
+def _outputs(request: SaveRequest) -> Iterator[Output]:
     """Go through the outputs to try: the known one, and the one that APIMart has now if the known one is over."""
-    output = wanted.output
+    output = request.output
     is_known = output.content is not None or bool(output.url)
     over = is_over(output, datetime.now(UTC))
     if is_known and not over:
         yield output
-    newer = wanted.ask_again()
+    newer = request.ask_again()
     if newer and (newer.content is not None or newer.url != output.url):
         yield newer
     if is_known and over:

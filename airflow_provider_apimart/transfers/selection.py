@@ -56,10 +56,10 @@ def selected_generations(value: object) -> list[SelectedGeneration]:
     nothing = sum(map(_is_nothing, entries))
     if nothing and nothing == len(entries):
         raise ApimartInvalidRequestError(
-            "There is nothing to save: generation is None. The task whose output it is was skipped, or pushed no XCom"
+            "There is nothing to save: generation is None. The task that should return it was skipped or pushed no XCom"
             if nothing == 1
-            else f"There is nothing to save: all {nothing} entries of generation are None. The tasks whose outputs "
-            "they are were skipped, or pushed no XCom"
+            else f"There is nothing to save: all {nothing} entries of generation are None. The tasks that should "
+            "return them were skipped or pushed no XCom"
         )
     if nothing:
         log.warning(

@@ -304,7 +304,7 @@ def test_an_outcome_that_must_not_be_guessed_waits_for_a_person(sandbox: Sandbox
     for _ in range(2):
         make(sandbox, tmp_path, cats(3), **fails)
         assert statuses(entries(tmp_path)) == ["unknown", "completed", "completed"]
-    assert "clear this task: that submits anew" in str(entries(tmp_path)[0].reason)
+    assert "clear this task: that submits a new generation" in str(entries(tmp_path)[0].reason)
     make(sandbox, tmp_path, cats(3), **fails, task=replace(TASK, clear_marker=9))
     assert statuses(entries(tmp_path)) == ["completed"] * 3
     assert sandbox.billed == 4, "the person has decided to pay again"

@@ -31,7 +31,7 @@ from airflow_provider_apimart.api.waiting import Wait, read_status_with_retries
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.results.download.client import network_of
 from airflow_provider_apimart.results.download.limits import Limits
-from airflow_provider_apimart.results.saver import ResultSaver, WantedFile
+from airflow_provider_apimart.results.saver import ResultSaver, SaveRequest
 from tests.results.hostile import picture
 
 from .support import PAYLOAD, Holder, http, quick_hook, wire
@@ -57,7 +57,7 @@ def saved(hook: ApimartHook, url: str, folder: Path) -> bytes:
     """Return the content of a result that was downloaded as transfers and batches do."""
     network = network_of(hook.settings, allow_private_hosts=True)
     with ResultSaver(folder.as_uri(), network=network, limits=Limits(policy=ONCE)) as saver:
-        file = saver.save(WantedFile(Output(url, OutputKind.IMAGE), "a", "a"))
+        file = saver.save(SaveRequest(Output(url, OutputKind.IMAGE), "a", "a"))
     return Path(file.uri.removeprefix("file://")).read_bytes()
 
 

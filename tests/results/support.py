@@ -13,7 +13,7 @@ from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.results.download.address_policy import AddressPolicy, private_hosts
 from airflow_provider_apimart.results.download.client import Network
 from airflow_provider_apimart.results.download.limits import Limits
-from airflow_provider_apimart.results.saver import ResultSaver, WantedFile
+from airflow_provider_apimart.results.saver import ResultSaver, SaveRequest
 from airflow_provider_apimart.results.storage.receipts import SavedFile
 
 POLICY = RetryPolicy(tries=3, seconds=5.0, rate_limited_seconds=5.0, first=0.01, longest=0.05)
@@ -36,7 +36,7 @@ def saver_to(
 
 def save(saver: ResultSaver, url: str, stem: str, owner: str | None = None, **details: Any) -> SavedFile:
     """Save what lies at a URL; by default its name is its owner's too."""
-    return saver.save(WantedFile(output(url), stem, stem if owner is None else owner, **details))
+    return saver.save(SaveRequest(output(url), stem, stem if owner is None else owner, **details))
 
 
 def output(url: str, **details: Any) -> Output:

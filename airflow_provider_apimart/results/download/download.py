@@ -68,7 +68,7 @@ class Download:
                 return self._try()
             except ApimartTransientError as error:
                 if self._incoming_file.size > furthest:
-                    # A try that got further begins the count anew.
+                    # After progress, the count starts again.
                     began, failures, furthest = time.monotonic(), Failures(), self._incoming_file.size
                 failures = self._pause(error, failures.after(error, time.monotonic() - began), tries_left)
         return None

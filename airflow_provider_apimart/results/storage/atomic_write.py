@@ -32,7 +32,7 @@ def write_whole(path: ObjectStoragePath, content: bytes) -> None:
 
     On this machine and in object stores it appears under its name only when it is whole; see :func:`is_atomic`.
 
-    :raises OSError: If it can't be written; other storages raise what they like.
+    :raises OSError: If it can't be written; other storages raise errors of any class.
     """
     if path.protocol in LOCAL_PROTOCOLS:
         _write_local(Path(path.path), content)

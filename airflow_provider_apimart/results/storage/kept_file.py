@@ -184,7 +184,7 @@ def _opened(path: ObjectStoragePath) -> BinaryIO:
 
 
 class _WriteError(Exception):
-    """The error of whoever takes the blocks, which says nothing about the file that is read."""
+    """An error of the receiver of the blocks. It says nothing about the file that is read."""
 
     def __init__(self, reason: Exception) -> None:
         super().__init__(reason)

@@ -46,7 +46,7 @@ def leftovers_below(place: ObjectStoragePath, before: datetime) -> Iterator[Remo
 
     A file that a receipt names isn't among them: the next task that saves there moves it to its place.
 
-    :param before: Files that were modified later are left out, and so are those of storages that don't tell.
+    :param before: Files that were modified later are left out, and so are those of storages that don't report it.
     """
     yield from unfinished_before(place, before)
     staged = place / FOLDER / PARTIAL_FOLDER
@@ -73,7 +73,7 @@ def files_before(folder: ObjectStoragePath, before: datetime) -> Iterator[Remova
     """
     Go through the files of a directory that were modified before a time.
 
-    Files of storages that don't tell the time are left out.
+    Files of storages that don't report the time are left out.
     """
     store = folder.fs
     store.invalidate_cache(folder.path)
@@ -88,7 +88,7 @@ def files_before(folder: ObjectStoragePath, before: datetime) -> Iterator[Remova
 
 
 def _modified(details: Mapping[str, Any]) -> datetime | None:
-    """Return the time that a storage's listing tells, under whatever name."""
+    """Return the time in a storage's listing, whose name differs between storages."""
     value = next((details[name] for name in _TIMES if details.get(name) is not None), None)
     return moment(value.isoformat() if isinstance(value, datetime) else value)
 

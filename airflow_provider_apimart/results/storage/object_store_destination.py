@@ -38,7 +38,7 @@ _COPIED_AT_ONCE = 5 * 1024**3
 # Errors of a store that has no conditional writes.
 _NO_CONDITIONS = (errno.ENOSYS, errno.EINVAL)
 _README = (
-    b"Receipts of airflow-provider-apimart, which tell retries and other tasks the owner of each file beside them.\n"
+    b"Receipts of airflow-provider-apimart: the owner of each file beside them, for retries and other tasks.\n"
     b"Without them, a retry fetches its files again, and saves them under other names if their content has changed.\n"
 )
 

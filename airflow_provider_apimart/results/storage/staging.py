@@ -82,7 +82,7 @@ def new_locked_file(folder: Path, prefix: str, suffix: str = "") -> BinaryIO:
 
 
 def is_in_use(path: Path) -> bool:
-    """Whether a process still writes a file, as far as its file system tells."""
+    """Whether a process still writes a file, as far as its file system supports locks."""
     with suppress(FileNotFoundError), path.open("rb") as file:
         return not _lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return False
