@@ -1,4 +1,4 @@
-"""What older versions of Airflow lack, and the mark of tests that need it."""
+"""Features that older versions of Airflow lack, and the mark of tests that need them."""
 
 from __future__ import annotations
 

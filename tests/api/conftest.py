@@ -1,4 +1,4 @@
-"""A virtual clock for flows, and dice that the tests throw."""
+"""Virtual clock and random numbers for tests of flows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Holding flows without I/O: replies from a list, pauses on a virtual clock."""
+"""Driver of flows without I/O: replies from a list, pauses on a virtual clock."""
 
 from __future__ import annotations
 

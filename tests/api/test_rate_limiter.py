@@ -1,4 +1,4 @@
-"""The pace on a virtual clock, against limits that it isn't told."""
+"""The rate limiter on a virtual clock, against services that don't publish their limit."""
 
 from __future__ import annotations
 

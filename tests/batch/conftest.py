@@ -1,4 +1,4 @@
-"""A quick sandbox for all batches."""
+"""Sandbox with short run times for all batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Places where a batch keeps its record and its files: disk, memory, S3, and storages that behave oddly."""
+"""Places for a batch's record and files: disk, memory, S3, and storages with limited features."""
 
 from __future__ import annotations
 

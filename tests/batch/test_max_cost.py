@@ -1,4 +1,4 @@
-"""``max_cost`` over real HTTP: the sandbox's dollars are the judge."""
+"""``max_cost`` over real HTTP, compared with what the sandbox billed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a batch reuses: counted by what the sandbox billed."""
+"""Reuse by a batch, compared with what the sandbox billed."""
 
 from __future__ import annotations
 

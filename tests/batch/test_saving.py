@@ -1,4 +1,4 @@
-"""What a batch saves: every paid output under a name of its own, whatever the template, the ids and the reply."""
+"""Saving by a batch: every paid output under a name of its own, whatever the template, the ids and the reply."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-A whole Airflow with its web pages, and a real browser that looks at them.
+Tests of Airflow's web pages in a real browser.
 
 The tests are skipped where Chromium or playwright is missing: ``make browser`` installs both.
 """

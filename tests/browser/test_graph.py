@@ -1,4 +1,4 @@
-"""How a DAG looks whose tasks are ours."""
+"""The graph of a DAG with tasks of this provider."""
 
 from __future__ import annotations
 

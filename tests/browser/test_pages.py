@@ -1,4 +1,4 @@
-"""The pages of the provider in Airflow's interface, as people walk through them."""
+"""The pages of the provider in Airflow's interface, used as a person does."""
 
 from __future__ import annotations
 

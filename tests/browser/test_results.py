@@ -1,4 +1,4 @@
-"""What a task shows of its generation: the link, and the URLs in XCom."""
+"""Results of a task in Airflow's interface: the link, and the URLs in XCom."""
 
 from __future__ import annotations
 

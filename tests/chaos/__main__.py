@@ -28,9 +28,9 @@ from airflow_provider_apimart.sandbox import Fault, Sandbox, SandboxSettings
 from tests.chaos import postgres as postgres_server
 from tests.chaos import redis as redis_server
 from tests.chaos.account import Account, bill_of, saved_in
-from tests.chaos.assault import TARGETS, Assault
 from tests.chaos.cluster import Cluster
-from tests.chaos.havoc import havoc
+from tests.chaos.injection import TARGETS, FaultInjection
+from tests.chaos.plan import planned_faults
 from tests.chaos.postgres import postgres
 from tests.chaos.processes import Processes
 from tests.chaos.redis import redis
@@ -57,7 +57,7 @@ FAULTS = (
 FAULTY = 0.1
 # The client's kind ends before a call that is never answered does.
 PATIENCE, SILENCE = 4.0, 6.0
-# Seconds between two strikes.
+# Seconds between two faults.
 PAUSES = (3.0, 12.0)
 
 
@@ -89,7 +89,7 @@ def main() -> int:
     """Print the account; return 1 if a promise was broken."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--short", action="store_true", help="fewer generations")
-    parser.add_argument("--seed", type=int, default=0, help="what is struck when")
+    parser.add_argument("--seed", type=int, default=0, help="decides which part is killed when")
     parser.add_argument("--version", help="of Airflow, if not the one that runs this; its records lie on S3")
     chosen = parser.parse_args()
     if missing := postgres_server.missing_program() or redis_server.missing_program():
@@ -142,12 +142,14 @@ def chaos(
         }
         with Cluster(folder, LOGS, processes, database, redis_port, environment, python) as cluster:
             run, began = Run(database), time.monotonic()
-            toll = Assault(cluster, database, run).carry_out(havoc(TARGETS, PAUSES, seed), form.longest)
+            counts = FaultInjection(cluster, database, run).carry_out(
+                planned_faults(TARGETS, PAUSES, seed), form.longest
+            )
             seconds = time.monotonic() - began
         return Account(
             selected=form.generations,
             seconds=seconds,
-            toll=toll,
+            counts=counts,
             bill=bill_of(sandbox),
             saved=saved_in(folder / "pictures", run.saved),
             tasks=run.tasks,

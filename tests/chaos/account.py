@@ -1,4 +1,4 @@
-"""What came of it: what was struck, what was paid for, and what was saved."""
+"""Account of a run: injected faults, charges, and saved results."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from tests.chaos.run import Task
 
 
 @dataclass(frozen=True)
-class Toll:
+class FaultCounts:
     """
     What was done to Airflow.
 
-    :param strikes: How often each target was struck.
+    :param faults: How often each target was killed, or its connections cut.
     :param cut: How many connections to the database were cut.
-    :param fallen: How often each part ended by itself, and was started again.
+    :param exited: How often each part ended by itself, and was started again.
     """
 
-    strikes: Counter[str]
+    faults: Counter[str]
     cut: int
-    fallen: Counter[str]
+    exited: Counter[str]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Account:
 
     selected: int
     seconds: float
-    toll: Toll
+    counts: FaultCounts
     bill: Bill
     saved: Saved
     tasks: Sequence[Task]
@@ -88,7 +88,7 @@ class Account:
             and sorted(saved.generations) == sorted(self.bill.paid),
             f"{len(saved.strays)} files lie about that nothing recorded": not saved.strays,
             f"succeeded {succeeded} of {len(self.tasks)} tasks": succeeded == len(self.tasks) > 0,
-            "everything was struck at least once": all(self.toll.strikes.values()),
+            "everything was hit at least once": all(self.counts.faults.values()),
         }
 
     @property
@@ -102,11 +102,11 @@ class Account:
     def _lines(self) -> Iterator[str]:
         tries = sum(task.tries for task in self.tasks)
         most = max((task.tries for task in self.tasks), default=0)
-        struck = sum(self.bill.faults.values())
+        injected = sum(self.bill.faults.values())
         yield f"{'ran':<10}{self.seconds:.0f} s; {len(self.tasks)} tasks took {tries} tries, one of them {most}"
-        yield f"{'struck':<10}{_told(self.toll.strikes)}; {self.toll.cut} connections to the database were cut"
-        yield f"{'fell':<10}{_told(self.toll.fallen) or 'nothing'} (by itself, and was started again)"
-        yield f"{'faults':<10}{struck} on {self.bill.calls} calls ({_told(self.bill.faults)})"
+        yield f"{'killed':<10}{_listed(self.counts.faults)}; {self.counts.cut} connections to the database were cut"
+        yield f"{'exited':<10}{_listed(self.counts.exited) or 'nothing'} (by itself, and was started again)"
+        yield f"{'faults':<10}{injected} on {self.bill.calls} calls ({_listed(self.bill.faults)})"
         yield from (f"{'kept' if kept else 'BROKEN':<10}{words}" for words, kept in self.promises.items())
         yield from (f"{'':<10}{task}" for task in self.tasks if task.state != "success")
         yield from (f"{'':<10}broken: {name}" for name in self.saved.broken)
@@ -150,5 +150,5 @@ def _sha256(path: Path) -> str | None:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
-def _told(counts: Counter[str]) -> str:
+def _listed(counts: Counter[str]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.most_common())

@@ -105,12 +105,12 @@ class Cluster:
         self._processes.kill(name)
         self._start(name)
 
-    def revive(self) -> list[str]:
+    def restart_exited(self) -> list[str]:
         """Start again what has ended by itself, as a supervisor of services does, and return its names."""
-        fallen = [name for name in self._processes.fallen() if name in PARTS]
-        for name in fallen:
+        exited = [name for name in self._processes.exited() if name in PARTS]
+        for name in exited:
             self.kill(name)
-        return fallen
+        return exited
 
     def _start(self, name: str) -> None:
         self._processes.start(name, self._airflow(*PARTS[name]), self._environment)

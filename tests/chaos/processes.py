@@ -91,7 +91,7 @@ class Processes:
             process.wait(_LONGEST_STOP)
         self.kill(name)
 
-    def fallen(self) -> list[str]:
+    def exited(self) -> list[str]:
         """Return the names of those that have ended."""
         return [name for name, process in self._started.items() if process.poll() is not None]
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from airflow_provider_apimart.sandbox import Fault, Sandbox
-from tests.chaos.account import Account, Bill, Saved, Toll, bill_of, saved_in
+from tests.chaos.account import Account, Bill, FaultCounts, Saved, bill_of, saved_in
 from tests.chaos.run import Task
 
 GOOD = Account(
     selected=2,
     seconds=60,
-    toll=Toll(Counter({"worker": 1, "database": 2}), cut=12, fallen=Counter()),
+    counts=FaultCounts(Counter({"worker": 1, "database": 2}), cut=12, exited=Counter()),
     bill=Bill(20, Counter({"lost_answer": 2}), ["one", "two"]),
     saved=Saved(["two", "one"], broken=[], strays=[]),
     tasks=[Task("batch", -1, "success", 3)],
@@ -40,7 +40,7 @@ def test_what_was_paid_once_and_saved_holds() -> None:
         {"saved": replace(GOOD.saved, strays=["/somewhere/a.part"])},
         {"tasks": [*GOOD.tasks, Task("save", 0, "queued", 1)]},
         {"tasks": []},
-        {"toll": replace(GOOD.toll, strikes=Counter({"worker": 1, "database": 0}))},
+        {"counts": replace(GOOD.counts, faults=Counter({"worker": 1, "database": 0}))},
     ],
     ids=lambda broken: "-".join(broken),
 )

@@ -18,7 +18,7 @@ with Processes(logs) as processes:
         time.sleep(0.01)
     print(len(psutil.Process().children(recursive=True)))
     processes.kill("family")
-    print(len(psutil.Process().children(recursive=True)), processes.fallen())
+    print(len(psutil.Process().children(recursive=True)), processes.exited())
     processes.kill("family")
     processes.start("family", ["sleep", "1000"], os.environ)
 print(len(psutil.Process().children(recursive=True)))

@@ -16,14 +16,18 @@ from airflow_provider_apimart.cli import diagnosis
 from airflow_provider_apimart.sandbox import Fault, Sandbox
 from tests.airflow_versions import lacks, reason
 from tests.hooks.support import http, quick_hook, wire
-
-from .https import https_server, write_certificate
+from tests.https import https_server, new_certificate
 
 if lacks("command line of providers"):
     pytest.skip(reason("command line of providers"), allow_module_level=True)
 
 from airflow_provider_apimart.cli.doctor import examine
 
+ANSWERS = {
+    "/v1/balance": {"success": True, "remain_balance": 5.5},
+    "/v1/models": {"data": [{"id": "m", "category": "image"}]},
+    "/api/pricing/model": {"success": True, "data": {"model_name": "m", "paid_price": 0.1}},
+}
 SUBJECTS = ["connection", "proxy", "certificates", "key", "balance", "clock", "models", "prices"]
 SECRETS = {"X-Gateway": "Token hdr-s3cr3t", "Cookie": "c00k1e-s3cr3t"}
 
@@ -172,13 +176,16 @@ def test_a_proxy_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    certificate = write_certificate(tmp_path / "both.pem")
-    with https_server(certificate) as url:
-        trusted = examined(monkeypatch, url, extra={"verify": str(certificate)})
+    certificate = new_certificate(tmp_path / "tls")
+    with https_server(certificate, lambda path: json.dumps(ANSWERS[path.partition("?")[0]]).encode()) as url:
+        trusted = examined(monkeypatch, url, extra={"verify": str(certificate.authority)})
         refused = examined(monkeypatch, url)
         unchecked = examined(monkeypatch, url, extra={"verify": False})
-    host = url.removeprefix("https://")
-    assert trusted["certificates"] == (True, f"The certificate of {host} is valid, checked with {certificate}.")
+    host, authority = url.removeprefix("https://"), certificate.authority
+    assert trusted["certificates"] == (
+        True,
+        f"The certificate of {host} is valid, checked with {authority}.",
+    )
     assert wrong(trusted) == []
     assert wrong(refused) == ["certificates", "key", "balance", "models", "prices"]
     assert refused["certificates"][1].startswith(f"The certificate of {host} is refused: ")

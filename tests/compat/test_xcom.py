@@ -1,4 +1,4 @@
-"""What tasks return, on the versions that can't hold every value."""
+"""Return values of tasks on versions that refuse some values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the pages say of the package, compared with the package."""
+"""Statements of the pages about the package, compared with the package."""
 
 from __future__ import annotations
 

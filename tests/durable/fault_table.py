@@ -1,5 +1,5 @@
 """
-What one logical submit of our operator is billed under every fault, from real sockets in a real Airflow.
+Charges of one submit by the operator under every fault, over real sockets and in a real Airflow.
 
 ``python -m tests.durable.fault_table`` prints the table of the peers for our operator, for a service that honours
 the idempotency key and for one that ignores it; the tests run a short form of it.

@@ -1,4 +1,4 @@
-"""Stores of records for tests: Airflow's state store as a dictionary, and storages that behave oddly."""
+"""Stores of records for tests: Airflow's state store as a dictionary, and storages with limited features."""
 
 from __future__ import annotations
 

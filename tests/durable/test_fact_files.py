@@ -1,4 +1,4 @@
-"""Files of facts under rivals, kills, odd storages and damage."""
+"""Files of facts with concurrent writers, kills, limited storages and damage."""
 
 from __future__ import annotations
 

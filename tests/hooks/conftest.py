@@ -1,4 +1,4 @@
-"""A quick sandbox for all tests of hooks, and an environment without proxies."""
+"""Sandbox with short run times for tests of hooks, and an environment without proxies."""
 
 from __future__ import annotations
 

@@ -1,25 +1,14 @@
-"""One environment, one result: proxies, authorities and odd heads over both transports and the downloads."""
+"""Proxies, authorities and unusual headers: the same result over both transports and the downloads."""
 
 from __future__ import annotations
 
 import gzip
 import shutil
-import ssl
 import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.contract import Modality
@@ -32,6 +21,7 @@ from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.results.download.client import network_of
 from airflow_provider_apimart.results.download.limits import Limits
 from airflow_provider_apimart.results.saver import ResultSaver, SaveRequest
+from tests.https import https_server, new_certificate
 from tests.results.hostile import picture
 
 from .support import PAYLOAD, Holder, http, quick_hook, wire
@@ -174,65 +164,11 @@ def test_the_older_name_of_gzip_is_read_alike(
         assert saved(hook, f"{server.url}/a.png", tmp_path) == PICTURE
 
 
-class Answers(BaseHTTPRequestHandler):
-    """A service whose submit, status and result are all there."""
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self._say(ACCEPTED)
-
-    def do_GET(self) -> None:
-        self._say(PICTURE if self.path.endswith(".png") else DONE)
-
-    def _say(self, body: bytes) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-def certificate(folder: Path) -> Path:
-    """Write a certificate for 127.0.0.1 that signs itself, with its key, and return its path."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority of the test")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    folder.mkdir()
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    (folder / "ca.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    return folder / "ca.pem"
-
-
-@contextmanager
-def tls_server(authority: Path) -> Iterator[str]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(authority, authority.with_name("key.pem"))
-    with HTTPServer(("127.0.0.1", 0), Answers) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"https://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+def answer(path: str) -> bytes:
+    """Return the reply of a service that has a result for every submit."""
+    if path.endswith(".png"):
+        return PICTURE
+    return ACCEPTED if path.endswith("/generations") else DONE
 
 
 def as_directory(authority: Path) -> Path:
@@ -250,11 +186,11 @@ def as_directory(authority: Path) -> Path:
 def test_authorities_are_trusted_alike(
     monkeypatch: pytest.MonkeyPatch, holder: Holder, tmp_path: Path, variable: str, form: str
 ) -> None:
-    authority = certificate(tmp_path / "tls")
-    path = authority if form == "file" else as_directory(authority)
+    certificate = new_certificate(tmp_path / "tls")
+    path = certificate.authority if form == "file" else as_directory(certificate.authority)
     if variable != "verify":
         monkeypatch.setenv(variable, str(path))
-    with tls_server(authority) as url:
+    with https_server(certificate, answer) as url:
         hook = quick_hook(monkeypatch, url, extra={"verify": str(path)} if variable == "verify" else None)
         assert submitted(hook, holder) == "task_1"
         assert read(hook, holder).urls == ["https://x/a.png"]
@@ -264,7 +200,7 @@ def test_authorities_are_trusted_alike(
 def test_an_authority_that_nobody_trusts_is_refused_alike(
     monkeypatch: pytest.MonkeyPatch, holder: Holder, tmp_path: Path
 ) -> None:
-    with tls_server(certificate(tmp_path / "tls")) as url:
+    with https_server(new_certificate(tmp_path / "tls"), answer) as url:
         hook = quick_hook(monkeypatch, url)
         with pytest.raises(errors.ApimartConnectionError, match="certificate"):
             submitted(hook, holder)

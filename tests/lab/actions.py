@@ -1,4 +1,4 @@
-"""What the lab's processes do, with Airflow's own functions: a scheduler's, a triggerer's and a worker's work."""
+"""Actions of the lab's processes, by Airflow's own functions: those of a scheduler, a triggerer and a worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What makes two requests identical."""
+"""Identity of requests."""
 
 from __future__ import annotations
 

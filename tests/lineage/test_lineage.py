@@ -1,4 +1,4 @@
-"""What lineage tells: bounded, plain, named after OpenLineage's rules, and never at the price of what was paid."""
+"""Lineage: bounded, plain, named after OpenLineage's rules, and never a reason for a paid task to fail."""
 
 from __future__ import annotations
 

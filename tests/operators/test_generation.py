@@ -1,4 +1,4 @@
-"""What the operators do that needs no running Airflow."""
+"""Generation operators without a running Airflow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What generation operators reuse: counted by what the sandbox billed."""
+"""Reuse by generation operators, compared with what the sandbox billed."""
 
 from __future__ import annotations
 

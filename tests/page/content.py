@@ -1,4 +1,4 @@
-"""What the pages show, made by the real operators at a sandbox."""
+"""Content for the pages, made by the real operators with a sandbox."""
 
 from __future__ import annotations
 

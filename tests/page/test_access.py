@@ -1,4 +1,4 @@
-"""Who may see what: Airflow's own auth managers decide, on every route."""
+"""Access to every route of the pages, as Airflow's own auth managers decide."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the plugin costs all processes of Airflow, and where it is absent."""
+"""Cost of the plugin in all processes of Airflow, and versions without it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tasks write into the index while they run and when they end."""
+"""Entries that tasks write into the index while they run and when they end."""
 
 from __future__ import annotations
 

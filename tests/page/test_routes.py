@@ -1,4 +1,4 @@
-"""What the pages show of what real operators have made."""
+"""Routes of the pages, with results of real operators."""
 
 from __future__ import annotations
 

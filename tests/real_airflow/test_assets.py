@@ -1,4 +1,4 @@
-"""Asset events in a real Airflow: what they tell, and that a DAG scheduled on the asset starts and reads it."""
+"""Asset events in a real Airflow: their content, and the start of a DAG that is scheduled on the asset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told of the hour at which URLs die."""
+"""Warnings and errors about the expiry of URLs."""
 
 from __future__ import annotations
 

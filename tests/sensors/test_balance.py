@@ -1,4 +1,4 @@
-"""What the balance sensor does with what the sandbox says is left, without a running Airflow."""
+"""The balance sensor with the sandbox and without a running Airflow."""
 
 from __future__ import annotations
 

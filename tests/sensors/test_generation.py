@@ -1,4 +1,4 @@
-"""What the sensor does with its settings, against the sandbox and without a running Airflow."""
+"""The generation sensor with the sandbox and without a running Airflow."""
 
 from __future__ import annotations
 

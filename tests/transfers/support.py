@@ -1,4 +1,4 @@
-"""What the transfer needs of a running task: where it pushes to, and what the run is called."""
+"""Task context for tests of the transfer."""
 
 from __future__ import annotations
 

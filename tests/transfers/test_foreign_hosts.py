@@ -1,4 +1,4 @@
-"""What the operator's whole way tells foreign hosts, and what it lets them do."""
+"""Requests of the operator to foreign hosts, from end to end."""
 
 from __future__ import annotations
 

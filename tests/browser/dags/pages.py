@@ -1,4 +1,4 @@
-"""What the pages in Airflow's interface show: a batch, a video and music."""
+"""DAGs whose results the pages show: a batch, a video and music."""
 
 from __future__ import annotations
 

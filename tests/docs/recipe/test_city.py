@@ -1,4 +1,4 @@
-"""What the DAG pays and saves."""
+"""Charges and saved files of the DAG."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What hosts of results may do to us, over real sockets: nothing half, nothing outside, nothing without end."""
+"""Hostile hosts of results, over real sockets: no partial file, no file elsewhere, no endless download."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is taken for a leftover of a killed process, and what isn't."""
+"""Leftovers of killed processes, and files that aren't any."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds where a version of Airflow lacks something that the provider uses. Each test runs on every version."""
+"""Behaviour without features that a version of Airflow lacks. Each test runs on every version."""
 
 from __future__ import annotations
 

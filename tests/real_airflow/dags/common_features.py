@@ -1,4 +1,4 @@
-"""What people expect of any operator: prompts in files, default arguments, metrics."""
+"""DAGs with features of every operator: prompts in files, default arguments, metrics."""
 
 from __future__ import annotations
 

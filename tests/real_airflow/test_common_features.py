@@ -1,4 +1,4 @@
-"""What people expect of any operator, in Airflow's own ``airflow dags test``."""
+"""Features of every operator, in Airflow's own ``airflow dags test``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Strikes one part of an Airflow after the other while a run lasts."""
+"""Injection of faults into a running Airflow, one part after the other."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from tests.chaos.account import Toll
+from tests.chaos.account import FaultCounts
 from tests.chaos.cluster import Cluster
-from tests.chaos.havoc import Strike
+from tests.chaos.plan import Fault
 from tests.chaos.postgres import Postgres
 from tests.chaos.run import Run
 
@@ -16,9 +16,9 @@ DATABASE = "database"
 TARGETS = ("worker-1", "worker-2", "triggerer-1", "triggerer-2", "scheduler", DATABASE)
 
 
-class Assault:
+class FaultInjection:
     """
-    Strikes targets, starts again what falls by itself, and counts both.
+    Injects faults, starts parts again that exit by themselves, and counts both.
 
     :param database: Whose connections are cut.
     :param run: What has to survive it.
@@ -28,37 +28,37 @@ class Assault:
         self._cluster = cluster
         self._database = database
         self._run = run
-        self._strikes = Counter(dict.fromkeys(TARGETS, 0))
-        self._fallen: Counter[str] = Counter()
+        self._faults = Counter(dict.fromkeys(TARGETS, 0))
+        self._exited: Counter[str] = Counter()
         self._cut = 0
 
-    def carry_out(self, plan: Iterable[Strike], longest: float) -> Toll:
+    def carry_out(self, plan: Iterable[Fault], longest: float) -> FaultCounts:
         """
-        Strike as planned until the run has ended.
+        Inject faults as planned until the run has ended.
 
         :param longest: Seconds after which it counts as stuck.
         """
         give_up_at = time.monotonic() + longest
         self._watch(lambda: self._run.has_begun, give_up_at)
-        for strike in plan:
-            strike_at = time.monotonic() + strike.pause
-            if self._watch(lambda: self._run.has_ended, min(strike_at, give_up_at)) or strike_at > give_up_at:
+        for fault in plan:
+            fault_at = time.monotonic() + fault.pause
+            if self._watch(lambda: self._run.has_ended, min(fault_at, give_up_at)) or fault_at > give_up_at:
                 break
-            self._strike(strike.target)
-        return Toll(self._strikes, self._cut, self._fallen)
+            self._inject(fault.target)
+        return FaultCounts(self._faults, self._cut, self._exited)
 
-    def _strike(self, target: str) -> None:
-        self._strikes[target] += 1
+    def _inject(self, target: str) -> None:
+        self._faults[target] += 1
         if target == DATABASE:
             self._cut += self._database.cut_connections()
         else:
             self._cluster.kill(target)
 
     def _watch(self, is_so: Callable[[], bool], until: float) -> bool:
-        """Start again what falls, until something is so or it is too late; return whether it is so."""
+        """Start exited parts again until a condition holds or the time is over; return whether it holds."""
         while not is_so():
             if time.monotonic() > until:
                 return False
-            self._fallen.update(self._cluster.revive())
+            self._exited.update(self._cluster.restart_exited())
             time.sleep(1)
         return True

@@ -1,4 +1,4 @@
-"""What becomes of a paid generation when people clear, change, kill and wait, in a real Airflow."""
+"""Paid generations when people clear, change, kill and wait, in a real Airflow."""
 
 from __future__ import annotations
 
