@@ -43,6 +43,9 @@ _NEVER_ABSENT = PROSE | {
     "destination",
     "filename",
     "image",
+    "image_urls",
+    "image_with_roles",
+    "mask_url",
     "apimart_conn_id",
     "key",
     "library",
@@ -122,20 +125,21 @@ class RendersText(BaseOperator):
         if content.__class__ is dict:
             return self.render_template(content, context, env, seen_oids)
         is_text = isinstance(content, str) and field in (_TEXT if argument else PROSE)
+        missing: list[Any] = []
         rendered = (
-            _rendered_text(env.from_string(content), context)
+            _rendered_text(_noting_missing(env, missing).from_string(content), context)
             if is_text
             else super().render_template(content, context, env, seen_oids)
         )
         if is_template(content):
-            self._note(argument or f"{field or ''} {content!r:.100}".strip(), field, rendered)
+            self._note(argument or f"{field or ''} {content!r:.100}".strip(), field, rendered, missing)
         return rendered
 
-    def _note(self, label: str, field: str | None, rendered: Any) -> None:
+    def _note(self, label: str, field: str | None, rendered: Any, missing: list[Any]) -> None:
         others = {name: value for name, value in self._rendered_nothing.items() if name != label}
         is_text = isinstance(rendered, str)
         absent = is_gap(rendered) or (is_text and not rendered.strip())
-        nothing = field in _NEVER_ABSENT if absent else is_text and is_nothing(rendered)
+        nothing = field in _NEVER_ABSENT if absent else bool(missing) or (is_text and is_nothing(rendered))
         self._rendered_nothing = {**others, label: repr(rendered)} if nothing else others
 
     def _with_source(self, content: Any, env: jinja2.Environment | None = None) -> Any:
@@ -151,6 +155,27 @@ class RendersText(BaseOperator):
             if not any(map(str.isspace, content)):
                 self.log.warning("There is no template file %r; it is used as text", content)
             return content
+
+
+def _noting_missing(env: jinja2.Environment, missing: list[Any]) -> jinja2.Environment:
+    """Return an environment that adds each missing value which a template writes into its text to a list."""
+
+    def finalize(value: Any) -> Any:
+        if _holds_nothing(value):
+            missing.append(value)
+        return value
+
+    # A DAG with a finalize of its own decides itself what a missing value is written as.
+    return env if env.finalize else env.overlay(finalize=finalize)
+
+
+def _holds_nothing(value: Any) -> bool:
+    """Return whether a value is missing, or a list or mapping of nothing else."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return all(map(_holds_nothing, value))
+    return is_gap(value)
 
 
 def _rendered_text(template: jinja2.Template, context: Context) -> Any:

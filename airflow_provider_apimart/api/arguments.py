@@ -20,6 +20,7 @@ from airflow_provider_apimart.exceptions import ApimartArgumentError
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _SIZE = re.compile(r"(?P<number>\d+(\.\d+)?)\s*(?P<unit>[KMGT]?I?B)", re.ASCII | re.IGNORECASE)
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+_SWITCHES = {"true": True, "false": False}
 # Larger exponents are no argument, and would take memory without limit when written out.
 _MOST_DIGITS = 30
 # Thirty years: further moments no longer fit into every date.
@@ -123,6 +124,30 @@ def byte_size(value: Any, argument: str) -> int:
 def optional_byte_size(value: Any, argument: str) -> int | None:
     """Return a number of bytes as :func:`byte_size` does, or ``None`` for ``None``."""
     return None if value is None else byte_size(value, argument)
+
+
+def connection_id(value: Any) -> str:
+    """
+    Return the id of a connection.
+
+    :raises ApimartArgumentError: If it is no text.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise _invalid("apimart_conn_id", "must be the id of a connection", value)
+    return value
+
+
+def switch(value: Any, argument: str) -> bool:
+    """
+    Return whether something is on; ``"true"`` and ``"false"``, as variables and parameters hold them, are texts for it.
+
+    :raises ApimartArgumentError: If it is another value: almost any would count as on.
+    """
+    value = unwrapped(value)
+    found = _SWITCHES.get(value.strip().lower()) if isinstance(value, str) else value
+    if not isinstance(found, bool):
+        raise _invalid(argument, "must be True or False", value)
+    return found
 
 
 def one_of(value: Any, argument: str, choices: tuple[str, ...]) -> str:

@@ -20,11 +20,13 @@ from airflow_provider_apimart.api.references import (
     refused,
     rewritten,
 )
-from airflow_provider_apimart.api.rendered_values import rendered_value
+from airflow_provider_apimart.api.rendered_values import is_nothing, rendered_value
 
 # Fields that the contract defines as JSON numbers. Templates render to text, and APIMart refuses a quoted number.
 NUMERIC_FIELDS = frozenset({"n", "duration", "seed"})
 
+# Fields that the contract defines as true or false.
+_SWITCHES = frozenset({"instrumental"})
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?", re.ASCII)
 _LISTS = re.compile(r"(^|_)urls$|^image_with_roles$")
 _MAKES_NOTHING = frozenset({"model", "size", "resolution", "quality", "aspect_ratio"}) | NUMERIC_FIELDS
@@ -36,9 +38,10 @@ def build_payload(
     """
     Return the body of a generation request as plain JSON.
 
-    Missing values (``None``, NaN, ``pandas.NA``) leave a field out, whole numbers that came as floats or text become
-    integers, and values of numpy, pandas and :mod:`decimal` become JSON. Lists and objects that a template rendered
-    to text are read back. A prompt that native rendering turned into a number or an object becomes text again.
+    Missing values (``None``, NaN, ``pandas.NA``, the empty cell of a CSV) leave a field out. Whole numbers that came as
+    floats or text become integers, and values of numpy, pandas and :mod:`decimal` become JSON. Lists and objects that a
+    template rendered to text are read back. A prompt that native rendering turned into a number or an object becomes
+    text again.
 
     :param arguments: The operator's arguments under APIMart's names.
     :param parameters: Further fields that the model takes. A ``None`` among them is sent as ``null``.
@@ -46,18 +49,28 @@ def build_payload(
         first, see :mod:`airflow_provider_apimart.hooks.reference_files`.
     :raises ApimartInvalidRequestError: If the request is invalid, with the field's name. Nothing was sent.
     """
-    given = {name: value for name, value in arguments.items() if not is_gap(value)}
+    given = {name: value for name, value in arguments.items() if not is_absent(name, value)}
     if isinstance(given.get("image_urls"), str) or is_path(given.get("image_urls")):
         given["image_urls"] = rendered_list(given["image_urls"]) or [given["image_urls"]]
     passed_through = given_parameters(parameters)
     if twice := sorted(given.keys() & passed_through.keys()):
         raise refused(f"{', '.join(twice)} given both as an argument and in parameters")
     payload = _plain({name: _converted(name, value) for name, value in (given | passed_through).items()})
-    payload = {name: _as_number(name, value) for name, value in payload.items()}
+    payload = {name: _as_switch(name, _as_number(name, value)) for name, value in payload.items()}
     _check_model(payload)
     _check_prompt(payload)
     check_references(payload, with_files=with_files)
     return payload
+
+
+def is_absent(name: str, value: object) -> bool:
+    """
+    Return whether a field has no value: a missing one, or blank text, which a CSV has in place of one.
+
+    A blank model, prompt or reference is not absent, since leaving it out would make something else.
+    """
+    is_blank = isinstance(value, str) and not value.strip()
+    return is_gap(value) or (is_blank and name not in PROSE | {"model"} and not names_references(name))
 
 
 def given_parameters(parameters: object) -> dict[str, Any]:
@@ -99,7 +112,7 @@ def _as_text(name: str, value: Any) -> Any:
     """Return a prompt that is text again if native rendering or a file of items made it a number or an object."""
     if isinstance(value, str) or is_gap(value):
         return value
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and value:
         return json.dumps(_plain(value), ensure_ascii=False)
     if isinstance(value, int | float | Decimal | date) and not isinstance(value, bool):
         return str(value)
@@ -143,6 +156,11 @@ def _as_number(name: str, value: Any) -> Any:
     return unwrapped(float(written)) if "." in written else int(written)
 
 
+def _as_switch(name: str, value: Any) -> Any:
+    written = value.strip().lower() if isinstance(value, str) and name in _SWITCHES else None
+    return value if written not in ("true", "false") else written == "true"
+
+
 def _check_model(payload: Mapping[str, Any]) -> None:
     model = payload.get("model")
     if not isinstance(model, str) or not model.strip():
@@ -155,6 +173,11 @@ def _check_prompt(payload: Mapping[str, Any]) -> None:
         raise refused("has neither a prompt nor any other input", of_request=True)
     if prompt is not None and (not isinstance(prompt, str) or not prompt.strip()):
         raise refused("has an empty prompt; leave the argument out for a model that needs none", of_request=True)
+    for name in sorted(PROSE):
+        written = payload.get(name)
+        if isinstance(written, str) and written.strip() and is_nothing(written):
+            # What str() and pandas make of a gap.
+            raise refused(f"{name} is {written!r}, the text of a missing value")
 
 
 def requested_outputs(modality: Modality, payload: Mapping[str, Any]) -> int | None:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 # Above this, floats no longer hold every whole number.
 _EXACT_INTEGERS = 2.0**53
+_FLOAT_BYTES = 8
 #: Characters of an id or key at most.
 LONGEST_NAME = 200
 # Missing values of pandas that cannot be compared, or compare in ways of their own.
@@ -38,7 +39,8 @@ def unwrapped(value: Any) -> Any:
     """
     Return a value of another library as the Python value that it holds, and any other value unchanged.
 
-    Arrays and scalars of numpy and pandas, enumeration members, decimals, fractions, dates and UUIDs are converted.
+    Arrays and scalars of numpy and pandas, enumeration members, decimals, fractions, dates, durations (to seconds) and
+    UUIDs are converted.
     A whole number that came as a float or decimal becomes an ``int``, because JSON does not tell the two apart and a
     column of integers with gaps holds floats. A missing value inside an array becomes ``None``.
     """
@@ -48,8 +50,10 @@ def unwrapped(value: Any) -> Any:
         value = value.value
     elif type(value).__name__ in _GAP_TYPES:
         return None
-    elif callable(tolist := getattr(value, "tolist", None)):
-        value = tolist()
+    elif callable(getattr(value, "tolist", None)):
+        value = _of_numpy(value)
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
     if isinstance(value, Decimal | float):
         return _number(value)
     if isinstance(value, Rational) and not isinstance(value, int):
@@ -57,6 +61,19 @@ def unwrapped(value: Any) -> Any:
     if isinstance(value, date):
         return value.isoformat()
     return str(value) if isinstance(value, UUID) else value
+
+
+def _of_numpy(value: Any) -> Any:
+    kind, size = getattr(getattr(value, "dtype", None), "kind", None), getattr(value, "itemsize", None)
+    if getattr(value, "shape", None):
+        return [unwrapped(each) for each in value]
+    if kind == "M":
+        # In nanoseconds, its own conversion makes a number of it.
+        return str(value)
+    if kind == "f" and size and size < _FLOAT_BYTES:
+        # The shortest text of a 32-bit float is what was written; its exact value is not.
+        return float(str(value))
+    return duration(value) if kind == "m" else value.tolist()
 
 
 def short_name(value: Any) -> str | None:

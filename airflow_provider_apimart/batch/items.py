@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_apimart.api.contract import Modality
-from airflow_provider_apimart.api.payload import build_payload, given_parameters
+from airflow_provider_apimart.api.payload import build_payload, given_parameters, is_absent
 from airflow_provider_apimart.api.plain_values import LONGEST_NAME, is_gap, short_name, unwrapped
 from airflow_provider_apimart.api.rendered_values import rendered_value
 from airflow_provider_apimart.durable.identity import PaidRequest
@@ -128,7 +128,7 @@ def _item(written: object, position: int, shared: Shared) -> BatchItem:
     if not isinstance(written, Mapping):
         raise _WrongItemError(f"is {type(written).__name__}, not an object with a prompt or other fields")
     _check_names(written)
-    fields = {name: value for name, value in written.items() if value is None or not is_gap(value)}
+    fields = {name: value for name, value in written.items() if value is None or not _is_absent(name, value)}
     name = _id(fields.pop("id", None), position)
     modality = _modality(fields.pop("modality", None), shared)
     parameters = _parameters(fields.pop("parameters", None), fields, shared)
@@ -137,6 +137,11 @@ def _item(written: object, position: int, shared: Shared) -> BatchItem:
     request = (shared.request or PaidRequest)(shared.account, modality, payload)
     _check_text(request.payload)
     return BatchItem(name, position, request)
+
+
+def _is_absent(name: str, value: object) -> bool:
+    # An id is never made up for one that was written, even if it is blank.
+    return is_gap(value) if name == "id" else is_absent(name, value)
 
 
 def _check_names(names: Iterable[object]) -> None:

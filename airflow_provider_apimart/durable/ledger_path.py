@@ -9,6 +9,9 @@ from pathlib import Path
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_provider_apimart.exceptions import ApimartConfigurationError
+from airflow_provider_apimart.results.storage.paths import is_relative
+
 log = logging.getLogger(__name__)
 
 #: Ending of the name of a batch's ledger.
@@ -18,9 +21,19 @@ _ONE_MACHINE = ("LocalExecutor", "SequentialExecutor", "DebugExecutor")
 
 
 def ledger_path() -> str:
-    """Return the configured directory or URI; ``apimart`` in Airflow's home directory by default."""
-    home = Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()
-    return conf.get("apimart", "ledger_path", fallback=None) or f"file://{home}/apimart"
+    """
+    Return the configured directory or URI; ``apimart`` in Airflow's home directory by default.
+
+    :raises ApimartConfigurationError: If it is relative: another worker wouldn't find what was paid for.
+    """
+    home = Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser().absolute()
+    place = conf.get("apimart", "ledger_path", fallback=None) or f"file://{home}/apimart"
+    if is_relative(place):
+        raise ApimartConfigurationError(
+            f"[apimart] ledger_path {place!r} is relative, and the working directory differs between workers. Nothing "
+            "was sent. Set it to an absolute path or a URI such as s3://conn_id@bucket/folder/"
+        )
+    return str(place)
 
 
 @cache

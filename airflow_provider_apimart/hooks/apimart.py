@@ -14,6 +14,7 @@ from airflow.providers.common.compat.connection import get_async_connection
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.api.arguments import connection_id
 from airflow_provider_apimart.api.balance import Balance, balance
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.dollars import written_dollars
@@ -59,6 +60,7 @@ class ApimartHook(BaseHook):
     itself, so a caller need not.
 
     :param apimart_conn_id: The :ref:`connection <howto/connection:apimart>` with the API key.
+    :raises ApimartArgumentError: If that is no text.
     """
 
     conn_name_attr = "apimart_conn_id"
@@ -75,7 +77,7 @@ class ApimartHook(BaseHook):
 
     def __init__(self, apimart_conn_id: str = default_conn_name) -> None:
         super().__init__()
-        self.apimart_conn_id = apimart_conn_id
+        self.apimart_conn_id = connection_id(apimart_conn_id)
         self.polling_stats = PollingStats()
 
     @classmethod

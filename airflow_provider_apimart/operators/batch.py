@@ -20,6 +20,7 @@ from airflow_provider_apimart.api.arguments import (
     optional_dollars,
     optional_seconds,
     some_of,
+    switch,
 )
 from airflow_provider_apimart.compat.resumption import must_restart
 from airflow_provider_apimart.compat.xcom import returnable
@@ -152,9 +153,9 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
         self.exports = _exports(exports, destination)
         self.reuse_within = optional_seconds(reuse_within, "reuse_within", exclusive=True)
         self.library = library
-        self.copy_reused = copy_reused
+        self.copy_reused = switch(copy_reused, "copy_reused")
         check_reuse(destination, reuse_within=reuse_within, library=library)
-        self.deferrable = deferrable
+        self.deferrable = switch(deferrable, "deferrable")
         self.poll_interval = optional_seconds(poll_interval, "poll_interval", exclusive=True)
         self.timeout = optional_seconds(timeout, "timeout")
         self.on_unknown_outcome = one_of(on_unknown_outcome, "on_unknown_outcome", ("retry_same_key", "fail"))

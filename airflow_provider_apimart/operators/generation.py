@@ -14,6 +14,7 @@ from airflow_provider_apimart.api.arguments import (
     optional_dollars,
     optional_name,
     optional_seconds,
+    switch,
 )
 from airflow_provider_apimart.exceptions import ApimartArgumentError, ApimartInvalidRequestError
 from airflow_provider_apimart.library.options import check_reuse
@@ -165,9 +166,9 @@ class ApimartGenerationOperator(SavesOutputs, WaitsForGeneration, RendersText):
         self.negative_prompt = negative_prompt
         self.parameters = parameters
         self.key = key if is_template(key) else optional_name(key, "key")
-        self.upload_references = upload_references
-        self.wait_for_completion = wait_for_completion
-        self.deferrable = deferrable
+        self.upload_references = switch(upload_references, "upload_references")
+        self.wait_for_completion = switch(wait_for_completion, "wait_for_completion")
+        self.deferrable = switch(deferrable, "deferrable")
         self.poll_interval = optional_seconds(poll_interval, "poll_interval", exclusive=True)
         self.timeout = optional_seconds(timeout, "timeout")
         self.on_unknown_outcome = one_of(on_unknown_outcome, "on_unknown_outcome", ("retry_same_key", "fail"))
@@ -175,13 +176,13 @@ class ApimartGenerationOperator(SavesOutputs, WaitsForGeneration, RendersText):
         self.destination = destination
         self.filename = filename
         self.allow_private_hosts = allow_private_hosts
-        if destination is not None and not wait_for_completion:
+        if destination is not None and not self.wait_for_completion:
             raise ApimartArgumentError(
                 "Invalid argument: destination needs wait_for_completion, since only finished outputs can be saved"
             )
         self.reuse_within = optional_seconds(reuse_within, "reuse_within", exclusive=True)
         self.library = library
-        self.copy_reused = copy_reused
+        self.copy_reused = switch(copy_reused, "copy_reused")
         check_reuse(destination, reuse_within=reuse_within, library=library)
         self.check = one_of(check, "check", ("warn", "refuse", "off"))
         self.apimart_conn_id = apimart_conn_id

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
-from airflow_provider_apimart.api.arguments import one_of
+from airflow_provider_apimart.api.arguments import one_of, switch
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 from airflow_provider_apimart.hooks.lazy_hook import LazyHook
 from airflow_provider_apimart.rendering import RendersText
@@ -17,11 +17,20 @@ if TYPE_CHECKING:
     from airflow_provider_apimart.batch.items import BatchItem
 
 
+def _rows_of_table(table: Any) -> Iterable[object] | None:
+    """Return the rows of a table of polars, pyarrow or pandas, ``None`` for anything else."""
+    for method, arguments in (("to_dicts", ()), ("to_pylist", ()), ("to_dict", ("records",))):
+        if hasattr(table, "columns") and callable(rows := getattr(table, method, None)):
+            return cast("Iterable[object]", rows(*arguments))
+    return None
+
+
 class ReadsRequests(LazyHook, RendersText):
     """
     Base of operators that take many requests.
 
-    :param requests: The items: a list, the output of another task, or the absolute path or URI of a JSON Lines file.
+    :param requests: The items: a list, a table of pandas, polars or pyarrow, the output of another task, or the
+        absolute path or URI of a JSON Lines file.
         Each is a mapping with fields of the request under APIMart's names (``model``, ``prompt``, ``image_urls``,
         ...) and, optionally, ``id`` (default: its position), ``modality`` and ``parameters``. Set ids if the order may
         change between two tries. All items are checked before the first one is paid for. (templated)
@@ -85,7 +94,7 @@ class ReadsRequests(LazyHook, RendersText):
         self.n = n
         self.duration = duration
         self.parameters = parameters
-        self.upload_references = upload_references
+        self.upload_references = switch(upload_references, "upload_references")
         self.check = one_of(check, "check", ("warn", "refuse", "off"))
         self.apimart_conn_id = apimart_conn_id
 
@@ -117,9 +126,8 @@ class ReadsRequests(LazyHook, RendersText):
         from airflow_provider_apimart.batch.request_file import read_request_file
 
         requests: Any = self.requests
-        if callable(getattr(requests, "to_dict", None)) and not isinstance(requests, Mapping):
-            # A DataFrame of pandas.
-            return cast("Iterable[object]", requests.to_dict("records"))
+        if not isinstance(requests, Mapping | Sequence) and (rows := _rows_of_table(requests)) is not None:
+            return rows
         match requests:
             case str():
                 rendered = parse_rendered(requests)

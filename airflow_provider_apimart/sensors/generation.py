@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_apimart.api.arguments import seconds
+from airflow_provider_apimart.api.arguments import seconds, switch
 from airflow_provider_apimart.exceptions import (
     ApimartGenerationNotFoundError,
     ApimartRateLimitError,
@@ -75,7 +75,7 @@ class ApimartGenerationSensor(WaitsForGeneration, BaseSensorOperator):
             kwargs["timeout"] = seconds(kwargs["timeout"], "timeout")
         super().__init__(**kwargs)
         self.generation = generation
-        self.deferrable = deferrable
+        self.deferrable = switch(deferrable, "deferrable")
         self.adaptive = poke_interval is None
         self.apimart_conn_id = apimart_conn_id
         self._seen: Generation | None = None

@@ -79,6 +79,21 @@ def test_what_is_no_count_is_refused(written: object) -> None:
         arguments.count(written, "n")
 
 
+@pytest.mark.parametrize(
+    ("written", "is_on"),
+    [(True, True), (False, False), ("True", True), (" false\n", False), (Scalar(False, "False"), False)],
+)
+def test_a_switch_is_on_or_off_however_it_is_written(written: object, is_on: bool) -> None:
+    assert arguments.switch(written, "deferrable") is is_on
+
+
+@pytest.mark.parametrize("written", [None, 0, 1, "", "no", "{{ params.deferrable }}", [False], 0.0])
+def test_what_is_no_switch_is_refused(written: object) -> None:
+    """Nearly all of these count as on."""
+    with pytest.raises(ApimartArgumentError, match="deferrable must be True or False, not"):
+        arguments.switch(written, "deferrable")
+
+
 @given(st.integers(0, 100), st.integers(0, 10_000))
 def test_a_share_is_exact(percent: int, total: int) -> None:
     """0.29 of 100 is 29, although the float is a little less."""

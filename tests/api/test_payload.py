@@ -52,7 +52,7 @@ def test_a_rendered_number_becomes_a_number(name: str, written: object, number: 
     assert type(payload[name]) is type(number)
 
 
-@pytest.mark.parametrize("written", ["four", "1e3", "0x10", "", "1,5", "NaN", "1_000", "{{ n }}", "٣", "007"])
+@pytest.mark.parametrize("written", ["four", "1e3", "0x10", "1,5", "NaN", "1_000", "{{ n }}", "٣", "007"])
 @pytest.mark.parametrize("name", ["n", "duration", "seed"])
 def test_a_text_that_is_no_number_is_refused_by_name(name: str, written: str) -> None:
     assert name in refused({**GIVEN, name: written})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
@@ -79,6 +79,39 @@ def test_a_whole_number_is_sent_as_one(field: str, written: object, sent: float)
     assert (found, type(found)) == (sent, type(sent))
 
 
+def test_a_duration_may_be_a_timedelta() -> None:
+    assert build_payload({**GIVEN, "duration": timedelta(seconds=8)}, None)["duration"] == 8
+    assert build_payload({**GIVEN, "duration": timedelta(seconds=2.5)}, None)["duration"] == 2.5
+
+
+@pytest.mark.parametrize("field", ["size", "seed", "n", "quality"])
+@pytest.mark.parametrize("blank", ["", " ", "\n"])
+def test_an_empty_cell_of_a_csv_is_an_absent_value(field: str, blank: str) -> None:
+    row = {"id": "a", "prompt": "x", field: blank}
+    (item,) = read_items([row], Shared("c", Modality.IMAGE, {"model": "m", "size": "1:1"}))
+    assert item.request.payload == {"model": "m", "prompt": "x", "size": "1:1"}
+    assert build_payload({**GIVEN, field: blank}, None) == GIVEN
+
+
+@pytest.mark.parametrize("field", ["model", "prompt", "image_urls"])
+def test_an_empty_cell_that_would_make_something_else_is_refused(field: str) -> None:
+    with pytest.raises(ApimartInvalidRequestError, match=r"empty|no model"):
+        read_items([{"prompt": "x", field: ""}], Shared("c", Modality.IMAGE, {"model": "m", "prompt": "default"}))
+
+
+@pytest.mark.parametrize("field", ["prompt", "negative_prompt"])
+@pytest.mark.parametrize("text", ["nan", "None", "<NA>", "NaT", " null\n"])
+def test_the_text_of_a_gap_is_no_prompt(field: str, text: str) -> None:
+    """As ``astype(str)`` and f-strings write them."""
+    with pytest.raises(ApimartInvalidRequestError, match=f"Item 'a': {field} is .*, the text of a missing value"):
+        read_items([{"id": "a", **GIVEN, field: text}], Shared("c", Modality.IMAGE, {}))
+
+
+@pytest.mark.parametrize(("written", "sent"), [("True", True), ("false", False), (True, True), ("maybe", "maybe")])
+def test_a_switch_of_the_contract_is_sent_as_one(written: object, sent: object) -> None:
+    assert build_payload({**GIVEN, "instrumental": written}, None)["instrumental"] is sent
+
+
 @pytest.mark.parametrize("written", [True, [2], {"a": 1}, Scalar([1], "[1]")])
 def test_what_is_no_number_is_refused(written: object) -> None:
     with pytest.raises(
@@ -105,8 +138,28 @@ def test_values_of_tools_are_json() -> None:
 
 def test_real_numpy_values_are_json() -> None:
     numpy = pytest.importorskip("numpy")
-    payload = build_payload({**GIVEN, "n": numpy.int64(2), "seed": numpy.float32(7)}, {"a": numpy.array([1, 2])})
-    assert json.dumps(payload) == json.dumps({**GIVEN, "n": 2, "seed": 7, "a": [1, 2]})
+    values = {
+        "a": numpy.array([[1, 2], [3, 4]]),
+        "weight": numpy.float32(0.1),
+        "weights": numpy.array([0.1, 2.0], "float16"),
+        "on": numpy.bool_(True),
+        "word": numpy.str_("ink"),
+        "at": numpy.datetime64("2026-01-02T03:04:05", "ns"),
+        "wait": numpy.timedelta64(1500, "ms"),
+    }
+    payload = build_payload({**GIVEN, "n": numpy.int64(2), "seed": numpy.float32(7)}, values)
+    assert json.loads(json.dumps(payload)) == {
+        **GIVEN,
+        "n": 2,
+        "seed": 7,
+        "a": [[1, 2], [3, 4]],
+        "weight": 0.1,
+        "weights": [0.1, 2],
+        "on": True,
+        "word": "ink",
+        "at": "2026-01-02T03:04:05.000000000",
+        "wait": 1.5,
+    }
 
 
 def test_real_rows_of_pandas_with_gaps() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -44,6 +45,10 @@ def operator(tmp_path: Path, **arguments: Any) -> ApimartBatchGenerationOperator
         ({"max_cost": "NaN"}, "max_cost must be an amount"),
         ({"max_cost": True}, "max_cost must be an amount"),
         ({"destination": "pictures"}, "is relative"),
+        ({"destination": "file://pictures"}, "is relative"),
+        ({"filename": None}, "not a text"),
+        ({"allow_private_hosts": 5}, "allow_private_hosts"),
+        ({"apimart_conn_id": None}, "apimart_conn_id must be the id of a connection"),
         ({"filename": "{nope}"}, "is no field"),
         ({"filename": "{id:03d}"}, "is invalid"),
         ({"filename": "{map_index:c}"}, "is invalid|range"),
@@ -59,6 +64,27 @@ def test_bad_input_costs_nothing_and_is_not_retried(
     with pytest.raises(errors.ApimartInvalidRequestError, match=reason):
         operator(tmp_path, **arguments).execute(task_context())
     assert sandbox.requests == ()
+
+
+def test_a_relative_place_of_ledgers_is_refused_before_paying(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker wouldn't find what was paid for."""
+    monkeypatch.setenv("AIRFLOW__APIMART__LEDGER_PATH", "ledgers")
+    with pytest.raises(errors.ApimartConfigurationError, match=r"\[apimart\] ledger_path 'ledgers' is relative"):
+        operator(tmp_path, destination=None).execute(task_context())
+    assert sandbox.requests == ()
+
+
+@pytest.mark.parametrize("method", ["to_dicts", "to_pylist", "to_dict"])
+def test_requests_may_be_a_table(sandbox: Sandbox, tmp_path: Path, method: str) -> None:
+    """Polars has ``to_dicts()`` and its own ``to_dict()``, pyarrow ``to_pylist()``, pandas ``to_dict("records")``."""
+    rows = [{"id": "a", "prompt": "x"}, {"id": "b", "prompt": "y"}]
+    read = {"to_dict": lambda orient: rows if orient == "records" else None}.get(method, lambda: rows)
+    manifest = operator(tmp_path, requests=SimpleNamespace(columns=["id", "prompt"], **{method: read})).execute(
+        task_context()
+    )
+    assert manifest["completed"] == sandbox.billed == 2
 
 
 def test_a_connection_that_is_not_defined_costs_nothing(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import requests
 from airflow_provider_apimart.api.http_messages import RequestKind
 from airflow_provider_apimart.api.requests_transport import authenticated_session
 from airflow_provider_apimart.api.settings import ClientSettings
-from airflow_provider_apimart.exceptions import ApimartConfigurationError
+from airflow_provider_apimart.exceptions import ApimartArgumentError, ApimartConfigurationError
+from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.hooks.connection import settings_from_connection
 
 from .support import everything_said, quick_hook
@@ -155,6 +156,12 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "host of another scheme": ({"host": "ftp://api.apimart.ai"}, "host"),
     "schema of another scheme": ({"host": "api.apimart.ai", "schema": "ftp"}, "host"),
 }
+
+
+@pytest.mark.parametrize("name", [None, "", " ", 5, b"apimart_default", ["apimart_default"]])
+def test_what_is_no_id_of_a_connection_is_named(name: Any) -> None:
+    with pytest.raises(ApimartArgumentError, match="apimart_conn_id must be the id of a connection, not"):
+        ApimartHook(name)
 
 
 @pytest.mark.parametrize("what", BAD)

@@ -85,10 +85,18 @@ def test_a_retry_saves_what_is_missing_at_no_cost(sandbox: Sandbox, tmp_path: Pa
     ("arguments", "error"),
     [
         ({"destination": "pictures"}, errors.ApimartInvalidRequestError),
+        ({"destination": "file://pictures"}, errors.ApimartInvalidRequestError),
+        ({"destination": "s3://"}, errors.ApimartInvalidRequestError),
         ({"destination": "/proc/pictures"}, errors.ApimartDestinationError),
         ({"filename": "{id:03d}"}, errors.ApimartInvalidRequestError),
         ({"filename": "{nothing}"}, errors.ApimartInvalidRequestError),
+        ({"filename": None}, errors.ApimartInvalidRequestError),
         ({"allow_private_hosts": ["not a network/"]}, errors.ApimartInvalidRequestError),
+        ({"allow_private_hosts": 5}, errors.ApimartInvalidRequestError),
+        ({"apimart_conn_id": None}, errors.ApimartInvalidRequestError),
+        ({"library": "file://library"}, errors.ApimartInvalidRequestError),
+        ({"copy_reused": "no"}, errors.ApimartInvalidRequestError),
+        ({"upload_references": "{{ params.upload }}"}, errors.ApimartInvalidRequestError),
     ],
 )
 def test_what_saving_will_need_is_tried_before_paying(

@@ -121,6 +121,31 @@ def test_nothing_is_refused_where_it_would_mean_something_else(
     assert sandbox.requests == ()
 
 
+@pytest.mark.parametrize("nothing", [None, float("nan"), [], {}, [None], {"a": None}, [[float("nan")]]])
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize("field", ["prompt", "negative_prompt", "destination", "filename", "key"])
+def test_nothing_within_a_text_is_refused(field: str, native: bool, nothing: Any) -> None:
+    task = rendered(
+        ApimartImageGenerationOperator, {"it": nothing}, native=native, arguments={field: "/photo of {{ it }}"}
+    )
+    with pytest.raises(ApimartInvalidRequestError, match=rf"{field} rendered to "):
+        task.payload()
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_what_a_template_leaves_out_or_replaces_is_no_missing_value(native: bool) -> None:
+    prompt = "a {{ it or 'red' }} cat{% if it %} with {{ it }}{% endif %}{{ '' }}, none of {{ 'nan' }}{{ 0 }}"
+    assert image({"it": None}, native=native, prompt=prompt)["prompt"] == "a red cat, none of nan0"
+
+
+@pytest.mark.parametrize("field", ["image_urls", "mask_url"])
+def test_a_reference_that_is_missing_is_no_request_without_it(field: str) -> None:
+    """It would be paid for, and show something else."""
+    with pytest.raises(ApimartInvalidRequestError, match=rf"{field} rendered to None"):
+        rendered(ApimartImageGenerationOperator, {"it": None}, native=True, arguments={field: "{{ it }}"}).payload()
+    assert image({"it": []}, native=True, image_urls="{{ it }}")["image_urls"] == []
+
+
 @pytest.mark.parametrize("field", ["caption", "negative_prompt"])
 def test_nothing_within_parameters_is_refused_by_name(field: str) -> None:
     with pytest.raises(ApimartInvalidRequestError, match=rf"{field} .*rendered to 'None'"):

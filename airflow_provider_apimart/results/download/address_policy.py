@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
@@ -22,6 +22,7 @@ _NOT_PUBLIC = (
     _FAKE_IP_RANGE,
     *map(ip_network, ("100.64.0.0/10", "192.0.0.0/24", "64:ff9b:1::/48", "3fff::/20", "fec0::/10")),
 )
+_SWITCHES = {"true": True, "false": False}
 _HOST = re.compile(r"(\*\.)?[^\s:/@?#*\[\]]+")
 
 
@@ -57,9 +58,11 @@ def private_hosts(value: bool | str | Iterable[str]) -> PrivateHosts:
         a text holds them separated by commas.
     :raises ApimartInvalidRequestError: If an entry is neither a host nor a network.
     """
+    if isinstance(value, str):
+        value = _SWITCHES.get(value.strip().lower(), value)
     if isinstance(value, bool | None):
         return PrivateHosts(all=bool(value))
-    entries = [str(each).strip() for each in (value.split(",") if isinstance(value, str) else value)]
+    entries = [str(each).strip() for each in _listed(value)]
     networks = {entry: network for entry in entries if (network := _network(entry)) is not None}
     hosts = [entry.lower().rstrip(".") for entry in entries if entry not in networks]
     if wrong := [host for host in hosts if not _HOST.fullmatch(host)]:
@@ -68,6 +71,18 @@ def private_hosts(value: bool | str | Iterable[str]) -> PrivateHosts:
             '["cdn.internal", "198.18.0.0/15"]'
         )
     return PrivateHosts(False, frozenset(hosts), tuple(networks.values()))
+
+
+def _listed(value: object) -> list[object]:
+    listed = value.split(",") if isinstance(value, str) else value
+    if isinstance(listed, Iterable) and not isinstance(listed, Mapping | bytes):
+        entries = list(listed)
+        if all(isinstance(each, str | IPv4Network | IPv6Network) for each in entries):
+            return entries
+    raise ApimartInvalidRequestError(
+        f"Invalid allow_private_hosts: {value!r:.100} is no list of hosts and networks. Write True, or a list such as "
+        '["cdn.internal", "198.18.0.0/15"]'
+    )
 
 
 def _network(entry: str) -> IPv4Network | IPv6Network | None:

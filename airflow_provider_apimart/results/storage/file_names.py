@@ -11,6 +11,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
+from pathlib import PurePath
 from string import Formatter
 
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
@@ -39,12 +40,12 @@ class FileNames:
     :raises ApimartInvalidRequestError: If it is no such template.
     """
 
-    def __init__(self, template: str = DEFAULT_TEMPLATE) -> None:
-        self._template = template
-        self._parts = _parsed(template)
+    def __init__(self, template: str | PurePath = DEFAULT_TEMPLATE) -> None:
+        self._template = _text(template)
+        self._parts = _parsed(self._template)
         if unknown := [field for _, field, _ in self._parts if field is not None and field not in FIELDS]:
             raise _bad(template, f"{{{unknown[0]}}} is no field; the fields are {', '.join(FIELDS)}")
-        _check_folders(template, "".join(text + ("x" if field else "") for text, field, _ in self._parts))
+        _check_folders(self._template, "".join(text + ("x" if field else "") for text, field, _ in self._parts))
 
     @property
     def fields(self) -> frozenset[str]:
@@ -119,6 +120,12 @@ def _cut(text: str, size: int) -> str:
     return text.encode("utf-8", "ignore")[:size].decode("utf-8", "ignore")
 
 
+def _text(template: object) -> str:
+    if isinstance(template, str | PurePath):
+        return str(template)
+    raise _bad(template, f"it is {type(template).__name__}, not a text")
+
+
 def _parsed(template: str) -> list[tuple[str, str | None, str]]:
     try:
         parts = list(Formatter().parse(template))
@@ -140,5 +147,5 @@ def _check_folders(template: str, example: str) -> None:
         raise _bad(template, "it holds characters that not every storage takes")
 
 
-def _bad(template: str, why: str) -> ApimartInvalidRequestError:
+def _bad(template: object, why: str) -> ApimartInvalidRequestError:
     return ApimartInvalidRequestError(f"Invalid filename {template!r}: {why}. Nothing was sent or fetched")

@@ -34,8 +34,18 @@ _PACKAGES = {
 
 
 def is_relative(place: str) -> bool:
-    """Whether a text is a path that depends on the working directory, which differs between workers."""
-    return "://" not in place and not place.startswith("/")
+    """
+    Return whether a path or URI depends on the working directory, which differs between workers, or names no bucket.
+
+    ``file://data`` and ``file:////data`` lie in the working directory, and ``s3://`` nowhere.
+    """
+    protocol, is_uri, rest = place.partition("://")
+    if not is_uri:
+        return not place.startswith("/")
+    authority, is_path, path = rest.partition("/")
+    if protocol.lower() in LOCAL_PROTOCOLS:
+        return not is_path or authority[-1:] not in ("", "@") or path.startswith("/")
+    return not rest.strip("/")
 
 
 def storage_path(place: str | ObjectStoragePath) -> ObjectStoragePath:

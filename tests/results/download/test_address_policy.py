@@ -132,7 +132,28 @@ def test_a_name_never_leads_to_credentials(value: object) -> None:
     assert kind_of_refusal(policy, "cdn.internal", 80, "169.254.169.254") == "metadata"
 
 
-@pytest.mark.parametrize("value", [["http://cdn.internal/"], "cdn.internal:8080", ["10.0.0.0/99"], [""], ["a b"]])
+@pytest.mark.parametrize(("value", "allows"), [("True", True), (" false", False), ("FALSE", False), (None, False)])
+def test_a_switch_written_as_text_is_no_host(value: Any, allows: bool) -> None:
+    policy = AddressPolicy(allowed=private_hosts(value))
+    assert (policy.refusal("false", 443, "10.0.0.1") is None) is allows
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ["http://cdn.internal/"],
+        "cdn.internal:8080",
+        ["10.0.0.0/99"],
+        [""],
+        ["a b"],
+        5,
+        1.5,
+        b"x",
+        {"a": 1},
+        [None],
+        [5],
+    ],
+)
 def test_an_entry_that_is_neither_host_nor_network_is_named(value: object) -> None:
     with pytest.raises(errors.ApimartInvalidRequestError, match="allow_private_hosts"):
         private_hosts(value)  # type: ignore[arg-type]  # of any kind

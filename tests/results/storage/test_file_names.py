@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from pathlib import PurePosixPath
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -78,6 +79,13 @@ def test_reserved_names_are_no_names() -> None:
 def test_a_template_that_cannot_name_files_is_refused(template: str) -> None:
     with pytest.raises(ApimartInvalidRequestError, match="Nothing was sent or fetched"):
         FileNames(template)
+
+
+@pytest.mark.parametrize("template", [None, 5, b"x", ["{id}"]])
+def test_a_template_that_is_no_text_is_refused(template: Any) -> None:
+    with pytest.raises(ApimartInvalidRequestError, match=r"not a text\. Nothing was sent or fetched"):
+        FileNames(template)
+    assert FileNames(PurePosixPath("{ds}", "{id}")).stem({"ds": "2026-11-26", "id": 1}) == "2026-11-26/1"
 
 
 def test_an_unknown_field_is_told_with_the_known_ones() -> None:
