@@ -168,7 +168,7 @@ def check(call: str, reply: Reply) -> None:
 @example(reply=Reply(200, {}, b"[" * 100_000))
 @example(reply=Reply(200, {}, b'{"data":{"status":"completed","result":' + b'{"a":' * 400 + b"1" + b"}" * 402))
 @settings(max_examples=250, deadline=None)
-def test_whatever_arrives_is_a_value_or_an_error_of_ours(call: str, reply: Reply) -> None:
+def test_any_body_is_a_value_or_an_error_of_ours(call: str, reply: Reply) -> None:
     check(call, reply)
 
 

@@ -115,7 +115,7 @@ def test_a_share_is_exact(percent: int, total: int) -> None:
         (Scalar(0.28999999165534973, "0.29"), 29),
     ],
 )
-def test_a_count_and_a_share_are_told_apart(written: object, allowed: int) -> None:
+def test_a_count_and_a_share_are_distinguished(written: object, allowed: int) -> None:
     assert arguments.share_of(arguments.count_or_share(written, "max_failures"), 100) == allowed
 
 

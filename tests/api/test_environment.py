@@ -82,7 +82,7 @@ def test_authorities_may_lie_in_a_directory(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no certificate"])
-def test_authorities_that_cannot_be_read_are_told_alike(content: bytes | None, tmp_path: Path) -> None:
+def test_unreadable_authorities_give_the_same_error(content: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "ca.pem"
     if content is not None:
         path.write_bytes(content)

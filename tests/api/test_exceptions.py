@@ -34,7 +34,7 @@ NEVER_AGAIN = {
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_what_cannot_be_mended_is_not_retried_by_airflow(kind: type[errors.ApimartError]) -> None:
+def test_a_permanent_error_is_not_retried_by_airflow(kind: type[errors.ApimartError]) -> None:
     assert issubclass(kind, AirflowException)
     assert issubclass(kind, AirflowFailException) is (kind in NEVER_AGAIN)
 

@@ -63,13 +63,13 @@ def test_other_beginnings_with_all_bits_set_are_no_audio(head: bytes) -> None:
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_a_type_is_told_by_the_first_bytes(kind: str) -> None:
+def test_a_type_is_recognized_by_the_first_bytes(kind: str) -> None:
     assert media_type(HEADS[kind]) == kind
     assert media_type(HEADS[kind] + bytes(HEAD_BYTES)) == kind
 
 
 @pytest.mark.parametrize("kind", [kind for kind in HEADS if kind.startswith(("image/", "video/", "audio/"))])
-def test_what_first_bytes_tell_is_not_believed_without_them(kind: str) -> None:
+def test_types_with_a_signature_are_listed_as_signed(kind: str) -> None:
     assert kind in SIGNED_TYPES
 
 

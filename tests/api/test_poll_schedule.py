@@ -57,7 +57,7 @@ def test_the_users_interval_wins(interval: float, poll_context: PollContext, dra
     assert 0.0 <= schedule.pause(lambda: poll_context, draw, first=True) <= interval
 
 
-def test_waits_that_begin_together_look_apart() -> None:
+def test_waits_that_begin_together_read_at_different_times() -> None:
     for schedule in (PollSchedule(), PollSchedule(10.0)):
         firsts = [schedule.pause(lambda: PollContext(0.0), draw / 1000, first=True) for draw in range(1000)]
         assert len(set(firsts)) == 1000
@@ -75,12 +75,12 @@ def test_a_picture_is_looked_at_sooner_than_a_video() -> None:
     assert pause(0.0, modality=Modality.IMAGE) < pause(0.0, modality=Modality.VIDEO) < 40.0
 
 
-def test_a_long_estimate_spares_looks_as_long_as_nothing_is_learnt() -> None:
+def test_a_long_estimate_spares_reads_as_long_as_nothing_is_learnt() -> None:
     assert pause(5.0) < pause(5.0, estimated_seconds=120.0) <= 3.0
     assert pause(39.0, siblings=SIBLINGS) == pause(39.0, siblings=SIBLINGS, estimated_seconds=120.0)
 
 
-def test_siblings_tell_when_it_may_be_done() -> None:
+def test_siblings_show_when_it_may_be_done() -> None:
     first, *later = looks(61.0, siblings=SIBLINGS)
     assert 40.0 <= first <= 45.0
     assert all(1.0 <= after - before <= 4.0 for before, after in pairwise([first, *later]))
@@ -119,7 +119,7 @@ def test_the_latest_run_times_of_a_model_are_kept_in_order() -> None:
     assert not times.of(None)
 
 
-def test_a_model_that_became_faster_is_learnt_anew() -> None:
+def test_a_model_that_became_faster_is_learnt_again() -> None:
     times = RunTimes()
     for seconds in [100.0] * 200 + [10.0] * 64:
         times.note("a", seconds)

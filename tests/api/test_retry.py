@@ -107,7 +107,7 @@ def test_full_jitter_lies_between_nothing_and_the_bound(tries: int, draw: float,
     assert policy.pause_after(errors.ApimartServerError("down"), failures, 0.0) == 0.0
 
 
-def test_the_draw_is_made_anew_for_every_pause(clock: Clock) -> None:
+def test_the_jitter_is_drawn_again_for_every_pause(clock: Clock) -> None:
     policy = RetryPolicy(tries=30, seconds=1e9, first=5.0, longest=5.0)
     pauses = tried(policy, errors.ApimartServerError("down"), clock=clock).pauses
     assert len(set(pauses)) > 20

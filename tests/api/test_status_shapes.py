@@ -240,7 +240,7 @@ def test_words_that_mean_failed(word: str, spelling: Any) -> None:
         {"data": {"status": ""}},
     ],
 )
-def test_a_body_without_a_status_word_tells_of_no_generation(body: object) -> None:
+def test_a_body_without_a_status_word_is_no_generation(body: object) -> None:
     assert read_generation(body) is None
 
 
@@ -355,7 +355,7 @@ def test_expiry_in_milliseconds() -> None:
     assert generation.expires_at == datetime.fromtimestamp(EXPIRES, UTC)
 
 
-def test_told_expiry_comes_before_the_assumed_one() -> None:
+def test_a_given_expiry_comes_before_the_assumed_one() -> None:
     generation = read(completed({"images": [{"url": URL, "expires_at": EXPIRES}]}, completed=1))
     assert generation.expires_at == datetime.fromtimestamp(EXPIRES, UTC)
 
@@ -399,7 +399,7 @@ def test_a_bare_url_without_suffix_is_what_was_asked_for(modality: Modality | No
     assert generation.outputs[0].kind is kind
 
 
-def test_the_id_asked_for_comes_before_the_one_told() -> None:
+def test_the_requested_id_comes_before_the_one_answered() -> None:
     assert read(RECORDED_FAILED).generation_id == TASK_ID
     generation = read_generation(RECORDED_FAILED)
     assert generation is not None

@@ -112,7 +112,7 @@ def test_s5_that_is_neither_finished_nor_has_an_id_is_an_unknown_outcome() -> No
 
 
 @pytest.mark.parametrize(("header", "replayed"), [("true", True), ("True", True), ("false", False), ("", False)])
-def test_a_replay_is_told(header: str, replayed: bool) -> None:
+def test_a_replay_is_reported(header: str, replayed: bool) -> None:
     assert accepted(RECORDED_SUBMIT, Idempotency_Replayed=header).replayed is replayed
 
 

@@ -211,7 +211,7 @@ def test_the_harmless_is_repeated_even_then(harmless: str, clock: Clock) -> None
     assert len(held.requests) == 2
 
 
-def test_a_repetition_that_was_taken_as_new_is_told(clock: Clock) -> None:
+def test_a_repetition_that_was_taken_as_new_is_reported(clock: Clock) -> None:
     replayed = reply(RECORDED_SUBMIT, Idempotency_Replayed="true")
     assert submitted(LOST, OK, clock=clock).value.may_be_paid_twice
     assert not submitted(LOST, replayed, clock=clock).value.may_be_paid_twice

@@ -104,7 +104,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("content_type", TYPES)
-def test_the_allowed_types_are_told_by_their_bytes(content_type: str) -> None:
+def test_the_allowed_types_are_recognized_by_their_bytes(content_type: str) -> None:
     held = uploaded(reply(RECORDED_UPLOAD), content=TYPES[content_type], name="no_suffix")
     assert f"Content-Type: {content_type}".encode() in held.bodies[0]
 
@@ -159,7 +159,7 @@ def test_no_balance_is_a_server_error(body: object) -> None:
     assert type(run_flow(balance(), [reply(body)]).error) is errors.ApimartServerError
 
 
-def test_a_failed_look_up_says_why() -> None:
+def test_a_failed_lookup_says_why() -> None:
     error = run_flow(balance(), [reply({"success": False, "message": "failed to query"})]).error
     assert type(error) is errors.ApimartServerError
     assert (error.status, "failed to query" in error.message) == (200, True)

@@ -41,7 +41,7 @@ def waited(*answers: Any, clock: Clock, at_once: bool = True, **wait: Any) -> He
     return run_flow(flow, answers, clock=clock)
 
 
-def test_it_looks_until_it_is_completed(clock: Clock) -> None:
+def test_it_reads_until_it_is_completed(clock: Clock) -> None:
     held = waited(PENDING, PENDING, DONE, clock=clock)
     assert held.value.verdict is Verdict.COMPLETED
     assert held.value.generation.outputs[0].url == URL
@@ -60,14 +60,14 @@ def test_a_failure_ends_it(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("at_once", "pauses"), [(True, []), (False, [4.0])])
-def test_the_first_look_is_at_once_or_after_a_pause(
+def test_the_first_read_is_at_once_or_after_a_pause(
     at_once: bool, pauses: list[float], clock: Clock, draw: Any
 ) -> None:
     draw(0.0)
     assert waited(DONE, clock=clock, at_once=at_once).pauses == pauses
 
 
-def test_every_look_is_told(clock: Clock) -> None:
+def test_every_read_is_logged(clock: Clock) -> None:
     seen: list[str] = []
     wait = Wait(TASK_ID, started_at=clock.now)
     flow = wait_until_final(
@@ -82,7 +82,7 @@ def test_every_look_is_told(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("timeout", [0.0, 1.0, 10.0, 100.0, 3600.0])
-def test_the_last_look_falls_on_the_deadline(timeout: float, clock: Clock) -> None:
+def test_the_last_read_falls_on_the_deadline(timeout: float, clock: Clock) -> None:
     began = clock.now
     held = waited(PENDING, clock=clock, deadline=began + timeout)
     assert held.value.verdict is Verdict.DEADLINE_PASSED
@@ -118,12 +118,12 @@ def learnt(*answers: Any, clock: Clock, **wait: Any) -> list[float]:
     return list(polling_stats.run_times.of("m"))
 
 
-def test_how_long_it_took_is_remembered_as_the_service_tells_it(clock: Clock) -> None:
+def test_how_long_it_took_is_remembered_as_the_service_reports_it(clock: Clock) -> None:
     assert learnt(PENDING, finished(created=2000, completed=2009), clock=clock, started_at=900.0) == [108.0]
     assert learnt(finished(created=2000, completed=2009), clock=clock, started_at=900.0) == [9.0]
 
 
-def test_how_long_it_took_is_else_between_the_last_two_looks(clock: Clock) -> None:
+def test_how_long_it_took_is_else_between_the_last_two_reads(clock: Clock) -> None:
     (took,) = learnt(PENDING, finished(), clock=clock)
     assert took == pytest.approx((8.0 + clock.now - 1000.0) / 2)
 
@@ -132,7 +132,7 @@ def test_a_failed_generation_teaches_nothing(clock: Clock) -> None:
     assert learnt(FAILED, clock=clock) == []
 
 
-def test_what_was_learnt_decides_the_next_look(clock: Clock, draw: Any) -> None:
+def test_what_was_learnt_decides_the_next_read(clock: Clock, draw: Any) -> None:
     draw(0.0)
     polling_stats = PollingStats()
     for _ in range(20):
@@ -181,7 +181,7 @@ BLIPS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("what", BLIPS)
-def test_a_few_failed_looks_are_survived(what: str, clock: Clock) -> None:
+def test_a_few_failed_reads_are_survived(what: str, clock: Clock) -> None:
     held = waited(PENDING, *[BLIPS[what]] * 4, PENDING, *[BLIPS[what]] * 4, DONE, clock=clock)
     assert held.error is None
     assert held.value.verdict is Verdict.COMPLETED
@@ -189,7 +189,7 @@ def test_a_few_failed_looks_are_survived(what: str, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("what", [name for name in BLIPS if name != "429"])
-def test_too_many_failed_looks_keep_the_generation(what: str, clock: Clock) -> None:
+def test_too_many_failed_reads_keep_the_generation(what: str, clock: Clock) -> None:
     held = waited(BLIPS[what], clock=clock)
     assert type(held.error) is errors.ApimartStatusUnreadableError
     assert held.error.generation_id == TASK_ID
@@ -287,7 +287,7 @@ def test_retry_after_of_a_status_counts(clock: Clock, draw: Any) -> None:
     assert held.pauses == [17.0]
 
 
-def test_many_rate_limited_looks_are_no_failures(clock: Clock, draw: Any) -> None:
+def test_many_rate_limited_reads_are_no_failures(clock: Clock, draw: Any) -> None:
     draw(0.0)
     limited = [error_reply(429, "x", 429, Retry_After="10")] * 50
     assert waited(*limited, DONE, clock=clock).value.verdict is Verdict.COMPLETED
@@ -407,7 +407,7 @@ def test_a_damaged_event_keeps_the_generation(event: object) -> None:
     assert raised.value.generation_id == TASK_ID
 
 
-def test_a_look_policy_of_one_try_gives_up_at_once(clock: Clock) -> None:
+def test_a_read_policy_of_one_try_gives_up_at_once(clock: Clock) -> None:
     wait = Wait(TASK_ID, started_at=clock.now)
     held = run_flow(read_status_with_retries(wait, StatusRoutes(), RetryPolicy(tries=1)), [DOWN, DONE], clock=clock)
     assert isinstance(held.error, errors.ApimartStatusUnreadableError)

@@ -100,7 +100,7 @@ def test_an_account_with_a_ratio_of_its_own_exceeds_it_by_the_first_item_at_most
     costs=st.lists(st.tuples(dollars, st.sampled_from("abc"), st.booleans()), max_size=40),
     data=st.data(),
 )
-def test_without_quotes_whatever_the_prices_are_it_is_exceeded_by_one_item_at_most(
+def test_without_quotes_it_is_exceeded_by_one_item_at_most_at_any_price(
     limit: Decimal, costs: list[tuple[Decimal, str, bool]], data: st.DataObject
 ) -> None:
     """Prices differ under the same settings, and some items have a quote."""
@@ -197,7 +197,7 @@ def test_without_a_limit_everything_goes() -> None:
     assert budget.admits(unquoted()) is Admission.GO
 
 
-def test_nothing_goes_where_no_price_is_ever_told() -> None:
+def test_an_unquoted_item_stops_where_no_price_is_ever_given() -> None:
     budget = Budget(Decimal(10))
     budget.reserve("1", unquoted())
     budget.settle("1", unquoted(), None)
@@ -207,7 +207,7 @@ def test_nothing_goes_where_no_price_is_ever_told() -> None:
 
 
 @pytest.mark.parametrize("first_tells", [True, False])
-def test_one_item_that_tells_its_price_is_enough(first_tells: bool) -> None:
+def test_one_item_with_a_price_is_enough(first_tells: bool) -> None:
     """Also where several were made by earlier tries, in whichever order they are accounted for."""
     budget = Budget(Decimal(10))
     for number, tells in enumerate((first_tells, not first_tells)):
@@ -242,7 +242,7 @@ def test_requests_cost_the_same_but_for_prompt_seed_and_which_references_they_ha
     assert len(set(kinds(one, other))) == 1
 
 
-def test_whatever_may_change_a_price_makes_another_kind() -> None:
+def test_anything_that_may_change_a_price_makes_another_kind() -> None:
     url = "https://a.example/1.png"
     different: list[object] = [
         {"prompt": "x"},

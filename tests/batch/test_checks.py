@@ -43,7 +43,7 @@ def batch(requests: Any, **arguments: Any) -> ApimartBatchGenerationOperator:
     )
 
 
-def test_all_findings_are_told_once_and_before_the_first_submit(
+def test_all_findings_are_reported_once_and_before_the_first_submit(
     sandbox: Sandbox, logged: pytest.LogCaptureFixture
 ) -> None:
     manifest = batch([SHORT, *MISSPELT, SIZE], max_failures=1).execute(task_context())

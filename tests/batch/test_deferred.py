@@ -87,7 +87,7 @@ def test_the_manifest_is_pushed_and_the_ledger_merged_only_at_the_end(sandbox: S
     assert end.parked == []
 
 
-def test_an_event_that_says_nothing_lets_the_worker_look_at_all(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_resumption_without_an_event_reads_all(sandbox: Sandbox, tmp_path: Path) -> None:
     plan = as_plan(cats(5), parks=True)
     run_try(plan, settings(sandbox), str(tmp_path), None)
     sandbox.complete_all()
@@ -112,7 +112,7 @@ def test_a_triggerer_that_starts_again_reports_the_same(sandbox: Sandbox, tmp_pa
     assert first["started_at"] == waiting.started_at
 
 
-def test_failures_are_worth_a_look_too(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_failures_end_the_wait_too(sandbox: Sandbox, tmp_path: Path) -> None:
     waiting = trigger(sandbox, tmp_path, ["[sandbox: fail]", "[sandbox: moderation]", "a cat"])
     assert len(run_trigger(waiting)["finished"]) == 3
 
@@ -138,7 +138,7 @@ def test_a_key_that_is_refused_in_the_triggerer_ends_the_wait(sandbox: Sandbox, 
     assert isinstance(errors.error_from_json(run_trigger(waiting)["error"]), errors.ApimartAuthenticationError)
 
 
-def test_whatever_breaks_a_wait_is_told_in_an_event(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_error_in_a_wait_is_reported_in_an_event(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without one the task would fail without a word of its generations, and on Airflow 3.0 each retry as well."""
     monkeypatch.setenv("AIRFLOW_CONN_APIMART_DEFAULT", sandbox.connection_json())
     of_another_version = ApimartBatchTrigger([["task_1"]], enough=1, started_at=0.0)

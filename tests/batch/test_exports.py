@@ -154,7 +154,7 @@ def test_a_file_of_another_run_is_never_overwritten(sandbox: Sandbox, tmp_path: 
     assert sandbox.billed == len(ITEMS) == len(metadata_lines(manifest))
 
 
-def test_a_file_that_appears_while_the_batch_runs_is_kept_and_told(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_file_that_appears_while_the_batch_runs_is_kept_and_reported(sandbox: Sandbox, tmp_path: Path) -> None:
     context = task_context()
     made = operator(tmp_path.as_uri(), exports=["huggingface"])
     exports = made._exports_of

@@ -253,7 +253,7 @@ def test_a_task_that_runs_out_of_time_is_resumed_by_its_retry(
 
 
 @BOTH
-def test_a_task_that_is_told_to_stop_does_and_is_resumed_by_its_retry(
+def test_a_task_asked_to_stop_does_and_is_resumed_by_its_retry(
     lab: AirflowLab, sandbox: Sandbox, tmp_path: Path, mode: str
 ) -> None:
     sandbox.configure(seconds=0.5)

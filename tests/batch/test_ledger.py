@@ -163,7 +163,7 @@ def test_reordered_items_keep_what_they_have_by_their_ids() -> None:
     ]
 
 
-def test_a_changed_input_begins_anew_and_remembers_what_was_paid() -> None:
+def test_a_changed_input_starts_over_and_remembers_what_was_paid() -> None:
     ledger, facts = ledger_of("a cat")
     submitted(ledger, "a cat")
     ledger.note_end("0", completed())

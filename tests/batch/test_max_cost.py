@@ -193,7 +193,7 @@ def test_items_dropped_from_the_list_stay_in_the_count(sandbox: Sandbox, tmp_pat
     assert sandbox.dollars == Decimal("0.20")
 
 
-def test_where_no_price_is_told_the_first_item_is_the_last(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_where_no_price_is_given_the_first_item_is_the_last(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.configure(dialect="older")
     without_prices(sandbox)
     for _ in range(3):
@@ -203,7 +203,7 @@ def test_where_no_price_is_told_the_first_item_is_the_last(sandbox: Sandbox, tmp
         assert "doesn't say what they cost" in str(end.stopped_by)
 
 
-def test_one_model_that_tells_its_price_serves_for_one_that_does_not(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_one_model_with_a_price_serves_for_one_without(sandbox: Sandbox, tmp_path: Path) -> None:
     silent = "gemini-3-pro-image-preview"
     sandbox.configure(model_dialects={silent: "older"})
     without_prices(sandbox)

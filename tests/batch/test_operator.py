@@ -108,7 +108,7 @@ def test_a_connection_that_is_not_defined_costs_nothing(sandbox: Sandbox, tmp_pa
         {"on_unknown_outcome": "guess"},
     ],
 )
-def test_arguments_that_cannot_be_right_are_told_when_the_dag_is_read(arguments: dict[str, Any]) -> None:
+def test_impossible_arguments_are_errors_when_the_dag_is_read(arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(arguments))):
         ApimartBatchGenerationOperator(task_id="generate", requests=REQUESTS, **arguments)
 
@@ -189,7 +189,7 @@ def test_requests_may_be_a_file_however_it_is_named(
         ("id\tprompt\n" * 60, "is not JSON Lines: line 1 is"),
     ],
 )
-def test_a_file_of_another_kind_is_told_in_one_line(
+def test_a_file_of_another_kind_is_reported_in_one_line(
     sandbox: Sandbox, tmp_path: Path, content: str, reason: str
 ) -> None:
     path = tmp_path / "items.csv"

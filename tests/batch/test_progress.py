@@ -30,7 +30,7 @@ def test_the_first_line_promises_no_end() -> None:
     assert line == "5 of 100 items completed, 10 still running, 85 not submitted, for $0.00; 10 in flight"
 
 
-def test_the_end_follows_from_the_pace_of_this_try() -> None:
+def test_the_end_follows_from_the_rate_of_this_try() -> None:
     progress, began = BatchProgress(), time.monotonic()
     progress.line(counts(500, 0, 500), 0, began)
     line = progress.line(counts(600, 0, 400), 50, began + 60)

@@ -90,7 +90,7 @@ def test_without_reuse_within_everything_is_made_and_entered(sandbox: Sandbox, t
     assert sandbox.billed == 8
 
 
-def test_an_old_result_is_made_anew(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_an_old_result_is_generated_again(sandbox: Sandbox, tmp_path: Path) -> None:
     night(tmp_path / "1", ITEMS[:1])
     lines, _ = night(tmp_path / "2", ITEMS[:1], reuse_within=0.001)
     assert statuses(lines) == ["completed"]
@@ -156,7 +156,7 @@ def test_reuse_is_decided_once_however_the_input_comes_back(sandbox: Sandbox, tm
     ids=["removed", "shorter", "other content", "a directory", "a link to nothing"],
 )
 @pytest.mark.parametrize("copy_reused", [True, False])
-def test_a_file_that_is_not_whole_is_made_anew(sandbox: Sandbox, tmp_path: Path, harm: Any, copy_reused: bool) -> None:
+def test_an_incomplete_file_is_written_again(sandbox: Sandbox, tmp_path: Path, harm: Any, copy_reused: bool) -> None:
     first, _ = night(tmp_path / "1", ITEMS[:2])
     harm(Path(first[0]["files"][0]["uri"].removeprefix("file://")))
     lines, _ = night(tmp_path / "2", ITEMS[:2], copy_reused=copy_reused)
@@ -325,7 +325,7 @@ def test_reuse_needs_an_absolute_library(
 
 
 @pytest.mark.parametrize("within", [0, -1, "soon", True])
-def test_a_time_that_cannot_be_right_is_told_when_the_dag_is_read(within: Any) -> None:
+def test_an_impossible_time_is_an_error_when_the_dag_is_read(within: Any) -> None:
     with pytest.raises(ValueError, match="reuse_within must be"):
         ApimartBatchGenerationOperator(task_id="generate", requests=ITEMS, destination="/x", reuse_within=within)
 

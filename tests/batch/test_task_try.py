@@ -260,9 +260,7 @@ def test_a_model_that_the_key_may_not_use_is_refused_alone(sandbox: Sandbox, tmp
     ("kind", "status"),
     [("unavailable", "unknown"), ("lost_answer", "unknown"), ("get_channel_failed", "not_submitted")],
 )
-def test_what_passes_by_itself_is_mended_by_the_next_try(
-    sandbox: Sandbox, tmp_path: Path, kind: str, status: str
-) -> None:
+def test_a_passing_error_is_overcome_by_the_next_try(sandbox: Sandbox, tmp_path: Path, kind: str, status: str) -> None:
     sandbox.inject(Fault(kind, times=10_000, retry_after=0.01))
     impatient = RetryPolicy(tries=2, unknown_tries=2, seconds=0.2, rate_limited_seconds=0.1, first=0.01, longest=0.02)
     end = make(sandbox, tmp_path, cats(5), submit_policy=impatient)
@@ -339,7 +337,7 @@ def test_a_generation_that_nobody_knows_any_more_stops_only_itself(sandbox: Sand
     assert sandbox.accepted == 2
 
 
-def test_a_changed_input_is_made_anew_and_what_was_paid_is_remembered(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_changed_input_is_generated_again_and_what_was_paid_is_remembered(sandbox: Sandbox, tmp_path: Path) -> None:
     make(sandbox, tmp_path, ["a cat", "a dog"])
     end = make(sandbox, tmp_path, ["a cat", "a fox"])
     assert sandbox.billed == 3
@@ -444,7 +442,7 @@ def facts(entry: LedgerEntry) -> dict[str, Any]:
     return {"status": entry.status.value, "model": entry.model, "cost": entry.cost}
 
 
-def test_the_ledger_tells_model_status_and_cost(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_the_ledger_holds_model_status_and_cost(sandbox: Sandbox, tmp_path: Path) -> None:
     written: list[object] = ["a cat", {"prompt": "x", "model": "gpt-image-1.5", "n": 2}]
     make(sandbox, tmp_path, written)
     assert [facts(entry) for entry in entries(tmp_path)] == [

@@ -102,7 +102,7 @@ def test_a_connection_saved_in_the_form_makes_a_generation(
     assert sent == {("submit", "media", "test"), ("status", "media", "test")}
 
 
-def test_the_test_button_tells_what_is_left(airflow: AirflowServer, sandbox: Sandbox, page: Page) -> None:
+def test_the_test_button_shows_what_is_left(airflow: AirflowServer, sandbox: Sandbox, page: Page) -> None:
     form = opened_form(page, airflow, "apimart_good_key")
     fill(form, sandbox, api_key=sandbox.api_key)
     save(form)

@@ -44,7 +44,7 @@ def test_what_was_paid_once_and_saved_holds() -> None:
     ],
     ids=lambda broken: "-".join(broken),
 )
-def test_each_broken_promise_is_told(broken: dict[str, Any]) -> None:
+def test_each_broken_promise_is_reported(broken: dict[str, Any]) -> None:
     account = replace(GOOD, **broken)
     assert not account.holds
     assert "BROKEN" in str(account)

@@ -72,7 +72,7 @@ def test_what_is_only_unusual_is_never_refused(logged: pytest.LogCaptureFixture)
     assert len(logged.records) == 1
 
 
-def test_items_with_the_same_finding_are_told_once(logged: pytest.LogCaptureFixture) -> None:
+def test_items_with_the_same_finding_are_reported_once(logged: pytest.LogCaptureFixture) -> None:
     run(Check.WARN, *[MISSPELT] * 8, ODD, items=True)
     assert [record.message for record in logged.records] == [
         "Unknown parameter 'promt' for m (did you mean 'prompt'?) in items '0', '1', '2', '3', '4' and 3 more",

@@ -102,7 +102,7 @@ def test_records_of_single_generations(sandbox: Sandbox, tmp_path: Path) -> None
     assert "unknown" in left
 
 
-def test_a_damaged_record_stays_and_is_told(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_damaged_record_stays_and_is_reported(sandbox: Sandbox, tmp_path: Path) -> None:
     make(sandbox, tmp_path, ["a fox"])
     (facts,) = fact_files(tmp_path)
     facts.write_bytes(facts.read_bytes()[:-20] + b"damage\n")
@@ -111,7 +111,7 @@ def test_a_damaged_record_stays_and_is_told(sandbox: Sandbox, tmp_path: Path) ->
     assert everything(tmp_path) == before
 
 
-def test_results_stay_whatever_is_removed(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_are_never_removed(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_APIMART_DEFAULT", sandbox.connection_json())
     manifest = run(tmp_path.as_uri(), exports=["huggingface"])
     names = {name for name in everything(tmp_path) if not name.endswith((".facts", "fence.json"))}

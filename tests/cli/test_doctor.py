@@ -103,7 +103,7 @@ def test_keys(
         ("reset", "pricing", ["prices"]),
     ],
 )
-def test_each_trouble_is_told_where_it_belongs(
+def test_each_problem_is_reported_where_it_belongs(
     fault: str, on: str, subjects: list[str], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sandbox.inject(Fault(fault, on=on, times=10))

@@ -71,7 +71,7 @@ def test_what_ended_well_is_delivered_whichever_try_has_waited(sandbox: Sandbox)
     assert (sandbox.accepted, sandbox.billed) == (1, 1)
 
 
-def test_an_event_of_before_triggers_told_the_try_is_taken_for_this_trys(sandbox: Sandbox) -> None:
+def test_an_event_without_a_try_is_taken_for_this_trys(sandbox: Sandbox) -> None:
     task = picture("[sandbox: fail]")
     event = {key: value for key, value in run_trigger(deferred(task).trigger).items() if key != TRY_NUMBER}
 
@@ -80,7 +80,7 @@ def test_an_event_of_before_triggers_told_the_try_is_taken_for_this_trys(sandbox
     assert sandbox.accepted == 1
 
 
-def test_a_retry_of_a_sensor_looks_again(sandbox: Sandbox) -> None:
+def test_a_retry_of_a_sensor_reads_again(sandbox: Sandbox) -> None:
     # So that it still runs at the first look, however busy the machine is.
     sandbox.configure(seconds=600)
     submission = ApimartHook().submit_generation("image", {"model": MODEL, "prompt": "a cat"}, idempotency_key="k")

@@ -114,7 +114,7 @@ def test_every_rule_of_the_table_is_reached() -> None:
     assert {decide(found).finds for found, _ in ROWS.values()} == {rule.finds for rule in (*FIRST_RULES, *RULES)}
 
 
-def test_whoever_has_to_decide_is_given_a_reason() -> None:
+def test_the_person_who_decides_is_given_a_reason() -> None:
     assert all(rule.reason for rule in (*FIRST_RULES, *RULES) if rule.does is Action.STOP)
 
 

@@ -125,7 +125,7 @@ def test_a_lost_answer_is_followed_by_the_identical_body(sandbox: Sandbox, task:
     assert (sandbox.billed, sandbox.uploaded) == (1, 2)
 
 
-def test_a_repetition_is_identical_whatever_the_registry_has_by_then(sandbox: Sandbox, task: Task) -> None:
+def test_a_repetition_is_identical_even_if_the_registry_changed(sandbox: Sandbox, task: Task) -> None:
     """The URLs that were sent stand in the record; a registry that others write to may have newer ones."""
     sandbox.inject(Fault("lost_answer"))
     with pytest.raises(errors.ApimartUnknownOutcomeError):
@@ -185,7 +185,7 @@ def test_a_generation_that_exists_is_taken_up_without_an_upload(sandbox: Sandbox
     assert (sandbox.billed, sandbox.uploaded) == (1, 2)
 
 
-def test_a_generation_that_failed_is_made_anew_with_the_same_uploads(sandbox: Sandbox, task: Task) -> None:
+def test_a_failed_generation_is_submitted_again_with_the_same_uploads(sandbox: Sandbox, task: Task) -> None:
     sandbox.fail(str(task.run()))
     task.run()
     assert task.bodies[0] == task.bodies[1]

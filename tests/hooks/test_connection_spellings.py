@@ -54,7 +54,7 @@ def test_a_uri_with_a_scheme_inside_is_named_with_the_form_to_write(
     assert KEY not in str(raised.value)
 
 
-def test_a_connection_without_the_variable_is_told_by_both_ways_to_add_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_undefined_connection_names_both_ways_to_add_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     with pytest.raises(ApimartConfigurationError, match=r"isn't defined\. Add one of type 'apimart'"):
         _ = ApimartHook("nobody").settings

@@ -113,7 +113,7 @@ def test_a_wait_that_runs_out_says_the_id_and_finds_it_again(sandbox: Sandbox, h
     assert sandbox.accepted == 1
 
 
-def test_a_wait_survives_failed_looks(sandbox: Sandbox, hook: ApimartHook) -> None:
+def test_a_wait_survives_failed_reads(sandbox: Sandbox, hook: ApimartHook) -> None:
     sandbox.inject(Fault("bad_gateway", on="status", times=3), Fault("reset", on="status", skip=1))
     assert generated(hook, "image").status is GenerationStatus.COMPLETED
 

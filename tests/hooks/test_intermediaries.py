@@ -49,7 +49,7 @@ def test_a_page_is_a_blip_for_a_read(page: str, monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_that_stays_is_told_by_who_answered(page: str, monkeypatch: pytest.MonkeyPatch, holder: Holder) -> None:
+def test_a_page_that_stays_names_who_answered(page: str, monkeypatch: pytest.MonkeyPatch, holder: Holder) -> None:
     with wire(PAGES[page]) as server, pytest.raises(errors.ApimartStatusUnreadableError) as raised:
         look(quick_hook(monkeypatch, server.url), holder)
     said = str(raised.value)

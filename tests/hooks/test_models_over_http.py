@@ -40,7 +40,7 @@ def test_a_list_that_cannot_be_read_is_an_error(monkeypatch: pytest.MonkeyPatch)
         quick_hook(monkeypatch, server.url).list_models()
 
 
-def test_both_transports_read_them_alike(sandbox: Sandbox, hook: ApimartHook, holder: Holder) -> None:
+def test_both_transports_read_them_the_same(sandbox: Sandbox, hook: ApimartHook, holder: Holder) -> None:
     assert list(holder(hook, list_models())) == hook.list_models()
 
 

@@ -53,7 +53,7 @@ def saved(hook: ApimartHook, url: str, folder: Path) -> bytes:
 
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy"])
 @pytest.mark.parametrize("scheme", ["", "http://"])
-def test_a_proxy_with_or_without_a_scheme_is_used_alike(
+def test_a_proxy_with_or_without_a_scheme_is_used_the_same(
     monkeypatch: pytest.MonkeyPatch, holder: Holder, tmp_path: Path, name: str, scheme: str
 ) -> None:
     with wire(http("200 OK", ACCEPTED), http("200 OK", DONE), http("200 OK", PICTURE)) as proxy:
@@ -114,7 +114,7 @@ HEADS = {
 
 @pytest.mark.parametrize("pieces", [None, 0.0])
 @pytest.mark.parametrize("head", HEADS)
-def test_an_odd_head_is_read_alike(
+def test_an_odd_head_is_read_the_same(
     monkeypatch: pytest.MonkeyPatch, holder: Holder, tmp_path: Path, head: str, pieces: float | None
 ) -> None:
     if pieces is not None and len(HEADS[head]) > 10_000:
@@ -150,7 +150,7 @@ def test_lengths_that_differ_are_one_error(
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "X-GZIP"])
-def test_the_older_name_of_gzip_is_read_alike(
+def test_the_older_name_of_gzip_is_read_the_same(
     monkeypatch: pytest.MonkeyPatch, holder: Holder, tmp_path: Path, encoding: str
 ) -> None:
     answers = [
@@ -183,7 +183,7 @@ def as_directory(authority: Path) -> Path:
 @pytest.mark.skipif(not shutil.which("openssl"), reason="openssl prepares directories of certificate authorities")
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "verify"])
 @pytest.mark.parametrize("form", ["file", "directory"])
-def test_authorities_are_trusted_alike(
+def test_authorities_are_trusted_by_both(
     monkeypatch: pytest.MonkeyPatch, holder: Holder, tmp_path: Path, variable: str, form: str
 ) -> None:
     certificate = new_certificate(tmp_path / "tls")
@@ -197,7 +197,7 @@ def test_authorities_are_trusted_alike(
         assert saved(hook, f"{url}/a.png", tmp_path) == PICTURE
 
 
-def test_an_authority_that_nobody_trusts_is_refused_alike(
+def test_an_untrusted_authority_is_refused_by_both(
     monkeypatch: pytest.MonkeyPatch, holder: Holder, tmp_path: Path
 ) -> None:
     with https_server(new_certificate(tmp_path / "tls"), answer) as url:

@@ -109,7 +109,7 @@ def test_what_is_final_ends_a_read_at_once(
 
 
 @pytest.mark.parametrize("status", [400, 404])
-def test_an_unknown_id_is_told_after_every_route_was_asked(
+def test_an_unknown_id_is_reported_after_every_route_was_asked(
     status: int, sandbox: Sandbox, hook: ApimartHook, holder: Holder
 ) -> None:
     sandbox.configure(unknown_task_status=status)
@@ -120,7 +120,7 @@ def test_an_unknown_id_is_told_after_every_route_was_asked(
     assert len(sandbox.requests) == (1 + len(Modality)) * QUICK.tries
 
 
-def test_a_forgotten_id_is_told(sandbox: Sandbox, hook: ApimartHook) -> None:
+def test_a_forgotten_id_is_reported(sandbox: Sandbox, hook: ApimartHook) -> None:
     generation_id = hook.submit_generation("image", PAYLOAD, idempotency_key="k").generation.generation_id
     assert generation_id is not None
     sandbox.advance(10 * 86_400)
@@ -149,7 +149,7 @@ def test_get_balance(key: str, remaining: Decimal | None, sandbox: Sandbox, monk
     assert left.used == 0
 
 
-def test_a_read_that_was_never_sent_is_told_as_such(monkeypatch: pytest.MonkeyPatch, holder: Holder) -> None:
+def test_a_read_that_was_never_sent_is_reported_as_such(monkeypatch: pytest.MonkeyPatch, holder: Holder) -> None:
     hook = quick_hook(monkeypatch, "http://127.0.0.1:1")
     with pytest.raises(errors.ApimartConnectionError):
         holder(hook, balance())

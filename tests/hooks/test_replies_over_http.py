@@ -190,7 +190,7 @@ async def test_one_429_holds_all_requests_of_its_kind(
     assert min(later) >= refused + 30.0
 
 
-async def test_a_new_pace_is_told_once(sandbox: Sandbox, hook: ApimartHook, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_new_rate_is_logged_once(sandbox: Sandbox, hook: ApimartHook, caplog: pytest.LogCaptureFixture) -> None:
     """A refusal of one of thousands isn't: they would flood the log."""
     sandbox.inject(Fault("rate_limited", on="balance", times=10, retry_after=0))
     transport = await opened(hook)

@@ -89,7 +89,7 @@ def test_an_unknown_outcome_is_not_repeated_where_that_is_forbidden(
 
 
 @pytest.mark.parametrize("row", ["lost answer", "502 after accepting", "truncated"])
-def test_an_outcome_that_stays_unknown_is_told_as_such(
+def test_an_outcome_that_stays_unknown_is_reported_as_such(
     row: str, sandbox: Sandbox, hook: ApimartHook, holder: Holder
 ) -> None:
     sandbox.inject(Fault(**PASSES[row], times=100))
@@ -173,7 +173,7 @@ def test_the_same_key_with_another_body_is_a_bug_of_ours(sandbox: Sandbox, hook:
     assert sandbox.accepted == 1
 
 
-def test_a_repetition_is_told_as_a_replay(sandbox: Sandbox, hook: ApimartHook, holder: Holder) -> None:
+def test_a_repetition_is_reported_as_a_replay(sandbox: Sandbox, hook: ApimartHook, holder: Holder) -> None:
     first, second = submitted(hook, holder), submitted(hook, holder)
     assert (first.replayed, second.replayed) == (False, True)
     assert first.generation.generation_id == second.generation.generation_id

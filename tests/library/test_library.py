@@ -124,7 +124,7 @@ def test_files_that_cannot_be_read_make_a_miss(tmp_path: Path, uri: str) -> None
     assert [each.generation_id for each in entries] == ["task_1"]
 
 
-def test_a_library_that_cannot_be_written_is_told_once_and_fails_nothing(
+def test_a_library_that_cannot_be_written_is_reported_once_and_fails_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
@@ -139,7 +139,7 @@ def test_a_library_that_cannot_be_written_is_told_once_and_fails_nothing(
     assert "can't be entered" in caplog.text
 
 
-def test_a_library_that_cannot_be_opened_is_told_by_who_only_enters(
+def test_a_library_that_cannot_be_opened_is_reported_by_a_task_that_only_enters(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("no directory")

@@ -41,7 +41,7 @@ def made(number: int, file_count: int = 1) -> GenerationFacts:
     ("generations", "files_each", "told_generations", "told_files"),
     [(1, 1, 1, 1), (5000, 1, 100, 100), (30, 4, 25, 100), (1, 250, 1, 100), (34, 3, 34, 100), (300, 0, 100, 0)],
 )
-def test_an_event_tells_of_a_hundred_files_and_counts_the_rest(
+def test_an_event_lists_a_hundred_files_and_counts_the_rest(
     generations: int, files_each: int, told_generations: int, told_files: int
 ) -> None:
     facts = task_facts((made(number, files_each) for number in range(generations)), ledger=LEDGER)
@@ -54,7 +54,7 @@ def test_an_event_tells_of_a_hundred_files_and_counts_the_rest(
     assert extra["ledger"] == LEDGER
 
 
-def test_a_cost_that_nobody_told_is_unknown_and_not_nothing() -> None:
+def test_an_unreported_cost_is_unknown_and_not_zero() -> None:
     generation = Generation("task_1", GenerationStatus.RUNNING, "queued")
     extra = task_facts([unsaved(generation)]).to_json()
     assert extra["cost"] is None
@@ -87,7 +87,7 @@ def context(*outlets: Any, **more: Any) -> Any:
     return {"task": SimpleNamespace(outlets=list(outlets)), **more}
 
 
-def test_an_error_in_telling_fails_no_task(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_in_reporting_fails_no_task(caplog: pytest.LogCaptureFixture) -> None:
     def broken() -> Iterator[GenerationFacts]:
         yield made(1)
         raise RuntimeError("the ledger can't be read")
@@ -109,9 +109,7 @@ def test_outlets_that_are_no_assets_are_left_alone(caplog: pytest.LogCaptureFixt
 
 
 @pytest.mark.parametrize("version", ["2.11.2", "3.0.6", "3.1.0"])
-def test_an_alias_is_told_in_flat_values_where_airflow_wants_to_hash_them(
-    monkeypatch: pytest.MonkeyPatch, version: str
-) -> None:
+def test_an_alias_carries_flat_values_where_airflow_hashes_them(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
     monkeypatch.setattr("airflow.__version__", version)
     events: list[dict[str, Any]] = []
     accessor = SimpleNamespace(add=lambda asset, extra: events.append(extra))
@@ -130,7 +128,7 @@ def test_an_alias_is_told_in_flat_values_where_airflow_wants_to_hash_them(
     assert json.loads(extra["generations"]) == [made(1).to_json()]
 
 
-def test_openlineage_is_told_of_what_was_saved() -> None:
+def test_openlineage_receives_what_was_saved() -> None:
     lineage = operator_lineage(task_facts([made(1, 2)], ledger=LEDGER))
     assert lineage is not None
     assert [(output.namespace, output.name) for output in lineage.outputs] == [
@@ -154,6 +152,6 @@ def test_temporary_urls_are_no_datasets() -> None:
     assert facet.generations[0]["files"][0]["uri"] == output.url
 
 
-def test_without_airflows_openlineage_provider_there_is_nothing_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_airflows_openlineage_provider_there_is_nothing_to_report(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "airflow.providers.openlineage.extractors", None)
     assert operator_lineage(task_facts([made(1)])) is None

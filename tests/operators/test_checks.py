@@ -167,7 +167,7 @@ def test_a_key_that_may_use_one_model(sandbox: Sandbox, monkeypatch: pytest.Monk
         image(check="refuse").execute(task_context())
 
 
-def test_videos_and_music_are_checked_alike(sandbox: Sandbox) -> None:
+def test_videos_and_music_are_checked_too(sandbox: Sandbox) -> None:
     video = ApimartVideoGenerationOperator(
         task_id="v", model="kling-v2-6", prompt="a cat", duration=7, check="refuse", poll_interval=0.05
     )

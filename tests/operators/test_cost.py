@@ -41,7 +41,7 @@ def quoted(requests: Any, **arguments: Any) -> dict[str, Any]:
     return operator.execute(task_context())
 
 
-def test_a_request_within_the_limit_is_made_and_tells_its_quote(sandbox: Sandbox) -> None:
+def test_a_request_within_the_limit_is_made_and_reports_its_quote(sandbox: Sandbox) -> None:
     made = image(max_cost="0.10", n=2).execute(task_context())
     assert sandbox.dollars == Decimal("0.10")
     assert made["quote"] == {"cost": 0.1, "certainty": "exact", "reason": None}

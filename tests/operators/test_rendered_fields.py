@@ -216,7 +216,7 @@ def test_an_object_is_sent_as_json_and_a_number_as_text(native: bool) -> None:
 
 
 @pytest.mark.parametrize("native", [False, True])
-def test_lists_and_objects_are_taken_alike(native: bool) -> None:
+def test_lists_and_objects_are_both_taken(native: bool) -> None:
     urls, parameters = ["https://a.example/1.png", "https://a.example/2.png"], {"style": {"name": "ink"}, "seed": 7}
     payload = image(
         {"urls": urls, "given": parameters}, native=native, image_urls="{{ urls }}", parameters="{{ given }}"

@@ -155,7 +155,7 @@ def test_a_clear_of_a_generation_of_its_own_does_not_reuse_it(
     assert sandbox.billed == 2
 
 
-def test_a_retry_returns_what_was_reused_whatever_became_of_the_library(
+def test_a_retry_returns_what_was_reused_even_if_the_library_changed(
     sandbox: Sandbox, tmp_path: Path, store: StateStore | None
 ) -> None:
     Task(tmp_path / "1", "1").run()

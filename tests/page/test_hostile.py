@@ -99,7 +99,7 @@ def key_of(item_id: str) -> str:
 
 @given(ENTRIES, LINES, st.sampled_from(list(Kind)))
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-def test_whatever_entry_and_ledger_say_every_page_is_shown(
+def test_every_page_is_shown_for_any_entry_and_ledger(
     place: Path, viewer: TestClient, tmp_path: Path, entry: dict[str, Any], line: dict[str, Any], kind: Kind
 ) -> None:
     ledger = tmp_path / ledger_name("d", "t", "r")
@@ -142,7 +142,7 @@ def test_a_storage_that_the_api_server_lacks_hides_nothing_else(
 
 
 @pytest.mark.parametrize("path", ["/", "/gallery", "/cost", "/cost.csv", "/live"])
-def test_an_index_that_cannot_be_read_is_told_as_such(
+def test_an_index_that_cannot_be_read_is_reported_as_such(
     viewer: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
     monkeypatch.setenv("AIRFLOW__APIMART__LEDGER_PATH", "gs://bucket/apimart")
@@ -262,7 +262,7 @@ def test_foreign_directories_and_files_hide_no_entry(place: Path, viewer: TestCl
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"kind": "video"}', "\udcff", "9" * 100])
-def test_what_is_missing_because_of_a_damaged_entry_is_told(place: Path, viewer: TestClient, damage: str) -> None:
+def test_what_is_missing_because_of_a_damaged_entry_is_reported(place: Path, viewer: TestClient, damage: str) -> None:
     put(place, "b", counts={"completed": 7})
     (place / "index" / MONTH / "damaged.json").write_bytes(damage.encode("utf-8", "surrogateescape"))
     for path in ("/", "/gallery", "/cost"):

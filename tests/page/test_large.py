@@ -51,7 +51,7 @@ def test_the_ledgers_that_are_kept_are_bounded(place: Path, tmp_path: Path) -> N
     assert sum(len(items.all) for _, items in ledgers._kept.values()) <= 20_000
 
 
-def test_a_ledger_that_was_written_anew_is_read_anew(place: Path, tmp_path: Path) -> None:
+def test_a_rewritten_ledger_is_read_again(place: Path, tmp_path: Path) -> None:
     ledgers = Ledgers()
     assert len(ledgers.items(content.large_batch("d", tmp_path, 3)).all) == 3
     assert len(ledgers.items(content.large_batch("d", tmp_path, 4)).all) == 4

@@ -141,7 +141,7 @@ def test_a_failure_is_shown_with_its_reason(apimart: Sandbox, viewer: TestClient
     assert "incomplete" in opened(viewer, "/").text
 
 
-def test_results_that_are_not_saved_are_told_and_never_embedded(apimart: Sandbox, viewer: TestClient) -> None:
+def test_results_that_are_not_saved_are_reported_and_never_embedded(apimart: Sandbox, viewer: TestClient) -> None:
     content.generation("posters")
     gallery = opened(viewer, "/gallery?dag_id=posters")
     assert gallery.values("img", "src") == []
@@ -161,7 +161,7 @@ def test_mapped_generations_are_one_row(apimart: Sandbox, viewer: TestClient, tm
     assert "Number 2" not in one.text
 
 
-def test_a_deleted_file_and_a_deleted_ledger_are_told(apimart: Sandbox, viewer: TestClient, tmp_path: Path) -> None:
+def test_a_deleted_file_and_a_deleted_ledger_are_reported(apimart: Sandbox, viewer: TestClient, tmp_path: Path) -> None:
     content.batch("animals", tmp_path / "files", [{"id": "fox", "prompt": "A fox"}])
     page = opened(viewer, first_item(viewer, "dag_id=animals"))
     (source,) = page.values("img", "src")
@@ -309,7 +309,7 @@ def test_links_carry_the_path_of_the_interface(place: Path) -> None:
     assert {"/base/apimart/gallery", "/base/apimart/cost", "/base/"} <= set(page.values("a", "href"))
 
 
-def test_what_is_not_there_is_told_on_a_page(viewer: TestClient) -> None:
+def test_what_is_not_there_is_reported_on_a_page(viewer: TestClient) -> None:
     reply = viewer.get("/items/none/none", headers={"Accept": "text/html"})
     assert reply.status_code == 404
     assert "you may not see it" in reply.text

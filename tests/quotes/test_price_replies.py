@@ -197,7 +197,7 @@ request_values = st.one_of(st.integers(), st.floats(), st.sampled_from([10**5000
     request_=st.dictionaries(st.sampled_from(REQUEST_FIELDS), request_values),
     modality=st.sampled_from(Modality),
 )
-def test_whatever_a_reply_and_a_request_hold_there_is_a_quote_or_a_reason(
+def test_any_reply_and_request_give_a_quote_or_a_reason(
     data: dict[str, Any], request_: dict[str, Any], modality: Modality
 ) -> None:
     try:

@@ -59,7 +59,7 @@ def without_hours(told: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", ["waiting", "deferred", "sensor"])
-def test_a_dag_scheduled_on_the_asset_starts_and_is_told_of_the_generation(
+def test_a_dag_scheduled_on_the_asset_starts_and_receives_the_generation(
     lab: AirflowLab, sandbox: Sandbox, kind: str
 ) -> None:
     run = produced(lab, sandbox, f"lab_asset_{kind}")
@@ -88,9 +88,7 @@ def test_an_alias_stands_for_nothing_where_nothing_is_saved(lab: AirflowLab, san
     assert "The asset alias lab_nothing gets no event" in run.log
 
 
-def test_a_map_that_is_saved_by_one_task_is_told_of_in_one_event(
-    lab: AirflowLab, sandbox: Sandbox, tmp_path: Path
-) -> None:
+def test_a_map_saved_by_one_task_is_reported_in_one_event(lab: AirflowLab, sandbox: Sandbox, tmp_path: Path) -> None:
     produced(lab, sandbox, "lab_asset_saved", destination=f"{tmp_path.as_uri()}/")
     (told,) = consumed(lab, sandbox, "lab_asset_saved_consumer")
     assert told["generation_count"] == told["file_count"] == 2
@@ -116,7 +114,7 @@ def test_an_alias_stands_for_the_directory_into_which_was_saved(
     assert {each["destination"] for each in told.view("told").returned} == {f"{tmp_path.as_uri()}/"}
 
 
-def test_the_example_tells_its_consumer_where_the_picture_lies(
+def test_the_example_gives_its_consumer_the_pictures_location(
     lab: AirflowLab, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     produced(lab, sandbox, "example_apimart_assets", destination=tmp_path.as_uri())

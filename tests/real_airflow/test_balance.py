@@ -32,7 +32,7 @@ def test_nothing_is_made_with_an_empty_balance(
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(("key", "remaining"), [("sk-sandbox-key", 100), ("sk-sandbox-unlimited", None)])
-def test_whoever_can_pay_goes_on_and_is_told_the_balance(
+def test_a_connection_that_can_pay_goes_on_and_logs_the_balance(
     lab: AirflowLab, sandbox: Sandbox, mode: str, key: str, remaining: float | None
 ) -> None:
     run = lab.start_run(f"lab_balance_{mode}", {})

@@ -33,7 +33,7 @@ def test_a_crash_after_the_submit_is_billed_once(airflow: Airflow, sandbox: Sand
 
 
 @pytest.mark.parametrize("dag_id", ["lab_single_waiting", "lab_single_deferred"])
-def test_a_generation_that_failed_is_made_anew_by_the_retry(airflow: Airflow, sandbox: Sandbox, dag_id: str) -> None:
+def test_a_failed_generation_is_submitted_again_by_the_retry(airflow: Airflow, sandbox: Sandbox, dag_id: str) -> None:
     run = DagTest(airflow, sandbox, dag_id, "2026-02-02")
     assert run.run({"prompt": "[sandbox: fail once]"}) == 0, run.log[-6000:]
     assert (sandbox.accepted, sandbox.billed) == (2, 1)

@@ -81,7 +81,7 @@ def test_an_example_is_billed_as_expected(airflow: Airflow, sandbox: Sandbox, tm
     assert not any("Authorization" in request.headers for request in sandbox.file_requests)
 
 
-def test_a_failure_tells_a_person_what_failed_and_what_to_do(airflow: Airflow, sandbox: Sandbox) -> None:
+def test_a_failure_says_what_failed_and_what_to_do(airflow: Airflow, sandbox: Sandbox) -> None:
     conf = json.dumps({"prompt": "[sandbox: fail out of paint]"})
 
     ended = airflow.run(

@@ -27,7 +27,7 @@ def test_clearing_a_finished_task_makes_a_new_generation(
 
 
 @pytest.mark.parametrize("without_store", [False, True])
-def test_a_success_whose_delivery_was_not_noted_is_returned_once_more_and_then_made_anew(
+def test_a_success_whose_delivery_was_not_recorded_is_returned_once_more_and_then_generated_again(
     lab: AirflowLab, sandbox: Sandbox, without_store: bool
 ) -> None:
     run = lab.start_run("lab_single_waiting")
@@ -139,7 +139,7 @@ def test_an_outage_of_the_status_is_outlived(lab: AirflowLab, sandbox: Sandbox, 
         ("moderation_failed", "ApimartModerationError"),
     ],
 )
-def test_what_cannot_be_mended_skips_the_retries(lab: AirflowLab, sandbox: Sandbox, fault: str, error: str) -> None:
+def test_a_permanent_error_skips_the_retries(lab: AirflowLab, sandbox: Sandbox, fault: str, error: str) -> None:
     sandbox.inject(Fault(fault))
     run = lab.start_run("lab_single_waiting")
     before = run.log.count(f"{error}:")
@@ -159,7 +159,7 @@ def test_moderation_of_the_result_skips_the_retries(lab: AirflowLab, sandbox: Sa
     assert (sandbox.accepted, sandbox.billed) == (1, 0)
 
 
-def test_a_person_decides_when_the_service_cannot_tell(lab: AirflowLab, sandbox: Sandbox) -> None:
+def test_a_person_decides_when_the_service_does_not_know(lab: AirflowLab, sandbox: Sandbox) -> None:
     sandbox.inject(Fault("idempotency_result_indeterminate"))
     run = lab.start_run("lab_single_waiting")
     run.drive(sandbox.connection_json())
@@ -175,7 +175,7 @@ def test_a_person_decides_when_the_service_cannot_tell(lab: AirflowLab, sandbox:
     assert sandbox.generations[1].idempotency_key != undecided.idempotency_key
 
 
-def test_a_mended_key_takes_the_running_generation_up(lab: AirflowLab, sandbox: Sandbox) -> None:
+def test_a_corrected_key_resumes_the_running_generation(lab: AirflowLab, sandbox: Sandbox) -> None:
     """An API key that is replaced while a generation runs must not make a second one."""
     run = lab.start_run("lab_single_waiting")
     assert not run.drive(sandbox.connection_json(), crash="id written")
@@ -200,7 +200,7 @@ def test_the_id_is_known_before_the_wait_begins(lab: AirflowLab, sandbox: Sandbo
     assert generation_id in run.log
 
 
-def test_a_generation_that_is_not_found_is_paid_anew_only_after_a_person_was_told(
+def test_a_generation_that_is_not_found_is_paid_again_only_after_a_person_decided(
     lab: AirflowLab, sandbox: Sandbox
 ) -> None:
     """A clear for another reason is no decision to pay: the service may just not find it for a moment."""

@@ -75,7 +75,7 @@ def test_without_a_state_store_the_record_lies_in_files(tmp_path: Path, monkeypa
     assert len(list(tmp_path.glob("records/*/dag.task.run.*/*.facts"))) == 1
 
 
-def test_a_trigger_that_is_never_told_of_a_kill_is_a_trigger_all_the_same() -> None:
+def test_a_trigger_without_a_kill_callback_is_still_a_trigger() -> None:
     """Below Airflow 3.3 a person who clears a deferred task isn't told in the log that the generation goes on."""
     assert hasattr(BaseTrigger, "on_kill") is not lacks("trigger on_kill")
     path, arguments = ApimartGenerationTrigger("task_1", 0.0).serialize()
@@ -102,7 +102,7 @@ def test_every_example_can_be_parsed_and_the_approval_is_absent_where_there_is_n
 
 
 @pytest.mark.parametrize("dag_id", ["lab_asset_waiting", "lab_asset_saved"])
-def test_asset_events_tell_of_the_generation(airflow: Airflow, sandbox: Sandbox, tmp_path: Path, dag_id: str) -> None:
+def test_asset_events_carry_the_generation(airflow: Airflow, sandbox: Sandbox, tmp_path: Path, dag_id: str) -> None:
     """On Airflow 2.11 an asset is a dataset, and its event tells the same."""
     run = DagTest(airflow, sandbox, dag_id, "2026-02-05")
     assert run.run({"destination": (tmp_path / "saved").as_uri()}) == 0, run.log[-6000:]

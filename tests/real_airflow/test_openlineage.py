@@ -34,7 +34,7 @@ def run_example(airflow: Airflow, sandbox: Sandbox, events: Path, destination: P
     assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
 
 
-def test_openlineage_is_told_of_what_was_paid_for_and_of_what_was_saved(
+def test_openlineage_receives_what_was_paid_for_and_what_was_saved(
     commands: AirflowCommands, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     events, destination = tmp_path / "events.json", tmp_path / "saved"

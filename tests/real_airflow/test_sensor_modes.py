@@ -117,7 +117,7 @@ def test_the_timeout_counts_in_every_mode(
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_few_failed_looks_are_tolerated(lab: AirflowLab, sandbox: Sandbox, conf: dict[str, Any], mode: str) -> None:
+def test_a_few_failed_reads_are_tolerated(lab: AirflowLab, sandbox: Sandbox, conf: dict[str, Any], mode: str) -> None:
     sandbox.inject(Fault("server_error", on="status", times=2), Fault("reset", on="status", times=1))
     run = finished(lab, sandbox, f"lab_sensor_{mode}", conf)
     view = run.view("wait")

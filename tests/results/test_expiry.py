@@ -22,12 +22,12 @@ def test_what_lives_long_enough_needs_no_word(after: timedelta | None) -> None:
     assert expiring(after) is None
 
 
-def test_what_dies_within_the_hour_is_told_with_hour_and_minutes() -> None:
+def test_a_file_expiring_within_the_hour_is_named_with_hour_and_minutes() -> None:
     assert expiring(timedelta(minutes=12)) == "https://x/y expires at 2026-11-22 14:05 UTC, in 12 minutes"
     assert "asking APIMart for a newer one" in str(expiring(timedelta(minutes=-12)))
 
 
-def test_hours_are_told_in_utc() -> None:
+def test_hours_are_given_in_utc() -> None:
     there = NOW.astimezone(timezone(timedelta(hours=9)))
     assert "2026-11-22 13:53 UTC" in str(warning(output("https://x/y", expires_at=there), NOW))
     assert is_over(output("https://x/y", expires_at=there), NOW)

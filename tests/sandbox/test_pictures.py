@@ -197,7 +197,7 @@ def test_the_key_of_a_careless_client_is_seen(client: Client, sandbox: Sandbox) 
     assert [seen.headers.get("authorization") for seen in sandbox.file_requests] == ["Bearer oops", None]
 
 
-def test_nothing_is_drawn_until_somebody_looks() -> None:
+def test_image_libraries_are_not_imported_until_a_picture_is_drawn() -> None:
     script = (
         "import sys, airflow_provider_apimart.sandbox as s\n"
         "with s.Sandbox(): pass\n"

@@ -109,7 +109,7 @@ def test_trouble_skips_where_that_is_asked_for(
         lenient.execute_complete(Context(), event)  # type: ignore[arg-type]  # a part of one
 
 
-def test_it_looks_once_before_it_defers(sandbox: Sandbox, request: pytest.FixtureRequest) -> None:
+def test_it_reads_once_before_it_defers(sandbox: Sandbox, request: pytest.FixtureRequest) -> None:
     # So that it still runs, however busy the machine is.
     sandbox.configure(seconds=600)
     generation_id = request.getfixturevalue("generation_id")

@@ -110,7 +110,7 @@ def test_what_is_no_medium_is_refused_with_what_it_was(make: Make, sandbox: Sand
     assert everything_below(tmp_path) == []
 
 
-def test_an_expired_url_is_told_as_such(make: Make, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_an_expired_url_is_reported_as_such(make: Make, sandbox: Sandbox, tmp_path: Path) -> None:
     generation = make()
     sandbox.advance(25 * 3600)
     outputs = [output | {"expires_at": "2026-01-01T00:00:00+00:00"} for output in generation["outputs"]]
@@ -162,7 +162,7 @@ def test_no_id_leaves_the_destination(make: Make, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("destination", ["file:///proc/nowhere", "nosuch://x/y"])
-def test_a_destination_that_cannot_be_written_is_told_with_the_id(make: Make, destination: str) -> None:
+def test_a_destination_that_cannot_be_written_is_reported_with_the_id(make: Make, destination: str) -> None:
     generation = make()
     operator = ApimartToObjectStorageOperator(task_id="save", generation=generation, destination=destination)
     with pytest.raises(errors.ApimartDestinationError, match=r"costs nothing|Install the Airflow provider") as caught:
@@ -333,7 +333,7 @@ def test_an_unknown_id_keeps_nothing_else_from_being_saved(
     assert len(everything_below(tmp_path)) == 1
 
 
-def test_caps_are_told_with_id_size_and_cap(make: Make, tmp_path: Path) -> None:
+def test_caps_are_reported_with_id_size_and_cap(make: Make, tmp_path: Path) -> None:
     generation = make()
     with pytest.raises(errors.ApimartResultRefusedError, match="max_file_bytes allows 1,000") as caught:
         save(generation, tmp_path, max_file_bytes=1000)
@@ -373,7 +373,7 @@ def test_a_batch_without_items_owes_nothing(make: Make, tmp_path: Path) -> None:
     assert save({"ledger": None, "items": 0}, tmp_path) == []
 
 
-def test_a_ledger_that_is_not_there_is_told(make: Make, tmp_path: Path) -> None:
+def test_a_ledger_that_is_not_there_is_reported(make: Make, tmp_path: Path) -> None:
     with pytest.raises(errors.ApimartInvalidRequestError, match=r"There is no ledger at .*nothing\.jsonl"):
         save(str(tmp_path / "nothing.jsonl"), tmp_path)
 

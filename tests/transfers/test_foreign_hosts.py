@@ -122,7 +122,7 @@ def test_a_url_that_lives_longer_than_was_said_is_fetched(connect: Connect, tmp_
         assert len(save(generation, tmp_path, allow_private_hosts=True)) == 1
 
 
-def test_what_is_over_is_told_with_id_and_hour(connect: Connect, tmp_path: Path) -> None:
+def test_an_expired_file_is_named_with_id_and_hour(connect: Connect, tmp_path: Path) -> None:
     with hostile(lambda asked: [head("403 Forbidden")]) as server, gateway() as apimart:
         connect(apimart.url)
         generation = finished(server.url, completed="2026-01-01T10:30:00+00:00")

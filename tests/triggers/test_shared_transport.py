@@ -139,7 +139,7 @@ async def test_the_only_wait_is_cancelled_while_it_opens(watch: Watch) -> None:
     assert watch.left_open == 0
 
 
-async def test_whoever_comes_while_it_closes_gets_another(watch: Watch) -> None:
+async def test_a_caller_during_its_closing_gets_another(watch: Watch) -> None:
     async with SharedTransport(CONN_ID) as (first, _):
         pass
     async with SharedTransport(CONN_ID) as (second, _):
@@ -147,7 +147,7 @@ async def test_whoever_comes_while_it_closes_gets_another(watch: Watch) -> None:
         assert not second._accounts[0].session.closed
 
 
-async def test_a_refused_key_is_read_anew_by_the_next(watch: Watch) -> None:
+async def test_a_refused_key_is_read_again_by_the_next(watch: Watch) -> None:
     async with SharedTransport(CONN_ID) as (kept, _):
         with pytest.raises(ApimartAuthenticationError):
             async with SharedTransport(CONN_ID):
@@ -157,14 +157,14 @@ async def test_a_refused_key_is_read_anew_by_the_next(watch: Watch) -> None:
         assert not kept._accounts[0].session.closed
 
 
-async def test_a_bad_connection_is_told_to_every_wait(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bad_connection_is_reported_to_every_wait(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_APIMART_DEFAULT", json.dumps({"conn_type": "apimart", "password": ""}))
     events = await asyncio.gather(*(anext(trigger("task_any").run()) for _ in range(3)))
     assert {event.payload["error"]["type"] for event in events} == {ApimartConfigurationError.__name__}
     monkeypatch.undo()
 
 
-async def test_a_connection_that_is_not_defined_is_told_as_such(watch: Watch) -> None:
+async def test_a_connection_that_is_not_defined_is_reported_as_such(watch: Watch) -> None:
     event = await anext(ApimartGenerationTrigger("task_any", time.time(), "no_such_connection").run())
     assert event.payload["error"]["type"] == ApimartConfigurationError.__name__
     assert "AIRFLOW_CONN_NO_SUCH_CONNECTION" in event.payload["error"]["message"]
@@ -232,7 +232,7 @@ async def test_a_refused_key_that_was_not_replaced_is_asked_once(
     assert len(sandbox.requests) == 1
 
 
-async def test_whatever_breaks_a_wait_names_the_generation(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_any_error_in_a_wait_names_the_generation(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without an event, the task would fail without knowing what goes on and bills."""
 
     async def no_answer(hook: ApimartHook) -> None:

@@ -89,7 +89,7 @@ def test_what_is_public_is_allowed(address: str) -> None:
 
 
 @given(st.ip_addresses(v=4))
-def test_an_address_is_judged_alike_in_every_disguise(address: IPv4Address) -> None:
+def test_an_address_is_judged_the_same_in_every_notation(address: IPv4Address) -> None:
     for disguise in (f"::ffff:{address}", f"64:ff9b::{address}"):
         assert kind_by_default(disguise) == kind_by_default(str(address))
     # These two are no addresses of the public network, whatever they stand for.

@@ -98,7 +98,7 @@ def test_a_body_longer_than_announced_ends_where_it_was_announced(tmp_path: Path
 
 
 @pytest.mark.parametrize("length", ["9" * 5000, "-5", "١٢", "1e9", " ", "0x10"])
-def test_a_length_that_is_none_tells_nothing(tmp_path: Path, length: str) -> None:
+def test_with_an_invalid_length_all_or_nothing_is_saved(tmp_path: Path, length: str) -> None:
     announced = head(content_length="?").replace(b"?", length.encode())
     with hostile(lambda asked: [announced, PICTURE]) as server, saver_to(tmp_path, server.url) as saver:
         try:

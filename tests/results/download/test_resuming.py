@@ -116,7 +116,7 @@ def test_several_parts_at_once_are_not_taken_for_one(tmp_path: Path) -> None:
     assert file.sha256 == sha256(PICTURE)
 
 
-def test_the_time_of_the_last_change_does_not_tell_versions_apart(tmp_path: Path) -> None:
+def test_the_time_of_the_last_change_does_not_distinguish_versions(tmp_path: Path) -> None:
     headers = {"etag": 'W/"weak"', "last_modified": LAST_MODIFIED}
     answer = cut_once(SIZE // 2, lambda asked, offset: rest(asked, offset, **headers), content=OTHER, **headers)
     file, server = saved(answer, tmp_path)
@@ -185,7 +185,7 @@ def test_a_short_rest_after_a_reply_without_length_is_not_the_end(tmp_path: Path
     assert [asked.offset for asked in server.asked] == [None, 1000, 1010]
 
 
-def test_a_rest_of_a_file_whose_size_nobody_tells_is_not_its_end(tmp_path: Path) -> None:
+def test_the_rest_of_a_file_of_unknown_size_is_not_its_end(tmp_path: Path) -> None:
     def answer(asked: Asked) -> list[bytes]:
         if asked.number == 0:
             return [head(etag=ETAG, transfer_encoding="chunked"), b"3e8\r\n" + PICTURE[:1000] + b"\r\n"]
@@ -199,7 +199,7 @@ def test_a_rest_of_a_file_whose_size_nobody_tells_is_not_its_end(tmp_path: Path)
     assert [asked.offset for asked in server.asked] == [None, 1000, None]
 
 
-def test_without_anything_that_tells_versions_apart_it_is_begun_again(tmp_path: Path) -> None:
+def test_without_anything_that_distinguishes_versions_it_is_begun_again(tmp_path: Path) -> None:
     file, server = saved(cut_once(SIZE // 2, etag='W/"weak"', content=OTHER), tmp_path)
     assert file.sha256 == sha256(OTHER)
     assert server.asked[1].offset is None

@@ -237,7 +237,7 @@ def test_savers_that_begin_disturb_none_that_save(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("*.png"))) == 40
 
 
-def test_a_destination_that_is_no_directory_is_told(tmp_path: Path) -> None:
+def test_a_destination_that_is_no_directory_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(errors.ApimartDestinationError, match="costs nothing"):
         ResultSaver(str(tmp_path / "file"))

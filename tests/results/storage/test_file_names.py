@@ -88,7 +88,7 @@ def test_a_template_that_is_no_text_is_refused(template: Any) -> None:
     assert FileNames(PurePosixPath("{ds}", "{id}")).stem({"ds": "2026-11-26", "id": 1}) == "2026-11-26/1"
 
 
-def test_an_unknown_field_is_told_with_the_known_ones() -> None:
+def test_an_unknown_field_is_reported_with_the_known_ones() -> None:
     with pytest.raises(ApimartInvalidRequestError, match=r"\{prompt\} is no field; the fields are generation_id, "):
         FileNames("{prompt}")
 

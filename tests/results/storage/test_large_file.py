@@ -70,7 +70,7 @@ def test_a_sink_begins_again_after_it_wrote_past_the_cache(path: Path) -> None:
     assert digest == hashlib.sha256(b"small").hexdigest()
 
 
-def test_a_file_that_may_not_grow_is_told_of(tmp_path: Path) -> None:
+def test_a_file_that_may_not_grow_is_reported(tmp_path: Path) -> None:
     """The system refuses to write more, in the midst of a piece, as it does when a disk is full."""
     allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
     with (tmp_path / "large").open("xb") as file, ThreadPoolExecutor(2) as executor:
