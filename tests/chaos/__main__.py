@@ -57,8 +57,8 @@ FAULTS = (
 FAULTY = 0.1
 # The client's kind ends before a call that is never answered does.
 PATIENCE, SILENCE = 4.0, 6.0
-# Seconds between two faults.
-PAUSES = (3.0, 12.0)
+# Seconds from when everything is up again to the next fault.
+PAUSES = (1.0, 6.0)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Form:
 
 
 LONG = Form(mapped=100, batch=300, longest=2400)
-SHORT = Form(mapped=30, batch=60, longest=480)
+SHORT = Form(mapped=30, batch=60, longest=900)
 
 
 def main() -> int:

@@ -29,6 +29,17 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 
+#: What the parts say that take tasks, once they have started.
+STARTED: Mapping[str, str] = MappingProxyType(
+    {
+        "scheduler": "Starting the scheduler",
+        "triggerer-1": "Starting the triggerer",
+        "triggerer-2": "Starting the triggerer",
+        "worker-1": "worker-1 ready.",
+        "worker-2": "worker-2 ready.",
+    }
+)
+
 #: What makes Airflow find out in seconds, not in minutes, that somebody has died; and what two cores can carry.
 SETTINGS: Mapping[str, str] = MappingProxyType(
     {
@@ -99,6 +110,11 @@ class Cluster:
         """Kill all parts: of their Airflow nothing is kept."""
         for name in PARTS:
             self._processes.kill(name)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether all parts have started that take tasks."""
+        return all(self._processes.has_said(name, words) for name, words in STARTED.items())
 
     def kill(self, name: str) -> None:
         """Kill a part with SIGKILL, and start it again."""

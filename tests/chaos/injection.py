@@ -36,11 +36,14 @@ class FaultInjection:
         """
         Inject faults as planned until the run has ended.
 
+        The pause before a fault begins when everything is up again, so that a slow machine makes progress, too.
+
         :param longest: Seconds after which it counts as stuck.
         """
         give_up_at = time.monotonic() + longest
         self._watch(lambda: self._run.has_begun, give_up_at)
         for fault in plan:
+            self._watch(lambda: self._run.has_ended or self._cluster.is_up, give_up_at)
             fault_at = time.monotonic() + fault.pause
             if self._watch(lambda: self._run.has_ended, min(fault_at, give_up_at)) or fault_at > give_up_at:
                 break

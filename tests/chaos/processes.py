@@ -30,6 +30,7 @@ class Processes:
     def __init__(self, logs: Path) -> None:
         self._logs = logs
         self._started: dict[str, subprocess.Popen[bytes]] = {}
+        self._said_before: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         _adopt_orphans()
@@ -59,6 +60,7 @@ class Processes:
         :param user: Who it runs as, if not as we do.
         """
         with (self._logs / f"{name}.log").open("ab") as output:
+            self._said_before[name] = output.tell()
             self._started[name] = subprocess.Popen(
                 command,
                 env=environment,
@@ -74,6 +76,12 @@ class Processes:
     def log(self, name: str) -> str:
         """Return what a process has said."""
         return (self._logs / f"{name}.log").read_text(errors="replace")
+
+    def has_said(self, name: str, words: str) -> bool:
+        """Whether a process has said something since its last start."""
+        with (self._logs / f"{name}.log").open("rb") as log:
+            log.seek(self._said_before[name])
+            return words.encode() in log.read()
 
     def kill(self, name: str) -> None:
         """Kill a process and all its descendants with SIGKILL, as when their machine is lost."""

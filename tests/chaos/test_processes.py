@@ -20,7 +20,9 @@ with Processes(logs) as processes:
     processes.kill("family")
     print(len(psutil.Process().children(recursive=True)), processes.exited())
     processes.kill("family")
+    said = processes.has_said("family", "all")
     processes.start("family", ["sleep", "1000"], os.environ)
+    print(said, processes.has_said("family", "all"))
 print(len(psutil.Process().children(recursive=True)))
 """
 
@@ -29,4 +31,4 @@ def test_a_killed_process_leaves_no_descendant_and_the_block_leaves_no_process(t
     ended = subprocess.run(
         [sys.executable, "-c", KILLED, tmp_path], cwd=PROJECT, capture_output=True, text=True, check=True
     )
-    assert ended.stdout.splitlines() == ["4", "0 ['family']", "0"]
+    assert ended.stdout.splitlines() == ["4", "0 ['family']", "True False", "0"]
