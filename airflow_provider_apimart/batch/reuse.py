@@ -12,11 +12,12 @@ from airflow_provider_apimart.api.generation import Generation
 from airflow_provider_apimart.api.json_values import JsonObject
 from airflow_provider_apimart.batch.items import BatchItem
 from airflow_provider_apimart.batch.ledger import Ledger
+from airflow_provider_apimart.batch.ledger_entry import LedgerEntry
 from airflow_provider_apimart.durable.identity import TaskIdentity
 from airflow_provider_apimart.library.entry import Entry, Maker
 from airflow_provider_apimart.library.matching import assign, same_requests, unused
 from airflow_provider_apimart.library.pack import pack_place
-from airflow_provider_apimart.library.reuse import TaskLibrary
+from airflow_provider_apimart.library.reuse import TaskLibrary, result_id
 from airflow_provider_apimart.results.storage.kept_file import KeptFile
 from airflow_provider_apimart.results.storage.receipts import SavedFile, saved_file_from_json
 
@@ -43,9 +44,17 @@ class BatchLibrary:
 
     def enter(self, item: BatchItem, generation: Generation, files: Sequence[JsonObject]) -> None:
         """Enter an item's generation whose outputs were all saved. It blocks."""
+        self.library.enter(item.request, generation, list(map(saved_file_from_json, files)), self._maker(item.id))
+
+    def _maker(self, item_id: str) -> Maker:
         task = self.task
-        maker = Maker(task.dag_id, task.task_id, task.run_id, task.map_index, item.id)
-        self.library.enter(item.request, generation, list(map(saved_file_from_json, files)), maker)
+        return Maker(task.dag_id, task.task_id, task.run_id, task.map_index, item_id)
+
+    def _entry_id(self, entry: LedgerEntry) -> str | None:
+        """Return the id under which an item's own result was entered, ``None`` if there is none."""
+        if entry.generation_id or not entry.files:
+            return entry.generation_id
+        return result_id((file["sha256"] for file in entry.files), self._maker(entry.id))
 
     async def reuse(self, items: Sequence[BatchItem], ledger: Ledger, on_reused: OnReused) -> None:
         """
@@ -60,7 +69,7 @@ class BatchLibrary:
         identities = await asyncio.to_thread(self.library.identities, [item.request for item in items])
         pack = pack_place(self.task.dag_id, self.task.task_id, self.task.map_index)
         found = await asyncio.to_thread(self.library.find, frozenset(identities), pack=pack)
-        used = {entry.generation_id for entry in ledger.entries}
+        used = set(map(self._entry_id, ledger.entries))
         same = same_requests(zip(items, identities, strict=True))
 
         def note(item: BatchItem, entry: Entry, files: Sequence[SavedFile]) -> None:

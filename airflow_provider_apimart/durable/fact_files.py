@@ -33,6 +33,7 @@ from airflow_provider_apimart.durable.segment import (
     SUFFIX,
     Fence,
     Segment,
+    UnfinishedError,
     segment_from_bytes,
     segment_name,
 )
@@ -211,7 +212,7 @@ class FactFiles:
     def _read_unless_unfinished(self, writer: str, number: int, *, is_last: bool) -> Segment | None:
         try:
             return self._read(writer, number)
-        except ValueError:
+        except UnfinishedError:
             if self.folder.writes_whole or not is_last or self.folder.exists(segment_name(writer, number + 1)):
                 raise
             return None

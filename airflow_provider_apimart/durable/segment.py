@@ -57,6 +57,10 @@ class Segment:
         return "".join(f"{line}\n" for line in (with_checksum(head), *self.lines)).encode()
 
 
+class UnfinishedError(ValueError):
+    """A file that is the beginning of one: its writer hasn't finished it, or it was cut."""
+
+
 def segment_name(writer: str, number: int) -> str:
     """Return the name of a writer's file."""
     return f"{writer}-{number:06}{SUFFIX}"
@@ -66,18 +70,22 @@ def segment_from_bytes(name: str, content: bytes) -> Segment:
     """
     Return the file that :meth:`Segment.to_bytes` wrote.
 
-    :raises ValueError: If it is damaged, not whole, or of a newer version of the provider.
+    :raises UnfinishedError: If it is the beginning of one.
+    :raises ValueError: If it is damaged, or of a newer version of the provider.
     """
     try:
-        first, *lines = content.decode("utf-8-sig").removesuffix("\n").split("\n")
+        *whole, rest = content.decode("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise ValueError(f"{name} is damaged: {error}") from error
-    head = _checked_head(name, first)
-    if head["lines"] != len(lines) or not content.endswith(b"\n"):
-        raise ValueError(f"{name} is not whole: it has {len(lines)} of {head['lines']} lines")
+    if not whole:
+        raise UnfinishedError(f"{name} is not whole: its head is cut")
+    head, lines = _checked_head(name, whole[0]), whole[1:]
     for number, line in enumerate(lines, 1):
         if not has_its_checksum(line):
             raise ValueError(f"line {number} of {name}: its checksum is wrong")
+    if rest or len(lines) != head["lines"]:
+        kind = UnfinishedError if len(lines) < head["lines"] else ValueError
+        raise kind(f"{name} is not whole: it has {len(lines)} of {head['lines']} lines")
     segment = Segment(head["writer"], head["number"], tuple(lines), head["subsumes"])
     if segment.name != name:
         raise ValueError(f"{name} was written as {segment.name}")

@@ -13,7 +13,7 @@ from typing import Any
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.generation import Generation, Output, OutputKind
 from airflow_provider_apimart.api.generation_status import GenerationStatus
-from airflow_provider_apimart.api.json_values import JsonObject, moment, money, plain
+from airflow_provider_apimart.api.json_values import JsonObject, moment, money, plain, text
 from airflow_provider_apimart.api.media_type import MEDIA_PREFIXES
 from airflow_provider_apimart.api.payload import prompt_sha256, requested_outputs
 from airflow_provider_apimart.durable.checksummed_json import checked_json, with_checksum
@@ -147,8 +147,10 @@ def entry_from_bytes(name: str, content: bytes) -> Entry:
         if not isinstance(said.get(each), expected) or isinstance(said[each], bool):
             raise ValueError(f"the field {each!r} of {name} holds {type(said.get(each)).__name__}")
     completed = moment(said["completed"])
-    if completed is None or not said["generation_id"] or not _SHA256.fullmatch(said["identity"]):
-        raise ValueError(f"{name} lacks an identity, a generation or a time")
+    if completed is None or not _SHA256.fullmatch(said["identity"]):
+        raise ValueError(f"{name} lacks an identity or a time")
+    if said["generation_id"] != text(said["generation_id"]):
+        raise ValueError(f"{name} has no id that APIMart gives")
     entry = Entry(
         identity=said["identity"],
         generation_id=said["generation_id"],
@@ -184,6 +186,8 @@ def _file_from_json(value: object) -> EntryFile:
     saved, version = saved_file_from_json(value), value.get("version")
     if not _SHA256.fullmatch(saved.sha256) or not saved.media_type.startswith(MEDIA_PREFIXES) or saved.bytes < 0:
         raise ValueError(f"this describes no saved image, video or audio: {dict(value)}")
+    if saved.uri != text(saved.uri):
+        raise ValueError("the URI of a file is none")
     if not isinstance(version, str | None):
         raise ValueError(f"the version of a file is {type(version).__name__}")
     return EntryFile(KeptFile(saved, version), OutputKind(str(value.get("kind"))))

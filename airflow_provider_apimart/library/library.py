@@ -130,7 +130,12 @@ class Library:
         return contents
 
     def _packed(self, pack: str) -> dict[str, Copied]:
-        return pack_from_bytes(self._read(pack) or b"")
+        try:
+            return pack_from_bytes(self._read(pack) or b"")
+        except Exception as error:
+            # Any error: the storage libraries raise what they like, and the entries have files of their own.
+            log.info("The library's %s can't be read: %s", pack, error)
+            return {}
 
     def _pack(self, pack: str, copies: Mapping[str, Copied]) -> None:
         if not copies:

@@ -57,7 +57,7 @@ def _lines(content: bytes) -> Iterator[tuple[str, Copied]]:
         head, _, entry = line.partition(b"\t")
         try:
             name, tag = json.loads(head)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             continue
         if isinstance(name, str) and isinstance(tag, str):
             yield name, Copied(tag, entry)

@@ -213,7 +213,7 @@ def _entry(
     kept = tuple(EntryFile(file, output.kind) for file, output in zip(files, generation.outputs, strict=True))
     return Entry(
         identity=identity,
-        generation_id=generation.generation_id or _result_id(kept, made_by),
+        generation_id=generation.generation_id or result_id((file.kept.file.sha256 for file in kept), made_by),
         modality=request.modality,
         request=request.payload,
         files=kept,
@@ -224,7 +224,11 @@ def _entry(
     )
 
 
-def _result_id(files: Sequence[EntryFile], made_by: Maker) -> str:
-    """Return an id for a result that came at once and has none."""
-    written = "\n".join([str(made_by), *(file.kept.file.sha256 for file in files)])
+def result_id(sha256: Iterable[str], made_by: Maker) -> str:
+    """
+    Return an id for a result that came at once and has none.
+
+    :param sha256: Of its files.
+    """
+    written = "\n".join([str(made_by), *sha256])
     return f"result-{hashlib.sha256(written.encode()).hexdigest()[:16]}"

@@ -20,6 +20,7 @@ from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.batch.exports.huggingface import metadata
 from airflow_provider_apimart.batch.exports.place import Place as ExportPlace
 from airflow_provider_apimart.batch.ledger_entry import LedgerEntry
+from airflow_provider_apimart.durable.identity import task_identity
 from airflow_provider_apimart.durable.item_status import ItemStatus
 from airflow_provider_apimart.operators.batch import ApimartBatchGenerationOperator
 from airflow_provider_apimart.sandbox import Sandbox
@@ -98,6 +99,35 @@ def test_the_destination_is_a_data_set(sandbox: Sandbox, tmp_path: Path, load: A
         assert all(row["image"].size[0] > 100 for row in rows)
         assert {row["generation_id"] for row in rows} == {line["generation_id"] for line in ledger(manifest)}
         assert {row["sha256"] for row in rows} == {f["sha256"] for line in ledger(manifest) for f in line["files"]}
+
+
+def test_of_batches_that_begin_at_once_in_one_directory_one_pays(sandbox: Sandbox, tmp_path: Path) -> None:
+    """As mapped ones do: each has checked before any of them has written."""
+    first, second = (operator(tmp_path.as_uri(), exports=["huggingface"]) for _ in range(2))
+    rival = task_context()
+    rival["ti"].map_index = 1
+    first._exports_of(task_identity(task_context()["ti"])).check()
+    with pytest.raises(errors.ApimartDestinationError, match=r"metadata\.jsonl of another batch"):
+        execute(second, rival)
+    assert sandbox.accepted == 0
+    execute(first, task_context())
+    assert sandbox.billed == len(ITEMS)
+    assert (tmp_path / "metadata.jsonl").read_text().count("\n") == len(ITEMS)
+
+
+def test_absurd_numbers_are_left_out_of_columns(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    from airflow_provider_apimart.batch.exports.parquet import table
+
+    file = {"uri": "file:///x.png", "bytes": 2**63, "sha256": "0", "media_type": "image/png"}
+    entry = LedgerEntry(
+        "a", 0, requested=10**30, cost=Decimal("1e19"), saved_cost=Decimal("-9999999999999999999"), files=(file,),
+        quote={"cost": 1e300}, tried_at=1e300, clear_marker=-(2**31),
+    )  # fmt: skip
+    (row,) = table([entry]).to_pylist()
+    absurd = [row["requested"], row["cost"], row["files"][0]["bytes"], row["quote"]["cost"], row["tried_at"]]
+    assert absurd == [None] * 5
+    assert row["saved_cost"] == Decimal("-9999999999999999999")
 
 
 def test_the_ledger_has_typed_columns(sandbox: Sandbox, tmp_path: Path) -> None:

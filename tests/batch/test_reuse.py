@@ -96,6 +96,19 @@ def test_an_old_result_is_generated_again(sandbox: Sandbox, tmp_path: Path) -> N
     assert statuses(lines) == ["completed"]
 
 
+@pytest.mark.parametrize("dialect", ["current", "at_once"])
+def test_a_retry_does_not_serve_one_twin_by_the_other(sandbox: Sandbox, tmp_path: Path, dialect: str) -> None:
+    """Also where the first one's result came at once and without an id."""
+    sandbox.configure(dialect=dialect)
+    twins = [{"id": f"t{each}", "prompt": "a cat"} for each in range(2)]
+    sandbox.inject(Fault("prompt_required", skip=1, times=1))
+    with pytest.raises(errors.ApimartBatchRefusedError):
+        night(tmp_path / "1", twins, max_in_flight=1)
+    lines, _ = night(tmp_path / "1", twins, max_tries=1)
+    assert statuses(lines) == ["completed"] * 2
+    assert sandbox.billed == 2
+
+
 def test_the_same_request_twice_asks_for_two_pictures(sandbox: Sandbox, tmp_path: Path) -> None:
     def twins(number: int) -> list[dict[str, Any]]:
         return [{"id": f"t{each}", "prompt": "a cat"} for each in range(number)]

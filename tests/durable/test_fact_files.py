@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import threading
 import uuid
 from collections import Counter
@@ -227,6 +228,32 @@ def _loaded_with(path: ObjectStoragePath, file: Path, content: bytes, known: set
         return "refused" if file.name in str(error) else "nameless"
     finally:
         file.write_bytes(whole)
+
+
+def test_damage_of_the_last_file_that_was_written_in_place_is_refused() -> None:
+    """Only its beginning may be what a killed writer has left."""
+    attach_anew("sftp", InPlaceFileSystem())
+    place = ObjectStoragePath(f"sftp://bucket/{uuid.uuid4().hex}")
+    files = writer(place)
+    files.append([fact("a"), fact("b")])
+    folder, name = Folder(place), f"{files.writer}-000001.facts"
+    whole = folder.read(name)
+    head_ends = whole.index(b"\n") + 1
+    for content in _all_damages(whole):
+        if whole.startswith(content) or b"\n" not in content[:head_ends]:
+            continue
+        folder.write(name, content)
+        with pytest.raises(ApimartRecordError, match=re.escape(name)):
+            FactFiles(place).load()
+
+
+def test_a_newer_version_is_refused_where_files_are_written_in_place() -> None:
+    attach_anew("sftp", InPlaceFileSystem())
+    place = ObjectStoragePath(f"sftp://bucket/{uuid.uuid4().hex}")
+    head = {"apimart_facts": 3, "writer": "ab", "number": 1, "lines": 0, "subsumes": {}}
+    Folder(place).write("ab-000001.facts", f"{with_checksum(head)}\n".encode())
+    with pytest.raises(ApimartRecordError, match="has version 3"):
+        FactFiles(place).load()
 
 
 def test_a_byte_order_mark_is_harmless(tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from airflow_provider_apimart.library.entry import Entry, EntryFile, Maker, entr
 from airflow_provider_apimart.results.storage.kept_file import KeptFile
 from tests.library.support import IDENTITY, NOON, entry, saved
 
-text = st.text('ab é/.\u2028"', max_size=9)
+text = st.text('ab é/.\u2028"', max_size=9).map(str.strip)
 files = st.builds(
     EntryFile,
-    st.builds(KeptFile, st.builds(saved, text, st.binary(max_size=9)), st.none() | text),
+    st.builds(KeptFile, st.builds(saved, text.filter(bool), st.binary(max_size=9)), st.none() | text),
     st.sampled_from(list(OutputKind)),
 )
 entries = st.builds(
@@ -65,6 +65,9 @@ SAID: dict[str, Any] = checked_json(entry().to_bytes().decode())
         {"generation_id": ""},
         {"generation_id": "task_other"},
         {"generation_id": 5},
+        {"generation_id": "\ud800"},
+        {"files": [{**SAID["files"][0], "uri": "file:///\ud800.png"}]},
+        {"files": [{**SAID["files"][0], "uri": ""}]},
         {"modality": "sculpture"},
         {"request": []},
         {"files": []},
@@ -85,8 +88,9 @@ SAID: dict[str, Any] = checked_json(entry().to_bytes().decode())
     ids=str,
 )
 def test_what_is_no_entry_is_refused(change: dict[str, Any]) -> None:
+    with_own_name = entry(generation_id=change["generation_id"]) if change.get("generation_id") == "\ud800" else entry()
     with pytest.raises(ValueError, match=r"."):
-        entry_from_bytes(entry().name, with_checksum({**SAID, **change}).encode())
+        entry_from_bytes(with_own_name.name, with_checksum({**SAID, **change}).encode())
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"null", b"[]", b"\xff\xfe", b"[" * 10_000, json.dumps(SAID).encode()])

@@ -16,7 +16,7 @@ from airflow_provider_apimart.durable.identity import PaidRequest
 from airflow_provider_apimart.exceptions import ApimartLibraryError
 from airflow_provider_apimart.library.entry import EntryFile
 from airflow_provider_apimart.library.library import ENTRIES, Library
-from airflow_provider_apimart.library.pack import pack_place
+from airflow_provider_apimart.library.pack import Copied, pack_from_bytes, pack_place, pack_to_bytes
 from airflow_provider_apimart.library.reference_content import ReferenceContents
 from airflow_provider_apimart.library.reuse import TaskLibrary
 from airflow_provider_apimart.results.storage.kept_file import KeptFile
@@ -177,6 +177,14 @@ def test_results_without_an_id_have_one_that_no_other_result_has(tmp_path: Path)
     (entries,) = task.find([IDENTITY], NOON).values()
     assert len({each.generation_id for each in entries}) == 2
     assert all(each.generation_id.startswith("result-") for each in entries)
+
+
+@pytest.mark.parametrize(
+    "line", [b"[" * 100_000, b"\xff", b"{}", b"5", b'["a"]', b'["a", 5]', b"1" * 5000, b'{"a": "b", "c": "d"}']
+)
+def test_a_damaged_line_of_a_pack_is_left_out(line: bytes) -> None:
+    whole = pack_to_bytes({"a": Copied("tag", b"content")})
+    assert pack_from_bytes(line + b"\tcontent\n" + whole)["a"] == Copied("tag", b"content")
 
 
 @pytest.mark.parametrize("place", ["local", "S3"], indirect=True)

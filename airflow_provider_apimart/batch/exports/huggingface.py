@@ -26,12 +26,12 @@ NAME = "metadata.jsonl"
 
 def check(place: Place) -> None:
     """
-    Check that ``metadata.jsonl`` is free or this batch's.
+    Claim ``metadata.jsonl`` for this batch, so that of several batches that begin at once only one pays.
 
-    :raises ApimartDestinationError: If another batch or somebody else has written it.
+    :raises ApimartDestinationError: If it is another batch's or somebody else's.
     """
     with destination_errors(place.folder):
-        if not destination_at(place.folder).may_write(NAME, _owner(place)):
+        if not destination_at(place.folder).claim(NAME, _owner(place)):
             raise _taken(place)
 
 

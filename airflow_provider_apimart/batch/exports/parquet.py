@@ -12,7 +12,8 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from decimal import Decimal
+from typing import Any, TypeVar
 
 from airflow_provider_apimart.api.json_values import moment, money, plain
 from airflow_provider_apimart.batch.exports.place import Place
@@ -20,6 +21,8 @@ from airflow_provider_apimart.batch.ledger_entry import LedgerEntry
 from airflow_provider_apimart.durable.folder import Folder
 from airflow_provider_apimart.exceptions import ApimartConfigurationError
 from airflow_provider_apimart.results.storage.paths import uri_of
+
+Number = TypeVar("Number", int, Decimal)
 
 SUFFIX = ".ledger.parquet"
 
@@ -108,9 +111,14 @@ def _value(value: Any, kind: Any) -> Any:
     if types.is_struct(kind):
         return {field.name: _value(value.get(field.name), field.type) for field in kind}
     if types.is_decimal(kind):
-        return money(value)
+        return _within(money(value), 10 ** (kind.precision - kind.scale))
     if types.is_timestamp(kind):
         return moment(value)
     if types.is_string(kind):
         return str(value) if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)
-    return value
+    return _within(value, 2 ** (kind.bit_width - 1))
+
+
+def _within(value: Number | None, limit: int) -> Number | None:
+    """Return a number if a column can hold it: what a reply or a request says may be absurd."""
+    return value if value is not None and -limit < value < limit else None

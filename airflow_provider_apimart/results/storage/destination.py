@@ -103,10 +103,14 @@ class Destination(ABC):
         receipt = Receipt(key_of_file(name), owner, name, found, posixpath.basename(staged.name))
         return found if self._place(staged, receipt) else None
 
-    def may_write(self, name: str, owner: str) -> bool:
-        """Whether :meth:`commit_as` would give an owner this name now."""
-        held = self.receipt(key_of_file(name))
-        return self.size(name) is None if held is None else held.owner == owner
+    def claim(self, name: str, owner: str) -> bool:
+        """Keep a name for an owner whose file is still to come, and return whether it has the name."""
+        key = key_of_file(name)
+        held = self.receipt(key)
+        if held is None and self.size(name) is None:
+            self._create(Receipt(key, owner, name, SavedFile(self.uri(name), 0, "", "")))
+            held = self.receipt(key)
+        return held is not None and held.owner == owner
 
     def _place(self, staged: BinaryIO, receipt: Receipt) -> bool:
         """Move a file to its name, and return whether that name was free or its own."""
@@ -118,6 +122,9 @@ class Destination(ABC):
             return self._adopt(receipt)
         if held.owner != receipt.owner:
             return False
+        if held.has_no_file:
+            self._write(receipt)
+            return (is_new and self._move_new(staged, receipt)) or self._adopt(receipt)
         is_free = is_new or held.name == receipt.name
         if is_free:
             self._write(replace(receipt, replaces=True))

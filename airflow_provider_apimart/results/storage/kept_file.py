@@ -111,7 +111,8 @@ def _asked_one_by_one(folder: ObjectStoragePath, names: list[str]) -> list[tuple
             # Storages keep what they have said for minutes, also of what other processes have changed.
             folder.fs.invalidate_cache(folder.path)
             found: Mapping[str, Any] = folder.fs.info(path)
-        except _ABSENT:
+        except (*_ABSENT, ValueError):
+            # No file has a name with a null character, for example.
             return None
         return found
 

@@ -89,6 +89,11 @@ class Receipt:
     staged: str | None = None
     replaces: bool = False
 
+    @property
+    def has_no_file(self) -> bool:
+        """Whether the name is only kept for a file that is still to come."""
+        return not self.file.sha256
+
     def to_bytes(self) -> bytes:
         """Return the receipt as it is written."""
         return json.dumps(asdict(self)).encode()
@@ -107,5 +112,5 @@ def receipt_from_bytes(key: str, content: bytes) -> Receipt:
     try:
         value: dict[str, Any] = json.loads(content)
         return Receipt(**value | {"file": saved_file_from_json(value["file"])})
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return Receipt(key, FOREIGN, "", SavedFile("", 0, "", ""))
