@@ -146,7 +146,10 @@ def _is_error(body: Mapping[str, Any]) -> bool:
     """Whether a body is an error in one of APIMart's forms."""
     details = mapping(body.get("error"))
     says = any(text(details.get(name)) for name in ("message", "code", "type"))
-    return says or body.get("success") is False or _is_error_code(body.get("code"))
+    # Google's gateways have a word for the status in place of a type, Cloudflare a list of errors without a message.
+    is_googles = details.get("type") is None and isinstance(details.get("status"), str)
+    failed = body.get("success") is False and text(body.get("message")) is not None
+    return (says and not is_googles) or failed or _is_error_code(body.get("code"))
 
 
 def _is_error_code(code: object) -> bool:

@@ -13,15 +13,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from airflow_provider_apimart.api import contract
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.error_mapping import mentions_moderation
 from airflow_provider_apimart.api.generation import Failure, Generation, Output, OutputKind
 from airflow_provider_apimart.api.generation_status import GenerationStatus
-from airflow_provider_apimart.api.inline_media import inline_content, is_data_url, without_inline_content
+from airflow_provider_apimart.api.inline_media import inline_content, without_inline_content
 from airflow_provider_apimart.api.json_values import JsonObject, items, mapping, moment, money, number, text
+from airflow_provider_apimart.api.media_texts import parts_of, public_url
 from airflow_provider_apimart.api.media_type import HEAD_BYTES, media_type
 
 
@@ -138,6 +139,8 @@ _KIND_OF_MODALITY = {
     Modality.VIDEO: OutputKind.VIDEO,
     Modality.MUSIC: OutputKind.AUDIO,
 }
+#: Fields of a result that hold media.
+MEDIA_FIELDS = frozenset({*_MEDIA_LISTS, *_MEDIA_URLS, _MUSIC})
 # Their values are files as base64.
 _INLINE_KEYS = ("b64_json", "base64", "b64", "image_base64", "image_b64", "video_base64", "audio_base64")
 _KIND_BY_SUFFIX = {
@@ -146,10 +149,18 @@ _KIND_BY_SUFFIX = {
 }
 _KIND_BY_MEDIA = {"image": OutputKind.IMAGE, "video": OutputKind.VIDEO, "audio": OutputKind.AUDIO}
 _DEEPEST = 6
-_LONGEST_PATH = 4096
-# A host and a path, without a scheme.
-_SCHEMELESS = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}(:[0-9]+)?/[^\s]+")
-_PATH = re.compile(r"\.{0,2}/[^\s]+")
+# Where no field of the contract holds media: names that others use for them, and names of addresses that are none.
+_OUTPUT_NAME = re.compile(
+    r"^(out|outputs?|results?|files?|images?|videos?|audios?|musics?|link|uri|src|href)$"
+    r"|(image|video|audio|file|download|output|result|media)_?(url|uri|link)s?$",
+    re.IGNORECASE,
+)
+_NO_OUTPUT_NAME = re.compile(
+    r"thumb|preview|prompt|callback|webhook|poll|input|reference|source|avatar|logo", re.IGNORECASE
+)
+_MEDIA_SUFFIX = re.compile(
+    r"\.(png|jpe?g|webp|gif|avif|svg|mp4|webm|mov|m4v|mp3|wav|ogg|flac|m4a)(\?\S*)?\s*$", re.IGNORECASE
+)
 
 
 def _result(record: JsonObject) -> JsonObject:
@@ -167,6 +178,8 @@ def _outputs(record: JsonObject, context: _OutputContext) -> tuple[Output, ...]:
             found.setdefault(output.url or output.digest, output)
         if found:
             break
+    if not found and isinstance(result := record.get("result"), Mapping):
+        found = {output.url or output.digest: output for output in _unnamed_outputs(result, context)}
     # What was asked for comes first, so that url and urls[:n] are it.
     return tuple(sorted(found.values(), key=lambda output: output.kind.is_companion))
 
@@ -211,33 +224,35 @@ def _object_outputs(item: JsonObject, kind: OutputKind | None, context: _OutputC
     yield from _item_outputs(item.get("last_frame_url"), OutputKind.LAST_FRAME, context, depth)
 
 
-def _text_outputs(value: str, kind: OutputKind | None, context: _OutputContext) -> Iterator[Output]:
-    if url := _public_url(value, context.base_url):
-        yield Output(url, kind or _kind_of(url, context.modality), context.expires_at)
-    elif content := inline_content(value):
-        shown = (media_type(content[:HEAD_BYTES]) or "").partition("/")[0]
-        yield Output("", kind or _KIND_BY_MEDIA.get(shown, OutputKind.IMAGE), context.expires_at, content)
+def _text_outputs(written: str, kind: OutputKind | None, context: _OutputContext) -> Iterator[Output]:
+    for each in parts_of(written):
+        if url := public_url(each, context.base_url):
+            yield Output(url, kind or _kind_of(url, context.modality), context.expires_at)
+        elif content := inline_content(each):
+            shown = (media_type(content[:HEAD_BYTES]) or "").partition("/")[0]
+            yield Output("", kind or _KIND_BY_MEDIA.get(shown, OutputKind.IMAGE), context.expires_at, content)
 
 
-def _public_url(value: str, base_url: str) -> str | None:
-    """Return the absolute URL that a text is, also one without scheme or host; ``None`` if it is no URL."""
-    if is_data_url(value):
-        return None
-    url = (text(value) or "").strip()
-    if url.lower().startswith(("https://", "http://")):
-        return url
-    if url.startswith("//") or (_SCHEMELESS.fullmatch(url) and inline_content(value) is None):
-        return f"https://{url.removeprefix('//')}" if len(url) > len("//") else None
-    if base_url and len(url) < _LONGEST_PATH and _PATH.fullmatch(url) and inline_content(value) is None:
-        return _joined(base_url, url)
-    return None
+def _unnamed_outputs(
+    value: object, context: _OutputContext, name: str = "", kind: OutputKind | None = None, depth: int = 0
+) -> Iterator[Output]:
+    """
+    Go through the media of a result in fields that no contract names.
 
-
-def _joined(base_url: str, path: str) -> str | None:
-    try:
-        return urljoin(f"{base_url}/", path)
-    except ValueError:
-        return None
+    An inline file is known by its first bytes, and a URL by its ending or by the name of its field.
+    """
+    if isinstance(value, str):
+        for output in _text_outputs(value, kind, context):
+            if output.is_inline or _OUTPUT_NAME.search(name) or _MEDIA_SUFFIX.search(value):
+                yield output
+    elif depth < _DEEPEST and isinstance(value, Mapping):
+        for key, each in value.items():
+            if not _NO_OUTPUT_NAME.search(key):
+                of_key = next((known for word, known in _KIND_BY_MEDIA.items() if word in key.lower()), kind)
+                yield from _unnamed_outputs(each, context, name if key.isdecimal() else key, of_key, depth + 1)
+    elif depth < _DEEPEST and isinstance(value, list | tuple):
+        for each in value:
+            yield from _unnamed_outputs(each, context, name, kind, depth + 1)
 
 
 def _kind_of(url: str, modality: Modality | None) -> OutputKind:
@@ -257,6 +272,9 @@ def _beside_media(record: JsonObject, outputs: tuple[Output, ...]) -> JsonObject
     source = result if isinstance(result, Mapping) else record
     read = {*_MEDIA_LISTS, *_MEDIA_URLS, *_INLINE_KEYS} if outputs else set()
     kept = {key: value for key, value in source.items() if key not in _TASK_FIELDS and key not in read}
+    if not outputs:
+        # Fields of media that are there but empty are no result.
+        kept = {key: value for key, value in kept.items() if value or key not in MEDIA_FIELDS}
     if outputs and _MUSIC in kept:
         kept[_MUSIC] = [_track_facts(track) for track in items(kept[_MUSIC])]
     return mapping(without_inline_content(kept))

@@ -11,6 +11,9 @@ from urllib.parse import unquote_to_bytes
 
 from airflow_provider_apimart.api.media_type import HEAD_BYTES, MEDIA_PREFIXES, media_type
 
+_DATA_URL = re.compile(r"\s*(data:|(image|video|audio)/[\w.+-]+;base64,)", re.IGNORECASE)
+# Inline files within longer texts, such as Markdown or JSON.
+_WITHIN_TEXT = re.compile(r"(data:[\w/.+-]{0,100};base64,)?[A-Za-z0-9+/_\\-]{680,}={0,2}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\-\s]+={0,2}\s*")
 _SPACE = re.compile(r"\s+")
 # Four letters hold three bytes; the head of a file is enough to judge it.
@@ -35,8 +38,8 @@ def inline_content(value: str) -> bytes | None:
 
 
 def is_data_url(value: str) -> bool:
-    """Return whether a text is a ``data:`` URL."""
-    return value[:5].lower() == "data:"
+    """Return whether a text is a ``data:`` URL, also one that has lost its beginning: ``image/png;base64,...``."""
+    return _DATA_URL.match(value) is not None
 
 
 def without_inline_content(value: Any, depth: int = 0) -> Any:
@@ -52,8 +55,12 @@ def without_inline_content(value: Any, depth: int = 0) -> Any:
     if isinstance(value, list | tuple):
         return [without_inline_content(each, depth + 1) for each in value]
     if isinstance(value, str) and (is_data_url(value) or _is_long_base64(value)):
-        return f"<inline file of {len(value):,} characters>"
-    return value
+        return _note(value)
+    return _WITHIN_TEXT.sub(lambda found: _note(found[0]), value) if isinstance(value, str) else value
+
+
+def _note(inline: str) -> str:
+    return f"<inline file of {len(inline):,} characters>"
 
 
 def _is_long_base64(value: str) -> bool:

@@ -30,11 +30,24 @@ _MONEY_DIGITS = Decimal("1e-9")
 
 
 def parse(body: bytes) -> object:
-    """Return what a body says as JSON, with fractions as decimals, or ``None`` if it isn't JSON."""
+    """
+    Return what a body says as JSON, with fractions as decimals, or ``None`` if it isn't JSON.
+
+    Letters in another encoding than Unicode's are lost, the rest of the body isn't.
+    """
     try:
-        return _DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
+        return _DECODER.decode(_decoded(body))
     except (ValueError, ArithmeticError, RecursionError):
         return None
+
+
+def _decoded(body: bytes) -> str:
+    encoding = json.detect_encoding(body)
+    try:
+        return body.decode(encoding, "surrogatepass")
+    except UnicodeDecodeError:
+        # Messages in a national encoding: everything else is ASCII.
+        return body.decode(encoding, "replace")
 
 
 def mapping(value: object) -> JsonObject:

@@ -17,6 +17,7 @@ from airflow_provider_apimart.api.arguments import optional_seconds
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.flow import Flow, Pause, retrying
 from airflow_provider_apimart.api.generation import Generation
+from airflow_provider_apimart.api.generation_parsing import MEDIA_FIELDS
 from airflow_provider_apimart.api.generation_status import GenerationStatus
 from airflow_provider_apimart.api.poll_schedule import PollContext, PollSchedule
 from airflow_provider_apimart.api.polling_stats import PollingStats
@@ -279,11 +280,12 @@ def check_not_empty(generation: Generation) -> None:
     """
     Check that a completed generation has an output or another result.
 
-    :raises ApimartEmptyResultError: If it has neither.
+    :raises ApimartEmptyResultError: If it has neither, or none of its media can be read.
     """
-    if generation.is_incomplete and not generation.result:
+    if generation.is_incomplete and generation.result.keys() <= MEDIA_FIELDS:
+        where = f" that can be read in {', '.join(sorted(generation.result))}" if generation.result else ""
         raise errors.ApimartEmptyResultError(
-            "The generation is completed, but APIMart's reply holds no output",
+            f"The generation is completed, but APIMart's reply holds no output{where}",
             advice="A retry of the task reads its status again at no cost",
             generation_id=generation.generation_id,
         )

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.generation import Generation, OutputKind, generation_from_xcom
 from airflow_provider_apimart.api.generation_parsing import read_generation
 from airflow_provider_apimart.api.inline_media import inline_content
+from airflow_provider_apimart.api.waiting import check_not_empty
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 800
 BASE64 = base64.b64encode(PICTURE).decode()
@@ -38,6 +40,24 @@ INLINE = [
     {"images": [{"image_url": {"url": DATA_URL}}]},
     DATA_URL,
     [DATA_URL],
+    f" {DATA_URL}\n",
+    f'"{DATA_URL}"',
+    json.dumps([DATA_URL]),
+    DATA_URL.replace(";base64", ";charset=utf-8;BASE64"),
+    DATA_URL.replace("+", "%2B").replace("/", "%2F").replace("=", "%3D").replace("image%2Fpng", "image/png"),
+    DATA_URL.replace("+", "-").replace("/", "_").rstrip("=").replace("image_png", "image/png"),
+    {"images": [DATA_URL.removeprefix("data:")]},
+    {"images": {"0": DATA_URL}},
+    {"images": [{"image": BASE64}]},
+    {"images": [{"inlineData": {"mimeType": "image/png", "data": BASE64}}]},
+    {"output": {"content": BASE64}},
+]
+
+
+WITHIN_TEXTS = [
+    {"text": f"Here it is: ![a fox]({DATA_URL}) and more"},
+    {"text": f"<img src='{DATA_URL}'>"},
+    {"report": json.dumps({"preview": BASE64, "score": 1})},
 ]
 
 
@@ -49,7 +69,9 @@ def test_an_inline_result_is_an_output_with_its_content(result: Any) -> None:
     assert (generation.url, generation.urls) == (None, [])
 
 
-@pytest.mark.parametrize("result", [*INLINE, {"text": "a cat", "thumbnail": DATA_URL}, {"preview": BASE64}])
+@pytest.mark.parametrize(
+    "result", [*INLINE, {"text": "a cat", "thumbnail": DATA_URL}, {"preview": BASE64}, *WITHIN_TEXTS]
+)
 def test_no_base64_leaves_the_reply(result: Any) -> None:
     generation = completed(result, usage={"image": BASE64})
     travelling = json.dumps(generation.to_xcom()) + repr(generation)
@@ -72,11 +94,63 @@ def test_an_inline_output_is_still_one_behind_xcom() -> None:
         ([[URL]], URL),
         ([[[URL]], URL], URL),
         ({"url": [[URL]]}, URL),
+        (f"<{URL}>", URL),
+        (f"'{URL}'", URL),
+        (json.dumps([URL]), URL),
+        (json.dumps([{"url": URL}]), URL),
+        ("https:\\/\\/cdn.example\\/x.png", URL),
+        ("files/x.png", "https://gate.example/prefix/files/x.png"),
+        ("93.184.216.34:9000/x.png", "https://93.184.216.34:9000/x.png"),
+        (f"{URL}?a=1&amp;b=2", f"{URL}?a=1&b=2"),
+        (f"{URL}?x-oss-process=image/resize,w_100", f"{URL}?x-oss-process=image/resize,w_100"),
     ],
 )
 @pytest.mark.parametrize("place", ["images", "image_url", "url", "data"])
 def test_urls_in_other_spellings_are_read(written: Any, url: str, place: str) -> None:
     assert completed({place: written}).urls == [url]
+
+
+@pytest.mark.parametrize("between", [",", ", ", "\n", " ", " | "])
+def test_several_urls_in_one_text_are_several_outputs(between: str) -> None:
+    assert completed({"images": [{"url": f"{URL}{between}{URL}?2"}]}).urls == [URL, f"{URL}?2"]
+
+
+@pytest.mark.parametrize(
+    ("result", "kind"),
+    [
+        ({"images": {"0": URL, "1": {"url": f"{URL}?2"}}}, OutputKind.IMAGE),
+        ({"images": [{"link": URL}, {"link": f"{URL}?2"}]}, OutputKind.IMAGE),
+        ({"output": [URL, f"{URL}?2"]}, OutputKind.IMAGE),
+        ({"video": {"uri": URL}, "result_video_url": f"{URL}?2"}, OutputKind.VIDEO),
+        ({"deep": [{"any": URL}, {"name": f"{URL}?2"}]}, OutputKind.IMAGE),
+    ],
+)
+def test_media_in_fields_that_no_contract_names_are_found(result: Any, kind: OutputKind) -> None:
+    generation = completed({"prompt": "a fox", "thumbnail": "https://cdn.example/t.png", **result})
+    assert generation.urls == [URL, f"{URL}?2"]
+    assert {output.kind for output in generation.outputs} == {kind}
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"text": "see https://docs.example/x.png for more"},
+        {"homepage": "https://docs.example/page"},
+        {"input_image_url": URL, "preview_url": URL, "callback": URL, "text": "a fox"},
+    ],
+)
+def test_an_address_that_is_no_output_stays_a_part_of_the_result(result: Any) -> None:
+    generation = completed(result)
+    assert generation.outputs == ()
+    assert generation.result == result
+
+
+@pytest.mark.parametrize("images", [None, [], "", {}, [None], [{"url": "s3://bucket/x.png"}], ["a fox"]])
+def test_media_that_are_missing_or_cannot_be_read_are_no_result(images: Any) -> None:
+    """A task never succeeds with nothing."""
+    with pytest.raises(errors.ApimartEmptyResultError, match="APIMart's reply holds no output"):
+        check_not_empty(completed({"images": images}))
+    check_not_empty(completed({"images": images, "prompt": "a fox"}))
 
 
 def test_a_jpeg_in_base64_is_no_path() -> None:

@@ -31,6 +31,20 @@ PAGES: dict[str, bytes] = {
     "403 JSON": http("403 Forbidden", b'{"message":"Forbidden"}', headers="Server: awselb\r\n"),
     "404 JSON": http("404 Not Found", b'{"status":404,"error":"Not Found","path":"/"}', headers="Server: spring\r\n"),
     "401 nothing": http("401 Unauthorized", headers="Server: nothing\r\n"),
+    "403 list of errors": http(
+        "403 Forbidden",
+        b'{"success":false,"errors":[{"code":1020,"message":"Access denied"}],"messages":[],"result":null}',
+        headers="Server: cloudflare\r\n",
+    ),
+    "403 word for the status": http(
+        "403 Forbidden",
+        b'{"error":{"code":403,"message":"Permission denied on the gateway","status":"PERMISSION_DENIED"}}',
+        headers="Server: nginx\r\n",
+    ),
+    "404 no route": http(
+        "404 Not Found", b'{"message":"no Route matched with those values"}', headers="Server: nginx\r\n"
+    ),
+    "403 a word": http("403 Forbidden", b'{"error":"Forbidden"}', headers="Server: nothing\r\n"),
     "413 page": http("413 Too Large", PAGE, headers="Server: nginx\r\n"),
 }
 
@@ -95,6 +109,11 @@ REFUSED: dict[str, tuple[bytes, type[errors.ApimartError], str]] = {
         "prompt is required",
     ),
     "success false": (b'{"success":false,"message":"no channel"}', errors.ApimartInvalidRequestError, "no channel"),
+    "national encoding": (
+        '{"error":{"message":"余额不足","type":"payment_required"}}'.encode("gbk"),
+        errors.ApimartBalanceError,
+        "\ufffd",
+    ),
     "quota": (b'{"error":{"message":"out","code":"insufficient_user_quota"}}', errors.ApimartBalanceError, "out"),
     "key": (b'{"error":{"message":"bad","type":"authentication_error"}}', errors.ApimartAuthenticationError, "bad"),
     "model": (b'{"error":{"message":"mine","type":"permission_error"}}', errors.ApimartPermissionError, "mine"),
