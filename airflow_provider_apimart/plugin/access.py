@@ -15,7 +15,10 @@ from airflow import settings
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
 from airflow.api_fastapi.core_api.security import get_user
+from airflow.configuration import conf
 from airflow.models.dag import DagModel
+from airflow.utils.session import create_session
+from sqlalchemy import select
 
 authenticated = get_user
 """Dependency that returns the user of a request, or answers with 401 or 403."""
@@ -23,8 +26,8 @@ authenticated = get_user
 
 def permitted(user: Any, dag_ids: Iterable[str]) -> frozenset[str]:
     """Return the DAGs among some whose results a user may see. It blocks: an auth manager may ask a database."""
-    named = {dag_id for dag_id in dag_ids if dag_id}
     try:
+        named = _of_known_teams({dag_id for dag_id in dag_ids if dag_id})
         details, manager = _details(named), get_auth_manager()
         return frozenset(
             dag_id
@@ -37,6 +40,18 @@ def permitted(user: Any, dag_ids: Iterable[str]) -> frozenset[str]:
         if settings.Session:
             # The FAB auth manager reads in the session of the thread, and leaves it open.
             settings.Session.remove()
+
+
+def _of_known_teams(dag_ids: set[str]) -> set[str]:
+    """
+    Return the DAGs of which Airflow can say to which team they belong, if it has teams.
+
+    A DAG that was deleted has none any more, and what belongs to no team is shown to each.
+    """
+    if not dag_ids or not conf.getboolean("core", "multi_team", fallback=False):
+        return dag_ids
+    with create_session() as session:
+        return set(session.scalars(select(DagModel.dag_id).where(DagModel.dag_id.in_(dag_ids))))
 
 
 def _details(dag_ids: set[str]) -> Callable[[str], DagDetails]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -15,8 +16,9 @@ from airflow_provider_apimart.plugin.access import authenticated
 from airflow_provider_apimart.plugin.index import Index
 from airflow_provider_apimart.plugin.ledgers import Ledgers
 from airflow_provider_apimart.plugin.pages import NotFoundError, Pages, Place, Seen
-from airflow_provider_apimart.plugin.pictures import OpenFile, open_file, response_of
+from airflow_provider_apimart.plugin.pictures import CACHED, OpenFile, open_file, response_of
 from airflow_provider_apimart.plugin.query import Query
+from airflow_provider_apimart.plugin.ranges import is_current
 from airflow_provider_apimart.plugin.storage import NotReadableError
 from airflow_provider_apimart.plugin.threads import in_thread
 from airflow_provider_apimart.plugin.thumbnails import MEDIA_TYPE, thumbnail_of
@@ -36,7 +38,6 @@ _STATIC = {
     "icon.svg": "image/svg+xml",
     "icon-dark.svg": "image/svg+xml",
 }
-_ONE_DAY = "private, max-age=86400"
 
 User = Annotated[Any, Depends(authenticated)]
 
@@ -100,22 +101,27 @@ async def _file(request: Request, user: User, name: str, key: str, number: int) 
 
 async def _thumbnail(request: Request, user: User, name: str, key: str, number: int) -> Response:
     found = await _opened(request, user, name, key, number)
-    root = request.app.state.pages.index.root
     try:
-        made = await in_thread(thumbnail_of, found.file, found.media_type, found.source, root)
+        made = await in_thread(thumbnail_of, found.file, found.media_type, found.source, _pages(request).index)
     except BaseException:
         found.close()
         raise
     if made is None:
         return response_of(found, request.headers, with_content=request.method == "GET")
     found.close()
-    return Response(made, media_type=MEDIA_TYPE, headers={"Cache-Control": "private, max-age=600", "Vary": "Cookie"})
+    return Response(made, media_type=MEDIA_TYPE, headers=CACHED)
 
 
-async def _static(name: str) -> Response:
+async def _static(request: Request, name: str) -> Response:
     if name not in _STATIC:
         raise NotFoundError
-    return Response((STATIC / name).read_bytes(), media_type=_STATIC[name], headers={"Cache-Control": _ONE_DAY})
+    content = (STATIC / name).read_bytes()
+    # After an upgrade of the provider, pages must not meet the script of the version before.
+    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    headers = {"Cache-Control": "private, no-cache", "ETag": tag}
+    if is_current(request.headers.get("if-none-match"), tag):
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type=_STATIC[name], headers=headers)
 
 
 _ROUTES: dict[str, Callable[..., Awaitable[Response]]] = {
@@ -137,14 +143,18 @@ async def _page(request: Request, user: Any, shown: Callable[[Seen], str]) -> Re
 
 
 async def _opened(request: Request, user: Any, name: str, key: str, number: int) -> OpenFile:
-    seen = await _seen(request, user)
+    seen = await in_thread(_pages(request).seen_by, user, name)
     file, folder = await in_thread(seen.file, name, key, number)
     return await in_thread(open_file, file, folder)
 
 
 async def _seen(request: Request, user: Any) -> Seen:
+    return await in_thread(_pages(request).seen_by, user)
+
+
+def _pages(request: Request) -> Pages:
     pages: Pages = request.app.state.pages
-    return await in_thread(pages.seen_by, user)
+    return pages
 
 
 def _query(request: Request) -> Query:
@@ -166,7 +176,8 @@ async def _with_headers(request: Request, answer: Callable[[Request], Awaitable[
 async def _refused(request: Request, error: HTTPException) -> Response:
     """Lead a browser to the login page, and answer everything else with the status."""
     place = _place(request)
-    if error.status_code == 401 and _wants_page(request):
+    # Airflow answers 403 to a token that another key has signed, such as one from before a restart.
+    if error.status_code in (401, 403) and _wants_page(request):
         query = urlencode({"next": str(request.url)})
         return RedirectResponse(f"{place.airflow}/api/v2/auth/login?{query}", status_code=307)
     return JSONResponse({"detail": error.detail}, status_code=error.status_code)

@@ -55,13 +55,15 @@ def figures_of(entries: Mapping[str, Known], query: Query, today: date) -> list[
     """
     Return the sums of the last days, the latest first. A generation that several tasks know of counts once.
 
+    What a clock that is ahead has dated later than today counts today.
+
     :param entries: The entries that may be seen.
     :param query: Its ``days``, ``dag_id``, ``task_id`` and ``model`` count.
     """
     first = (today - timedelta(days=query.days - 1)).isoformat()
     asked = {"dag_id": query.dag_id, "task_id": query.task_id, "model": query.model}
     found: dict[tuple[str, str, str, str], Sum] = {}
-    for figure in _figures(_counted(entries)):
+    for figure in _figures(_counted(entries), today.isoformat()):
         wanted = all(not value or getattr(figure, name) == value for name, value in asked.items())
         if wanted and figure.day >= first:
             of = (figure.day, figure.dag_id, figure.task_id, figure.model)
@@ -96,11 +98,11 @@ def _counted(entries: Mapping[str, Known]) -> Iterator[Entry]:
     yield from (known.entry for known in generations.values())
 
 
-def _figures(entries: Iterable[Entry]) -> Iterator[Figure]:
+def _figures(entries: Iterable[Entry], today: str) -> Iterator[Figure]:
     for entry in entries:
         for row in entry.spending:
             counted = Sum(row.generations, row.cost, row.quoted, row.reused, row.saved)
-            yield Figure(row.day, entry.dag_id, entry.task_id, row.model, counted)
+            yield Figure(min(row.day, today), entry.dag_id, entry.task_id, row.model, counted)
 
 
 def _backwards(day: str) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ PAGE_SIZE = 60
 _MOST_ITEMS = 20_000
 _MOST_BATCHES = 40
 _MOST_REASONS = 8
+# Nobody waits longer for the ledgers of several batches in slow storages.
+_LONGEST_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -85,10 +88,10 @@ def gallery_of(entries: Mapping[str, Known], query: Query, items_of: Callable[[E
     models = Counter(each.item.model or "" for each in matching)
     narrowed = query.status or query.model
     chosen = [each for each in matching if _is_chosen(each, query)] if narrowed else matching
-    begin = (query.page - 1) * PAGE_SIZE
-    shown = tuple(ordered(chosen, query)[begin : begin + PAGE_SIZE])
+    page = min(query.page, max(1, -(-len(chosen) // PAGE_SIZE)))
+    shown = tuple(ordered(chosen, query)[(page - 1) * PAGE_SIZE : page * PAGE_SIZE])
     return Gallery(
-        shown, len(chosen), query.page, statuses, models, _reasons(matching), tuple(dict.fromkeys(problems)), older
+        shown, len(chosen), page, statuses, models, _reasons(matching), tuple(dict.fromkeys(problems)), older
     )
 
 
@@ -109,9 +112,10 @@ def _found(
 ) -> tuple[list[Shown], int]:
     found = [each for each in merged(entries).values() if in_scope(each.known.entry, query)]
     batches = [each for each in entries.values() if each.entry.kind is Kind.BATCH and in_scope(each.entry, query)]
-    searched = 0
+    searched, deadline = 0, time.monotonic() + _LONGEST_SECONDS
     for known in batches:
-        if searched >= _MOST_BATCHES or (searched and len(found) >= _MOST_ITEMS):
+        is_enough = len(found) >= _MOST_ITEMS or time.monotonic() >= deadline
+        if searched >= _MOST_BATCHES or (searched and is_enough):
             break
         items = items_of(known.entry)
         problems += [items.problem] if items.problem else []

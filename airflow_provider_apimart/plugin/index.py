@@ -21,7 +21,7 @@ from airflow_provider_apimart.durable.ledger_path import ledger_path
 from airflow_provider_apimart.page_index.entry import Entry, Kind, entry_from_json
 from airflow_provider_apimart.page_index.writing import INDEX, SUFFIX
 from airflow_provider_apimart.plugin.items import File, Item, files_of, item_of
-from airflow_provider_apimart.plugin.storage import TIMES, signature
+from airflow_provider_apimart.plugin.storage import TIMES, Location, NotReadableError, signature
 from airflow_provider_apimart.results.storage.paths import storage_path
 
 if TYPE_CHECKING:
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Several people who look at a running batch share one listing.
+# Several people who look at a running batch share one listing, and listings take at most a tenth of the time.
 _FRESH_SECONDS = 2.0
+_FRESH_FACTOR = 10
 _MOST_ENTRIES = 10_000
 _MOST_MONTHS = 24
 _MONTH = re.compile(r"\d{4}-\d{2}", re.ASCII)
@@ -84,8 +85,10 @@ class Index:
         self._lock = Lock()
         self._files: dict[str, _File] = {}
         self._entries: Mapping[str, Known] = {}
-        self._listed_at: float | None = None
+        self._lists_at = 0.0
+        self._has_listed = False
         self._gaps: tuple[str, ...] = ()
+        self._destinations: tuple[Mapping[str, Known], frozenset[Location]] = ({}, frozenset())
 
     @property
     def gaps(self) -> tuple[str, ...]:
@@ -105,13 +108,31 @@ class Index:
         """
         Return all entries by name, the newest first.
 
+        While somebody else lists them anew, those of the last listing are returned.
+
         :raises Exception: What the storage raises.
         """
-        with self._lock:
-            if self._listed_at is None or self._clock() - self._listed_at >= _FRESH_SECONDS:
-                self._entries = self._read()
-                self._listed_at = self._clock()
+        if not self._lock.acquire(blocking=not self._has_listed):
             return self._entries
+        try:
+            began = self._clock()
+            if began >= self._lists_at:
+                self._entries = self._read()
+                self._lists_at = self._clock() + max(_FRESH_SECONDS, _FRESH_FACTOR * (self._clock() - began))
+                self._has_listed = True
+            return self._entries
+        finally:
+            self._lock.release()
+
+    def destination_of(self, uri: str) -> str | None:
+        """Return the directory of a file into which some task has saved, whose DAG may be another; ``None`` if none."""
+        entries = self._entries
+        if self._destinations[0] is not entries:
+            named = {known.entry.destination for known in entries.values() if known.entry.destination}
+            self._destinations = (entries, frozenset(filter(None, map(_location, named))))
+        file = _location(uri)
+        parents = () if file is None else (replace(file, path=parent) for parent in file.path.parents)
+        return next((parent.uri for parent in parents if parent in self._destinations[1]), None)
 
     def said(self, known: Known) -> Mapping[str, Any]:
         """Return the whole generation of an entry, with the fields of a ledger's line."""
@@ -141,6 +162,13 @@ class Index:
 
     def _before(self, path: str) -> _File:
         return self._files.get(path, ((), None))
+
+
+def _location(uri: str) -> Location | None:
+    try:
+        return Location.of(uri)
+    except NotReadableError:
+        return None
 
 
 def _gaps(unread: int, kept: Sequence[Known]) -> Iterator[str]:

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -18,7 +18,7 @@ from airflow_provider_apimart.page_index.entry import Entry, Kind
 from airflow_provider_apimart.plugin.access import permitted
 from airflow_provider_apimart.plugin.chart import chart_of
 from airflow_provider_apimart.plugin.figures import Figure, figures_of, grouped, total
-from airflow_provider_apimart.plugin.gallery import PAGE_SIZE, all_in_order, gallery_of, neighbours
+from airflow_provider_apimart.plugin.gallery import PAGE_SIZE, all_in_order, gallery_of, in_scope, neighbours
 from airflow_provider_apimart.plugin.generations import Shown, merged
 from airflow_provider_apimart.plugin.index import Index, Known
 from airflow_provider_apimart.plugin.items import File
@@ -31,7 +31,7 @@ WORKS_A_PAGE = 50
 _MOST_LIVE = 100
 _MOST_OPTIONS = 200
 # A spreadsheet takes a cell that begins like this for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 _PERIODS = (7, 30, 90, 365)
 
 
@@ -93,15 +93,18 @@ class Pages:
         self.index = index
         self.ledgers = ledgers
 
-    def seen_by(self, user: Any) -> Seen:
+    def seen_by(self, user: Any, name: str | None = None) -> Seen:
         """
         Return what a user may see.
 
+        :param name: Name of an entry, of whose DAG alone something is wanted: a page has many files, and auth managers
+            may take long to say what a user may see of each DAG.
         :raises NotReadableError: If the index can't be read.
         """
         with storage_errors("The index at [apimart] ledger_path"):
             entries = self.index.entries()
-        dags = permitted(user, {known.entry.dag_id for known in entries.values()})
+        wanted = entries.values() if name is None else filter(None, [entries.get(name)])
+        dags = permitted(user, {known.entry.dag_id for known in wanted})
         visible = {name: known for name, known in entries.items() if known.entry.dag_id in dags}
         return Seen(self, visible)
 
@@ -115,16 +118,19 @@ class Seen:
 
     def batches(self, place: Place, query: Query) -> str:
         """Return the page *Batches*."""
-        works = [work for work in works_of(self._entries) if _is_wanted(work, query)]
+        works = works_of(self._entries)
+        wanted = [work for work in works if _is_wanted(work, query)]
+        pages = max(1, -(-len(wanted) // WORKS_A_PAGE))
+        query = replace(query, page=min(query.page, pages))
         begin = (query.page - 1) * WORKS_A_PAGE
         return render(
             "batches.html",
             self._common(place, query, "Batches")
             | {
-                "works": works[begin : begin + WORKS_A_PAGE],
-                "total": len(works),
-                "pages": max(1, -(-len(works) // WORKS_A_PAGE)),
-                "states": sorted({work.word for work in works_of(self._entries)}),
+                "works": wanted[begin : begin + WORKS_A_PAGE],
+                "total": len(wanted),
+                "pages": pages,
+                "states": sorted({work.word for work in works}),
                 "is_empty": not self._entries,
             },
         )
@@ -142,7 +148,9 @@ class Seen:
     def gallery(self, place: Place, query: Query) -> str:
         """Return the page *Gallery*."""
         found = gallery_of(self._entries, query, self._items)
-        works = [work for work in works_of(self._entries) if _is_shown(work, query)]
+        query = replace(query, page=found.page)
+        wanted = {name: known for name, known in self._entries.items() if in_scope(known.entry, query)}
+        works = [work for work in works_of(wanted) if _is_shown(work, query)] if query.batch or query.run_id else []
         return render(
             "gallery.html",
             self._common(place, query, "Gallery")
@@ -233,8 +241,11 @@ class Seen:
         if not 0 <= number < len(shown.item.files):
             raise NotFoundError
         file = shown.item.files[number]
-        # A reused file that wasn't copied lies where it was saved first.
-        return file, file.folder if shown.item.reused else shown.folder
+        if not shown.item.reused:
+            return file, shown.folder
+        # A reused file that wasn't copied lies where it was saved first. A ledger is less guarded than the index.
+        is_of_index = shown.known.entry.kind is Kind.GENERATION
+        return file, file.folder if is_of_index else self._pages.index.destination_of(file.uri)
 
     def _common(self, place: Place, query: Query, title: str) -> dict[str, Any]:
         dags = sorted({known.entry.dag_id for known in self._entries.values()})

@@ -12,11 +12,13 @@ from fastapi.responses import StreamingResponse
 
 from airflow_provider_apimart.api.media_type import MEDIA_PREFIXES, media_type
 from airflow_provider_apimart.plugin.items import File
-from airflow_provider_apimart.plugin.ranges import UnsatisfiableRangeError, part_of
+from airflow_provider_apimart.plugin.ranges import UnsatisfiableRangeError, is_current, part_of
 from airflow_provider_apimart.plugin.storage import NotReadableError, Source, opened
 from airflow_provider_apimart.plugin.threads import in_thread
 
 _HEAD_BYTES = 4096
+CACHED = {"Cache-Control": "private, max-age=600", "Vary": "Cookie, Authorization"}
+"""Headers of what may be kept for one user for a while."""
 _BLOCK_BYTES = 512 * 1024
 # An SVG may hold scripts, and everything else is nobody's page: opened by itself, a file may do nothing.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src 'self'; sandbox"
@@ -65,17 +67,18 @@ def response_of(opened_file: OpenFile, headers: Mapping[str, str], *, with_conte
     """
     size, tag = opened_file.source.size, _tag(opened_file)
     said = {
+        **CACHED,
         "Accept-Ranges": "bytes",
-        "Cache-Control": "private, max-age=600",
         "Content-Security-Policy": _POLICY,
         "Content-Disposition": f"inline; filename*=UTF-8''{quote(opened_file.file.name, safe='')}",
         "ETag": tag,
-        "Vary": "Cookie, Authorization",
     }
-    if headers.get("if-none-match") == tag:
+    if is_current(headers.get("if-none-match"), tag):
         opened_file.close()
         return Response(status_code=304, headers=said)
-    asked = headers.get("range") if headers.get("if-range") in (None, tag) else None
+    # A weak tag doesn't promise the same bytes.
+    is_same = "if-range" not in headers or (headers["if-range"] == tag and not tag.startswith("W/"))
+    asked = headers.get("range") if is_same else None
     try:
         part = part_of(asked, size)
     except UnsatisfiableRangeError:

@@ -1,4 +1,4 @@
-"""Byte ranges of HTTP requests (RFC 9110), as players of videos and audio ask for them."""
+"""Byte ranges and conditions of HTTP requests (RFC 9110), as browsers and players of videos and audio send them."""
 
 from __future__ import annotations
 
@@ -28,6 +28,17 @@ class Part:
     def content_range(self) -> str:
         """The value of ``Content-Range``."""
         return f"bytes {self.start}-{self.start + self.length - 1}/{self.size}"
+
+
+def is_current(header: str | None, tag: str) -> bool:
+    """
+    Return whether a client has the content already.
+
+    :param header: The value of ``If-None-Match``.
+    :param tag: The content's ``ETag``.
+    """
+    known = {each.strip().removeprefix("W/") for each in (header or "").split(",")}
+    return "*" in known or tag.removeprefix("W/") in known
 
 
 def part_of(header: str | None, size: int) -> Part | None:

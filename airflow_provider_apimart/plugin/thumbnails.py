@@ -9,14 +9,11 @@ import logging
 from contextlib import suppress
 from functools import cache
 from threading import Lock
-from typing import TYPE_CHECKING
 
 from airflow_provider_apimart.durable.folder import Folder
+from airflow_provider_apimart.plugin.index import Index
 from airflow_provider_apimart.plugin.items import File
 from airflow_provider_apimart.plugin.storage import Source
-
-if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 log = logging.getLogger(__name__)
 
@@ -37,17 +34,18 @@ def can_be_made() -> bool:
     return importlib.util.find_spec("PIL") is not None
 
 
-def thumbnail_of(file: File, media_type: str, source: Source, root: ObjectStoragePath) -> bytes | None:
+def thumbnail_of(file: File, media_type: str, source: Source, index: Index) -> bytes | None:
     """
     Return the thumbnail of a picture as WebP, ``None`` if none can be made.
 
     :param media_type: Its type, judged by its first bytes.
-    :param root: The directory that ``[apimart] ledger_path`` names.
+    :param index: The index, beside which thumbnails are kept.
+    :raises NotReadableError: If the picture can't be read now.
     """
     if media_type not in _PICTURES or source.size > _MOST_BYTES or not can_be_made():
         return None
     name = f"{_digest(file, source.size)}.webp"
-    folder = Folder(root / THUMBNAILS / name[:2])
+    folder = Folder(index.root / THUMBNAILS / name[:2])
     with suppress(Exception):
         # Any error: without a kept one, it is made.
         return folder.read(name)

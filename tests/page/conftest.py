@@ -31,6 +31,7 @@ def secret(monkeypatch: pytest.MonkeyPatch) -> None:
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each request list the index anew: tests change it between two of them."""
     monkeypatch.setattr("airflow_provider_apimart.plugin.index._FRESH_SECONDS", 0.0)
+    monkeypatch.setattr("airflow_provider_apimart.plugin.index._FRESH_FACTOR", 0)
 
 
 @pytest.fixture

