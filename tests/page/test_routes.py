@@ -82,7 +82,7 @@ def test_a_batch_is_shown_with_its_counts_cost_and_reasons(
         ("task_id=generate&run_id=run", {"fox-1", "heron", "broken"}),
         ("map_index=3", set()),
         ("status=nonsense&page=abc&sort=nonsense&days=-1", set()),
-        ("page=99", set()),
+        ("page=99", {"fox-1", "heron", "broken"}),
     ],
 )
 def test_a_gallery_is_searched_and_filtered(
