@@ -388,10 +388,10 @@ def test_a_picture_asks_for_the_rights_of_its_dag_only(
         files = [{"uri": str(tmp_path / "a.png"), "media_type": "image/png"}]
         item = {"id": "a", "status": "completed", "files": files}
         put(place, f"e{number}", kind="generation", dag_id=f"d{number}", destination=str(tmp_path), item=item)
-    from airflow_provider_apimart.plugin import access
+    from airflow.api_fastapi.app import get_auth_manager
 
     asked: list[str] = []
-    manager = type(access.get_auth_manager())
+    manager = type(get_auth_manager())
     decide = manager.is_authorized_dag
 
     def counted(self: Any, **kwargs: Any) -> bool:
@@ -531,10 +531,11 @@ def test_csv_and_tables_have_the_same_exact_sums(
         Spending(
             f"{datetime.now(UTC) - timedelta(days=ago):%Y-%m-%d}",
             model,
-            1,
-            *(each or Decimal(0) for each in (cost, quoted)),
-            1,
-            saved or Decimal(0),
+            generations=1,
+            cost=cost or Decimal(0),
+            quoted=quoted or Decimal(0),
+            reused=1,
+            saved=saved or Decimal(0),
         )
         for ago, _, model, cost, quoted, saved in rows
     )
