@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from airflow_provider_apimart.batch.summary import BatchCounts, describe
+from airflow_provider_apimart.html.words import span_words
 
 _FIRST_SECONDS = 10.0
 _LONGEST_SECONDS = 300.0
@@ -58,8 +59,4 @@ class BatchProgress:
 
 def _expected_end(seconds: float) -> str:
     end = datetime.now(UTC) + timedelta(seconds=seconds)
-    return f"; at this pace it ends at {end:%H:%M} UTC, in {_spelled(seconds)}"
-
-
-def _spelled(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+    return f"; at this pace it ends at {end:%H:%M} UTC, in {span_words(seconds)}"

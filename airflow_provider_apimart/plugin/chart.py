@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
+from airflow_provider_apimart.api.dollars import written_dollars
 from airflow_provider_apimart.plugin.figures import Figure, Sum, grouped
 
 WIDTH = 960
@@ -94,7 +95,7 @@ def _bars(
         height = round(float(cost / top) * HEIGHT, 2)
         if height > 0:
             bottom -= height
-            title = f"{day.isoformat()}, {name or 'unknown'}: ${cost:,.2f}"
+            title = f"{day.isoformat()}, {name or 'unknown'}: {written_dollars(cost)}"
             bars.append(
                 Bar(round(number * step + (step - width) / 2, 2), bottom, round(width, 2), height, place, title)
             )

@@ -36,6 +36,7 @@ def test_the_end_follows_from_the_rate_of_this_try() -> None:
     line = progress.line(counts(600, 0, 400), 50, began + 60)
     assert re.search(r"; 50 in flight; at this pace it ends at \d\d:\d\d UTC, in 4 min$", line)
     assert progress.line(counts(990, 0, 10), 5, began + 294).endswith("in 6 s")
+    assert progress.line(counts(501, 0, 499), 5, began + 60).endswith("in 8 h")
 
 
 def test_without_anything_new_no_end_is_guessed() -> None:

@@ -104,6 +104,11 @@ def test_many_models_share_one_colour() -> None:
     assert {bar.series for bar in chart.bars} == set(range(6))
 
 
+def test_a_bar_names_a_fraction_of_a_cent() -> None:
+    chart = chart_of([Figure("2026-11-26", "d", "t", "m", Sum(1, Decimal("0.004")))], 7, TODAY)
+    assert [bar.title for bar in chart.bars] == ["2026-11-26, m: $0.004"]
+
+
 @given(st.decimals(0, 10**9, places=4))
 def test_the_axis_reaches_above_the_highest_amount(highest: Decimal) -> None:
     top = nice_top(highest)
