@@ -174,14 +174,18 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
         """
         return self._attempt(context, started_at=time.time())
 
-    def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: Any, destination: str | None = None) -> dict[str, Any]:
         """
         Continue after the wait in the triggerer.
 
         :param event: See :class:`~airflow_provider_apimart.triggers.batch.ApimartBatchTrigger`.
+        :param destination: The destination with which the try began: its record is there. A template may render
+            differently by now.
         """
         if must_restart(event, context):
             return self._attempt(context, started_at=time.time())
+        if self.destination is not None and destination is not None:
+            self.destination = destination
         details: Mapping[str, Any] = event if isinstance(event, Mapping) else {}
         if details.get("error"):
             raise error_from_json(details["error"])
@@ -339,6 +343,7 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
                 try_number=context["ti"].try_number,
             ),
             method_name="execute_complete",
+            kwargs={"destination": None if self.destination is None else str(self.destination)},
         )
 
 

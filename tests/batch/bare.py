@@ -141,7 +141,7 @@ def execute(operator: ApimartBatchGenerationOperator, context: Any) -> None:
         waiting = deferred
     while True:
         try:
-            operator.execute_complete(context, asyncio.run(_event(waiting.trigger)))
+            operator.execute_complete(context, asyncio.run(_event(waiting.trigger)), **(waiting.kwargs or {}))
             return
         except TaskDeferred as deferred:
             waiting = deferred

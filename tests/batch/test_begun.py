@@ -57,6 +57,27 @@ def test_the_operator_pays_once_for_a_random_value(sandbox: Sandbox, tmp_path: P
     assert len(list(tmp_path.glob("*.png"))) == 6
 
 
+class Moving(ApimartBatchGenerationOperator):
+    """The operator as Airflow resumes it: its destination has the time of the rendering in it."""
+
+    def execute_complete(self, *arguments: Any, **given: Any) -> dict[str, Any]:
+        """Continue in another destination."""
+        self.destination = f"{self.destination}-later"
+        return super().execute_complete(*arguments, **given)
+
+
+def test_a_destination_that_renders_differently_is_that_of_the_beginning(sandbox: Sandbox, tmp_path: Path) -> None:
+    requests = [{"prompt": f"a cat {each}"} for each in range(8)]
+    operator = Moving(
+        task_id="generate", requests=requests, model=MODEL, destination=str(tmp_path / "out"), deferrable=True,
+        poll_interval=0.05, max_in_flight=4,
+    )  # fmt: skip
+    execute(operator, task_context())
+    assert sandbox.billed == sandbox.accepted == sum(request.route == "submit" for request in sandbox.requests) == 8
+    assert len(list((tmp_path / "out").glob("*.png"))) == 8
+    assert [folder.name for folder in tmp_path.iterdir()] == ["out"]
+
+
 def seeded(number: int, prompt: str = "a cat") -> Callable[[], Written]:
     """Return what renders a random seed, as ``{{ range(10000) | random }}`` does."""
     return lambda: [{"id": str(each), "prompt": prompt, "seed": random.randrange(10**9)} for each in range(number)]
