@@ -374,8 +374,9 @@ class BatchRun:
             poll_interval=self._plan.schedule.interval,
             modality=item.request.modality,
             model=entry.model,
-            # Time counts from the submit, or from the beginning of this try if that came later.
-            now=max(submitted, self._plan.started_at),
+            # Time counts from the submit, or from the beginning of this try if that came later. A submit that is still
+            # to come was noted by a clock that was wrong.
+            now=max(min(submitted, now), self._plan.started_at),
         )
 
     def _metrics(self, item: BatchItem) -> GenerationMetrics:

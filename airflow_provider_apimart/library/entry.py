@@ -157,7 +157,7 @@ def entry_from_bytes(name: str, content: bytes) -> Entry:
         modality=Modality(said["modality"]),
         request=said["request"],
         files=tuple(map(_file_from_json, said["files"])),
-        cost=money(said["cost"]),
+        cost=_cost(said["cost"]),
         completed=completed,
         made_by=_maker(said["made_by"]),
         result=said["result"],
@@ -191,6 +191,11 @@ def _file_from_json(value: object) -> EntryFile:
     if not isinstance(version, str | None):
         raise ValueError(f"the version of a file is {type(version).__name__}")
     return EntryFile(KeptFile(saved, version), OutputKind(str(value.get("kind"))))
+
+
+def _cost(value: object) -> Decimal | None:
+    found = money(value)
+    return found if found is not None and found >= 0 else None
 
 
 def _maker(value: JsonObject) -> Maker:

@@ -109,10 +109,11 @@ class TaskLibrary:
         """
         files = [file.kept for file in entry.files]
         try:
+            # All but the first one before that is copied: of a miss nothing must lie under tonight's names.
+            for file in files[self._copy_reused :]:
+                check_unchanged(file)
             if self._copy_reused:
                 return copy(entry.generation(), files)
-            for file in files:
-                check_unchanged(file)
         except KeptFileLostError as error:
             log.info("Generation %s isn't reused: %s", entry.generation_id, error)
             return None

@@ -109,6 +109,19 @@ def test_a_retry_does_not_serve_one_twin_by_the_other(sandbox: Sandbox, tmp_path
     assert sandbox.billed == 2
 
 
+@pytest.mark.parametrize("changed", [0, 1, 2])
+def test_of_a_miss_nothing_lies_under_tonights_names(sandbox: Sandbox, tmp_path: Path, changed: int) -> None:
+    """One of its files has another content and the same size, which shows only when it is read."""
+    three: dict[str, Any] = {"n": 3, "model": "gemini-3-pro-image-preview", "filename": "{id}_{index}"}
+    before, _ = night(tmp_path / "1", ITEMS[:1], **three)
+    file = Path(before[0]["files"][changed]["uri"].removeprefix("file://"))
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    after, _ = night(tmp_path / "2", ITEMS[:1], **three)
+    assert statuses(after) == ["completed"]
+    assert sorted(path.name for path in (tmp_path / "2").glob("*.png")) == ["i0_0.png", "i0_1.png", "i0_2.png"]
+    assert_whole(after)
+
+
 def test_the_same_request_twice_asks_for_two_pictures(sandbox: Sandbox, tmp_path: Path) -> None:
     def twins(number: int) -> list[dict[str, Any]]:
         return [{"id": f"t{each}", "prompt": "a cat"} for each in range(number)]

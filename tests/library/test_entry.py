@@ -93,6 +93,11 @@ def test_what_is_no_entry_is_refused(change: dict[str, Any]) -> None:
         entry_from_bytes(with_own_name.name, with_checksum({**SAID, **change}).encode())
 
 
+@pytest.mark.parametrize("cost", [-5, float("nan"), float("inf"), 1e300, None])
+def test_a_cost_that_is_none_saves_nothing(cost: float | None) -> None:
+    assert entry_from_bytes(entry().name, with_checksum({**SAID, "cost": cost}).encode()).cost is None
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b"null", b"[]", b"\xff\xfe", b"[" * 10_000, json.dumps(SAID).encode()])
 def test_a_foreign_file_is_refused(content: bytes) -> None:
     with pytest.raises((ValueError, RecursionError)):
