@@ -138,7 +138,7 @@ def network_settings(
 
 def proxy_url(written: str, source: str) -> str:
     """
-    Return the URL of an HTTP proxy in the one form that all HTTP libraries read alike.
+    Return the URL of an HTTP proxy in a form that all HTTP libraries read in the same way.
 
     :param written: As people write it: with or without a scheme, with credentials in any characters.
     :param source: The setting that names it, for messages.

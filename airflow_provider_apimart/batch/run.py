@@ -431,7 +431,7 @@ class BatchRun:
     def _status_after(self, item: BatchItem, error: errors.ApimartError) -> ItemStatus:
         entry = self._ledger[item.id]
         if entry.status in (ItemStatus.COMPLETED, ItemStatus.UNKNOWN):
-            # An unknown outcome stays one whatever kept its repetition from being sent.
+            # An unknown outcome stays unknown if its repetition couldn't be sent.
             return entry.status
         match error:
             case errors.ApimartCostLimitError():

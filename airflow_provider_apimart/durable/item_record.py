@@ -20,7 +20,7 @@ class ItemRecord:
     """
     What is known of one item: of a batch, or of a task with one generation.
 
-    :param attempts: Its attempts by idempotency key, for whatever inputs it has had.
+    :param attempts: Its attempts by idempotency key, for all inputs it has had.
     :param troubles: The latest trouble of each input, by its fingerprint.
     :param uploads: The longest-lived upload of each file, by its SHA-256.
     :param replaced: Generations that version 1.0.0 recorded for earlier inputs, by their JSON.

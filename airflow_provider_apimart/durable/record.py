@@ -120,7 +120,7 @@ class StateStoreRecord:
         """
         Claim the record for this try, and check that no newer one has done so.
 
-        An older try notes that it sends before it looks at the fence, and this one looks at its facts after it has
+        An older try records that it sends before it reads the fence, and this one reads its facts after it has
         written the fence. So at least one of the two sees the other.
         """
         with record_errors("Airflow's state store"):

@@ -108,7 +108,7 @@ class Index:
         """
         Return all entries by name, the newest first.
 
-        While somebody else lists them anew, those of the last listing are returned.
+        While somebody else lists them again, those of the last listing are returned.
 
         :raises Exception: What the storage raises.
         """

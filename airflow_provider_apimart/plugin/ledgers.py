@@ -192,7 +192,7 @@ def _no_collections() -> Iterator[None]:
 def _from_ledger(path: ObjectStoragePath) -> Items:
     found: list[Item] = []
     unreadable = start = 0
-    # What fsspec opens can't be told the length of a line.
+    # A file that fsspec opens takes no maximum for the length of a line.
     with (
         io.BufferedReader(path.fs.open(path.path, "rb", block_size=_BLOCK_BYTES), _BLOCK_BYTES) as file,
         _no_collections(),

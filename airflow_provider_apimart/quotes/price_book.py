@@ -71,7 +71,7 @@ class PriceBook:
         return quote_request(page.prices, modality, payload) if page.prices else no_quote(page.reason)
 
     def read(self, model: str) -> Flow[None]:
-        """Read the prices of a model, whatever is known of them."""
+        """Read the prices of a model, even if they are known already."""
         try:
             page = _Page(self.clock(), (yield from retrying(lambda: _price_list(model), self.policy)))
         except PriceListError as error:

@@ -40,7 +40,7 @@ def argument_parser() -> argparse.ArgumentParser:
     add("--max-outputs", type=int, default=None, metavar="N", help="deliver at most N outputs per generation")
     add("--task-visible-after", type=float, default=0.0, metavar="S", help="tasks are unknown (404) for S seconds")
     add("--any-model", action="store_true", help="accept unknown model names")
-    add("--ignore-idempotency", action="store_true", help="process every POST as new, whatever its Idempotency-Key")
+    add("--ignore-idempotency", action="store_true", help="process every POST as new, in spite of its Idempotency-Key")
     return parser
 
 

@@ -2,8 +2,8 @@
 HTTP client for the hosts of results, which are foreign: it sends no key, cookies or credentials.
 
 A name is resolved once, each of its addresses is checked, and the connection goes to an address that was checked.
-Redirects are followed here, and each target is checked alike. With a proxy, the proxy resolves names, and only
-addresses in the URL itself can be checked.
+Redirects are followed here, and each target is checked in the same way. With a proxy, the proxy resolves names, and
+only addresses in the URL itself can be checked.
 """
 
 from __future__ import annotations

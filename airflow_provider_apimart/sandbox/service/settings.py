@@ -63,7 +63,7 @@ class SandboxSettings:
     :param model_dialects: dialects of individual models
     :param status_words: other words for ``submitted``, ``pending``, ``processing``, ``completed`` and ``failed``
     :param error_form: the form of a failed task's error: a name from :data:`.dialects.ERROR_FORMS`
-    :param ignore_idempotency: process every POST as new, whatever its ``Idempotency-Key``
+    :param ignore_idempotency: process every POST as new, in spite of its ``Idempotency-Key``
     :param idempotency_retention: seconds an idempotency key is kept
     :param upload_lifetime: seconds until an upload's URL expires
     :param result_lifetime: seconds until a result's URL expires
