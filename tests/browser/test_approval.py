@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_apimart.sandbox import Sandbox
+from tests.airflow_versions import lacks
 from tests.browser.pictures import fetched, looks_like, shown
 from tests.browser.screenshots import keep
 from tests.lab.airflow_server import AirflowServer
@@ -17,13 +18,14 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 DAG_ID = "example_apimart_approval"
+ASKING = "deferred" if lacks("AWAITING_INPUT state") else "awaiting_input"
 
 
 @pytest.fixture
 def run_id(airflow: AirflowServer, sandbox: Sandbox, page: Page) -> str:
     """Open the page of the approval task of a new run."""
     run_id = airflow.trigger(DAG_ID)
-    airflow.wait_for(DAG_ID, run_id, draw="success", approve="awaiting_input")
+    airflow.wait_for(DAG_ID, run_id, draw="success", approve=ASKING)
     page.goto(f"{airflow.base_url}/dags/{DAG_ID}/runs/{run_id}/tasks/approve/required_actions")
     return run_id
 
@@ -57,7 +59,7 @@ def test_a_quote_above_the_limit_asks_a_person(
 ) -> None:
     dag_id = "example_apimart_quote"
     run_id = airflow.trigger(dag_id, {"limit": 0.2, "destination": tmp_path.as_uri()})
-    airflow.wait_for(dag_id, run_id, quote="success", approve="awaiting_input")
+    airflow.wait_for(dag_id, run_id, quote="success", approve=ASKING)
     page.goto(f"{airflow.base_url}/dags/{dag_id}/runs/{run_id}/tasks/approve/required_actions")
     page.get_by_text("Quote: $0.275, certainty exact").wait_for()
     assert page.get_by_text("Images requested: 3").is_visible()
