@@ -139,9 +139,9 @@ def connection_id(value: Any) -> str:
 
 def switch(value: Any, argument: str) -> bool:
     """
-    Return whether something is on; ``"true"`` and ``"false"``, as variables and parameters hold them, are texts for it.
+    Return a switch. It may be text, ``"true"`` or ``"false"``, as variables and parameters hold it.
 
-    :raises ApimartArgumentError: If it is another value: almost any would count as on.
+    :raises ApimartArgumentError: If it is any other value, since almost all count as on in Python.
     """
     value = unwrapped(value)
     found = _SWITCHES.get(value.strip().lower()) if isinstance(value, str) else value

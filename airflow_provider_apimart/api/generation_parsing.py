@@ -22,7 +22,7 @@ from airflow_provider_apimart.api.generation import Failure, Generation, Output,
 from airflow_provider_apimart.api.generation_status import GenerationStatus
 from airflow_provider_apimart.api.inline_media import inline_content, without_inline_content
 from airflow_provider_apimart.api.json_values import JsonObject, items, mapping, moment, money, number, text
-from airflow_provider_apimart.api.media_texts import parts_of, public_url
+from airflow_provider_apimart.api.media_texts import has_media_suffix, parts_of, public_url
 from airflow_provider_apimart.api.media_type import HEAD_BYTES, media_type
 
 
@@ -158,9 +158,6 @@ _OUTPUT_NAME = re.compile(
 _NO_OUTPUT_NAME = re.compile(
     r"thumb|preview|prompt|callback|webhook|poll|input|reference|source|avatar|logo", re.IGNORECASE
 )
-_MEDIA_SUFFIX = re.compile(
-    r"\.(png|jpe?g|webp|gif|avif|svg|mp4|webm|mov|m4v|mp3|wav|ogg|flac|m4a)(\?\S*)?\s*$", re.IGNORECASE
-)
 
 
 def _result(record: JsonObject) -> JsonObject:
@@ -243,7 +240,7 @@ def _unnamed_outputs(
     """
     if isinstance(value, str):
         for output in _text_outputs(value, kind, context):
-            if output.is_inline or _OUTPUT_NAME.search(name) or _MEDIA_SUFFIX.search(value):
+            if output.is_inline or _OUTPUT_NAME.search(name) or has_media_suffix(value):
                 yield output
     elif depth < _DEEPEST and isinstance(value, Mapping):
         for key, each in value.items():
@@ -273,7 +270,7 @@ def _beside_media(record: JsonObject, outputs: tuple[Output, ...]) -> JsonObject
     read = {*_MEDIA_LISTS, *_MEDIA_URLS, *_INLINE_KEYS} if outputs else set()
     kept = {key: value for key, value in source.items() if key not in _TASK_FIELDS and key not in read}
     if not outputs:
-        # Fields of media that are there but empty are no result.
+        # Empty media fields are no result.
         kept = {key: value for key, value in kept.items() if value or key not in MEDIA_FIELDS}
     if outputs and _MUSIC in kept:
         kept[_MUSIC] = [_track_facts(track) for track in items(kept[_MUSIC])]

@@ -14,10 +14,10 @@ _LONGEST_LIST = 1_000_000
 # A host and a path, without a scheme.
 _SCHEMELESS = re.compile(r"([A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}|\d{1,3}(\.\d{1,3}){3})(:[0-9]+)?/[^\s]+")
 _PATH = re.compile(r"\.{0,2}/[^\s]+")
+_SUFFIX = r"\.(png|jpe?g|webp|gif|avif|svg|mp4|webm|mov|m4v|mp3|wav|ogg|flac|m4a)(\?\S*)?"
 # Without a slash before it, only its ending tells a path from a text.
-_FILE = re.compile(
-    r"[\w./%~+-]+\.(png|jpe?g|webp|gif|avif|svg|mp4|webm|mov|m4v|mp3|wav|ogg|flac|m4a)(\?\S*)?", re.IGNORECASE
-)
+_FILE = re.compile(rf"[\w./%~+-]+{_SUFFIX}", re.IGNORECASE)
+_WITH_SUFFIX = re.compile(rf"{_SUFFIX}\s*$", re.IGNORECASE)
 _WRAPPINGS = ('""', "''", "<>", "``")
 _NEXT_URL = re.compile(r"[\s,;|]+(?=https?://)", re.IGNORECASE)
 
@@ -36,6 +36,11 @@ def parts_of(written: str) -> Iterator[str]:
         yield from _NEXT_URL.split(text)
     else:
         yield text
+
+
+def has_media_suffix(text: str) -> bool:
+    """Return whether a text ends like a URL of a media file."""
+    return _WITH_SUFFIX.search(text) is not None
 
 
 def public_url(text: str, base_url: str) -> str | None:

@@ -374,8 +374,8 @@ class BatchRun:
             poll_interval=self._plan.schedule.interval,
             modality=item.request.modality,
             model=entry.model,
-            # Time counts from the submit, or from the beginning of this try if that came later. A submit that is still
-            # to come was noted by a clock that was wrong.
+            # Time counts from the submit, or from the beginning of this try if that came later. A submit in
+            # the future was recorded by a wrong clock.
             now=max(min(submitted, now), self._plan.started_at),
         )
 

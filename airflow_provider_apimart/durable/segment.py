@@ -58,7 +58,7 @@ class Segment:
 
 
 class UnfinishedError(ValueError):
-    """A file that is the beginning of one: its writer hasn't finished it, or it was cut."""
+    """A file that ends too early: its writer hasn't finished it, or it was cut."""
 
 
 def segment_name(writer: str, number: int) -> str:
@@ -70,7 +70,7 @@ def segment_from_bytes(name: str, content: bytes) -> Segment:
     """
     Return the file that :meth:`Segment.to_bytes` wrote.
 
-    :raises UnfinishedError: If it is the beginning of one.
+    :raises UnfinishedError: If it ends too early.
     :raises ValueError: If it is damaged, or of a newer version of the provider.
     """
     try:

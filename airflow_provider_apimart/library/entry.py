@@ -150,7 +150,7 @@ def entry_from_bytes(name: str, content: bytes) -> Entry:
     if completed is None or not _SHA256.fullmatch(said["identity"]):
         raise ValueError(f"{name} lacks an identity or a time")
     if said["generation_id"] != text(said["generation_id"]):
-        raise ValueError(f"{name} has no id that APIMart gives")
+        raise ValueError(f"{name} has an invalid generation id")
     entry = Entry(
         identity=said["identity"],
         generation_id=said["generation_id"],
@@ -187,7 +187,7 @@ def _file_from_json(value: object) -> EntryFile:
     if not _SHA256.fullmatch(saved.sha256) or not saved.media_type.startswith(MEDIA_PREFIXES) or saved.bytes < 0:
         raise ValueError(f"this describes no saved image, video or audio: {dict(value)}")
     if saved.uri != text(saved.uri):
-        raise ValueError("the URI of a file is none")
+        raise ValueError("the URI of a file is invalid")
     if not isinstance(version, str | None):
         raise ValueError(f"the version of a file is {type(version).__name__}")
     return EntryFile(KeptFile(saved, version), OutputKind(str(value.get("kind"))))

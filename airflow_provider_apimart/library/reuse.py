@@ -109,7 +109,7 @@ class TaskLibrary:
         """
         files = [file.kept for file in entry.files]
         try:
-            # All but the first one before that is copied: of a miss nothing must lie under tonight's names.
+            # Before anything is copied, so that a miss leaves no copies behind. The first file is checked by its copy.
             for file in files[self._copy_reused :]:
                 check_unchanged(file)
             if self._copy_reused:

@@ -44,9 +44,9 @@ def permitted(user: Any, dag_ids: Iterable[str]) -> frozenset[str]:
 
 def _of_known_teams(dag_ids: set[str]) -> set[str]:
     """
-    Return the DAGs of which Airflow can say to which team they belong, if it has teams.
+    Return the DAGs whose team Airflow knows, or all of them if it has no teams.
 
-    A DAG that was deleted has none any more, and what belongs to no team is shown to each.
+    A deleted DAG has no team any more, and what has no team is shown to every team.
     """
     if not dag_ids or not conf.getboolean("core", "multi_team", fallback=False):
         return dag_ids
