@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_apimart.api.error_mapping import root_reason
 from airflow_provider_apimart.batch.version_1 import earlier_facts, remove_earlier_files
@@ -19,7 +19,7 @@ from airflow_provider_apimart.durable.facts import Fact
 from airflow_provider_apimart.durable.item_record import ItemRecord, fold
 from airflow_provider_apimart.durable.ledger_path import LEDGER_SUFFIX
 from airflow_provider_apimart.durable.record import record_errors
-from airflow_provider_apimart.exceptions import ApimartDestinationError, ApimartError
+from airflow_provider_apimart.exceptions import ApimartDestinationError, ApimartError, ApimartSupersededError
 from airflow_provider_apimart.results.storage.paths import storage_path
 from airflow_provider_apimart.results.storage.receipts import FOLDER
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 # Submits that become due within this time share one write.
@@ -128,6 +130,18 @@ class Journal:
         self._compacted_at = self._files.written
         remove_earlier_files(self._files.folder)
 
+    def records_if_superseded(self) -> dict[str, ItemRecord] | None:
+        """
+        Return the records as all tries have noted them if a newer try has begun, otherwise ``None``.
+
+        :raises ApimartError: If they can't be read.
+        """
+        try:
+            self._check_fence()
+        except ApimartSupersededError:
+            return self._guarded(lambda: self._folded(self._files.load()))
+        return None
+
     def _check_fence(self) -> None:
         self._guarded(self._files.check_fence)
 
@@ -154,9 +168,9 @@ class Journal:
         if self._files.written - self._compacted_at > _MOST_FILES + self._noted // _FACTS_A_FILE:
             await asyncio.to_thread(self.compact)
 
-    def _guarded(self, act: Callable[[], None]) -> None:
+    def _guarded(self, act: Callable[[], T]) -> T:
         try:
-            act()
+            return act()
         except ApimartError:
             raise
         except Exception as error:

@@ -88,13 +88,14 @@ def run_try(
     except BaseException as error:
         reports.interrupted(error)
         raise
+    ledger = _current(plan, journal, ledger)
     counts = count_items(ledger.entries, saves=save is not None)
     parked = run.parked if plan.parks else []
     log.info("%s", describe(counts))
     for line in [] if parked else failures(ledger.entries):
         log.warning("%s", line)
-    page = None if parked else _write_results(plan, journal, ledger, counts)
-    reports.end(replace(run.now(), counts=counts), State.DEFERRED if parked else State.FINISHED)
+    page = None if parked else _write_results(plan, journal, ledger, saves=save is not None)
+    reports.end(replace(run.now(), ledger=ledger, counts=counts), State.DEFERRED if parked else State.FINISHED)
     manifest = {
         "ledger": uri_of(journal.ledger),
         "gallery": page,
@@ -140,7 +141,20 @@ def _continued(plan: BatchPlan, records: Mapping[str, ItemRecord]) -> BatchPlan:
     return replace(plan, items=items)
 
 
-def _write_results(plan: BatchPlan, journal: Journal, ledger: Ledger, counts: BatchCounts) -> str | None:
+def _current(plan: BatchPlan, journal: Journal, ledger: Ledger) -> Ledger:
+    """Return the ledger of what all tries have noted, where a newer one has begun: this one remembers less then."""
+    records = journal.records_if_superseded()
+    if records is None:
+        return ledger
+    return Ledger(plan.items, records, journal.note, plan.task.clear_marker, plan.started_at)
+
+
+def _write_ledger(journal: Journal, ledger: Ledger) -> None:
+    lines = ledger_text([*ledger.entries, *ledger.left_behind])
+    Folder(journal.ledger.parent).write(journal.ledger.name, lines)
+
+
+def _write_results(plan: BatchPlan, journal: Journal, ledger: Ledger, *, saves: bool) -> str | None:
     if ledger.left_behind:
         log.warning(
             "Items of an earlier try that are no longer requested: %d. Their lines stay in the ledger",
@@ -151,8 +165,13 @@ def _write_results(plan: BatchPlan, journal: Journal, ledger: Ledger, counts: Ba
     for each in (journal.ledger, page):
         remove_unfinished(each)
     journal.compact()
-    Folder(folder).write(journal.ledger.name, ledger_text([*ledger.entries, *ledger.left_behind]))
+    _write_ledger(journal, ledger)
+    if (current := _current(plan, journal, ledger)) is not ledger:
+        # A newer try may have written its ledger in between.
+        ledger = current
+        _write_ledger(journal, ledger)
     try:
+        counts = count_items(ledger.entries, saves=saves)
         Folder(folder).write(page.name, gallery(plan.task, counts, ledger.entries, uri_of(folder)).encode())
     except Exception:
         # Any error: the page is for people, and the ledger holds everything that was paid.
