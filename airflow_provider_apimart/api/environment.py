@@ -23,7 +23,7 @@ from airflow_provider_apimart.api.base_url import DEFAULT_PORTS
 from airflow_provider_apimart.exceptions import ApimartConfigurationError
 
 _PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy")
-_AUTHORITIES_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+_AUTHORITIES_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _CONNECTION_PROXY = "the connection's extra.proxy"
 _CONNECTION_VERIFY = "the connection's extra.verify"
 
@@ -191,14 +191,17 @@ def _covers(entry: str, host: str, port: int | None) -> bool:
     """Return whether an entry of ``no_proxy`` covers a host: a name and those below it, an address or a network."""
     if entry == "*":
         return True
-    with suppress(ValueError):
-        return ip_address(host.strip("[]")) in ip_network(entry.strip("[]"), strict=False)
+    entry = entry.rpartition("://")[2].rstrip("/") if "://" in entry else entry
     name, colon, number = entry.rpartition(":")
-    if colon and number.isdecimal() and "]" not in number:
+    # An IPv6 address has colons of its own, unless it stands in brackets.
+    if colon and number.isdecimal() and (":" not in name or name.endswith("]")):
         if int(number) != port:
             return False
         entry = name
-    entry = entry.strip("[]").removeprefix("*").strip(".")
+    entry = entry.strip("[]")
+    with suppress(ValueError):
+        return ip_address(host.strip("[]")) in ip_network(entry, strict=False)
+    entry = entry.removeprefix("*").strip(".")
     return bool(entry) and (host == entry or host.endswith(f".{entry}"))
 
 
@@ -207,7 +210,9 @@ def _authorities(verify: bool | str, environ: Mapping[str, str]) -> tuple[str | 
         return verify, _CONNECTION_VERIFY
     for name in _AUTHORITIES_VARIABLES:
         if path := environ.get(name, "").strip():
-            return path, f"the environment variable {name}"
+            # OpenSSL takes several directories; the first one that exists is used here.
+            listed = path.split(os.pathsep) if name == "SSL_CERT_DIR" else [path]
+            return next(filter(os.path.isdir, listed), path), f"the environment variable {name}"
     return None, "the package certifi"
 
 

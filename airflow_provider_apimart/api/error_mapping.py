@@ -20,7 +20,7 @@ from airflow_provider_apimart.api import contract
 from airflow_provider_apimart.api.http_messages import Reply, Request, RequestKind
 from airflow_provider_apimart.api.intermediary import answer_of, moved_base_url
 from airflow_provider_apimart.api.json_values import mapping, text
-from airflow_provider_apimart.api.redaction import Secrets
+from airflow_provider_apimart.api.redaction import Secrets, without_queries
 from airflow_provider_apimart.api.retry import retry_after_seconds
 
 _MAX_MESSAGE = 500
@@ -181,7 +181,7 @@ def _shown(reply: Reply, fact: str | None) -> str | None:
 
 def _message(details: Mapping[str, Any], body: Mapping[str, Any]) -> str | None:
     said = text(details.get("message")) or text(body.get("message"))
-    return said and _shortened(said)
+    return said and _shortened(without_queries(said))
 
 
 def _shortened(said: str) -> str:
@@ -295,4 +295,5 @@ def root_reason(error: BaseException, secrets: Secrets | None = None) -> str:
     while inner := error.__cause__ or error.__context__:
         error = inner
     said = _CREDENTIALS.sub("://", f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+    said = without_queries(said)
     return secrets.redact(said) if secrets else said

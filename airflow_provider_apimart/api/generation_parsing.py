@@ -24,6 +24,7 @@ from airflow_provider_apimart.api.inline_media import inline_content, without_in
 from airflow_provider_apimart.api.json_values import JsonObject, items, mapping, moment, money, number, text
 from airflow_provider_apimart.api.media_texts import has_media_suffix, parts_of, public_url
 from airflow_provider_apimart.api.media_type import HEAD_BYTES, media_type
+from airflow_provider_apimart.api.redaction import without_queries
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def _failure(record: JsonObject) -> Failure:
     details = mapping(error) or {"message": error}
     message = text(details.get("message")) or text(record.get("fail_reason")) or "no reason given"
     code, kind = text(details.get("code")), text(details.get("type"))
-    return Failure(message, code or kind, mentions_moderation(message, code, kind))
+    return Failure(without_queries(message), code or kind, mentions_moderation(message, code, kind))
 
 
 _MEDIA_LISTS: dict[str, OutputKind | None] = {

@@ -10,7 +10,7 @@ from urllib.parse import urljoin, urlsplit
 
 from airflow_provider_apimart.api.http_messages import Reply
 from airflow_provider_apimart.api.json_values import mapping, text
-from airflow_provider_apimart.api.redaction import without_query
+from airflow_provider_apimart.api.redaction import without_queries, without_query
 
 _READ = 16_384
 _SHOWN = 120
@@ -70,5 +70,5 @@ def _words(reply: Reply) -> str:
 
 def _line(reply: Reply, shown: str) -> str:
     """Return text on one line, without secrets, and not long. It is redacted first: a cut secret isn't found."""
-    line = " ".join(reply.shown(shown).split())
+    line = without_queries(" ".join(reply.shown(shown).split()))
     return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"

@@ -42,7 +42,9 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x00\x00\x01\xb3", "video/mpeg"),
     (0, b"0&\xb2u\x8ef\xcf\x11", "video/x-ms-asf"),
     (0, b"ID3", "audio/mpeg"),
+    (0, b"\xff\xf0", "audio/aac"),
     (0, b"\xff\xf1", "audio/aac"),
+    (0, b"\xff\xf8", "audio/aac"),
     (0, b"\xff\xf9", "audio/aac"),
     (0, b"fLaC", "audio/flac"),
     (0, b"OggS", "audio/ogg"),
@@ -173,7 +175,15 @@ def _is_layer_2_or_3(head: bytes) -> bool:
 
 
 def _signed_type(head: bytes) -> str | None:
-    return next((found for offset, signature, found in _SIGNATURES if head.startswith(signature, offset)), None)
+    found = next((found for offset, signature, found in _SIGNATURES if head.startswith(signature, offset)), None)
+    return _coded_as(head) if found == "image/heif" else found
+
+
+def _coded_as(head: bytes) -> str:
+    """Return the type of a HEIF image, whose coding only the brands behind the first one may name."""
+    brands = head[16 : int.from_bytes(head[:4])]
+    known = ((b"avif", "image/avif"), (b"avis", "image/avif"), (b"heic", "image/heic"), (b"heix", "image/heic"))
+    return next((found for brand, found in known if brand in brands), "image/heif")
 
 
 def _text_type(head: bytes) -> str | None:

@@ -23,6 +23,7 @@ _LONG = 8
 # A secret as long as this is part of no id by chance.
 _UNMISTAKABLE = 16
 _NOT_WITHIN_A_WORD = (r"(?<![A-Za-z0-9_-])(?<![A-Za-z0-9]\.)", r"(?![A-Za-z0-9_-]|\.[A-Za-z0-9])")
+_URL_WITH_QUERY = re.compile(r"(https?:\\?/\\?/[^\s\"'<>?]+)\?[^\s\"'<>]+", re.IGNORECASE)
 _FACTS = re.compile(
     r"(.*_)?(id|ids|status|state|model|object|code|type|urls?|created|completed|expires_at|size|resolution)"
 )
@@ -92,7 +93,7 @@ def _letter(letter: str) -> str:
     code = ord(letter)
     escaped = {
         rf"\\+u{code:04x}",
-        "".join(f"%{byte:02x}" for byte in letter.encode("utf-8", "replace")),
+        "".join(f"%(?:25)*{byte:02x}" for byte in letter.encode("utf-8", "replace")),
         f"&#0*{code};",
         f"&#x0*{code:x};",
     }
@@ -100,6 +101,11 @@ def _letter(letter: str) -> str:
         escaped |= {re.escape(html.escape(letter)), rf"\\+{re.escape(letter)}"}
     # The letter itself is tried last: a backslash is also the beginning of its own escape.
     return f"(?:{'|'.join(sorted(escaped - {re.escape(letter)}))}|{re.escape(letter)})"
+
+
+def without_queries(shown: str) -> str:
+    """Return text for people in which all URLs are without their queries, as :func:`without_query` shows them."""
+    return _URL_WITH_QUERY.sub(rf"\1?{MASK}", shown)
 
 
 def without_query(url: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -68,7 +69,8 @@ class ClientSettings:
         """The secrets: the API key, the values of the headers, the passwords of the proxies."""
         # Of a value such as "Token abc", the service may repeat the second part alone.
         values = [part for value in self.headers.values() for part in (value, value.rpartition(" ")[2])]
-        return Secrets.of((self.api_key, *values, *self.network.secrets))
+        encoded = b64encode(self.api_key.encode()).decode().rstrip("=")
+        return Secrets.of((self.api_key, encoded, *values, *self.network.secrets))
 
     def reply(self, request: Request, status: int, headers: Mapping[str, str], body: bytes) -> Reply:
         """

@@ -100,7 +100,7 @@ class OutputSaver:
     def _id_of(self, output: Output, item_id: str | None) -> str:
         """Return an id for a result that came at once and has none: no other item or task may have the same."""
         task = [str(self._run.get(name)) for name in ("dag_id", "task_id", "run_id", "map_index")]
-        written = "\n".join([*(task if item_id else []), item_id or "", output.digest])
+        written = "\n".join([*task, item_id or "", output.digest])
         return hashlib.sha256(written.encode()).hexdigest()[:16]
 
     def _newer(self, generation: Generation, index: int) -> Output | None:

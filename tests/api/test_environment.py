@@ -47,6 +47,14 @@ def test_credentials_may_hold_any_character(password: str) -> None:
         ("10.0.0.0/8", "https://10.1.2.3", True),
         ("10.0.0.0/8", "https://11.1.2.3", False),
         ("[::1]", "http://[::1]:80", True),
+        ("10.0.0.0/8:8080", "http://10.1.2.3:8080", True),
+        ("10.1.2.3:8080", "http://10.1.2.3", False),
+        ("[2001:db8::1]:443", "https://[2001:DB8:0::1]", True),
+        ("[2001:db8::1]:443", "https://[2001:db8::1]:8443", False),
+        ("2001:db8::/32", "https://[2001:db8::10]", True),
+        ("::10", "https://[::1]:10", False),
+        ("https://api.example/", "https://api.example", True),
+        ("http://api.example:8443", "https://api.example", False),
         ("", "https://api.example", False),
     ],
 )
@@ -74,7 +82,13 @@ def test_a_socks_proxy_is_refused_before_results_are_paid_for(monkeypatch: pytes
         network_of(ClientSettings("sk-key"))
 
 
-@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_of_several_directories_the_first_one_that_exists_is_used(tmp_path: Path) -> None:
+    assert network_settings(environ={"SSL_CERT_DIR": f"/nowhere:{tmp_path}"}).verified_by() == str(tmp_path)
+    with pytest.raises(ApimartConfigurationError, match="SSL_CERT_DIR"):
+        network_settings(environ={"SSL_CERT_DIR": "/nowhere"}).verified_by()
+
+
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"])
 def test_authorities_may_lie_in_a_directory(name: str, tmp_path: Path) -> None:
     found = network_settings(environ={name: str(tmp_path)})
     assert found.verified_by() == str(tmp_path)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import html
 import json
 from collections.abc import Callable
@@ -9,6 +10,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_apimart.api.error_mapping import read_error, read_error_reply, root_reason, submit_error
+from airflow_provider_apimart.api.generation_parsing import read_generation
 from airflow_provider_apimart.api.http_messages import Reply
 from airflow_provider_apimart.api.redaction import Secrets, without_query
 from airflow_provider_apimart.api.settings import ClientSettings
@@ -23,6 +26,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "code points": lambda secret: "".join(f"\\u{ord(letter):04x}" for letter in secret),
     "first code point": lambda secret: f"\\u{ord(secret[0]):04X}" + secret[1:],
     "URL": lambda secret: quote(secret, safe=""),
+    "URL twice": lambda secret: quote(quote(secret, safe=""), safe=""),
     "HTML": html.escape,
     "HTML numbers": lambda secret: "".join(f"&#{ord(letter)};" for letter in secret),
     "capitals": str.upper,
@@ -75,6 +79,41 @@ def test_the_secrets_of_a_connection() -> None:
     assert said == "*** *** *** *** ***"
     assert "s3cr3t" not in repr(client) + repr(client.network) + repr(client.secrets)
     assert "w0rd" not in repr(client) + repr(client.network) + repr(client.secrets)
+
+
+@pytest.mark.parametrize(
+    "signed",
+    [
+        "https://b.s3.amazonaws.com/x.png?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=s1gn",
+        "https://b.s3.amazonaws.com/x.png?AWSAccessKeyId=A&Signature=s1gn%3D&Expires=1",
+        "https://storage.googleapis.com/b/x.png?X-Goog-Signature=s1gn",
+        "https://a.blob.core.windows.net/b/x.png?sv=2024&sig=s1gn%2F",
+        "https://b.oss-cn-beijing.aliyuncs.com/x.png?OSSAccessKeyId=A&Signature=s1gn",
+        "https://b.cos.ap-beijing.myqcloud.com/x.png?q-sign-algorithm=sha1&q-signature=s1gn",
+        "https://d1.cloudfront.net/x.png?Policy=p&Signature=s1gn~&Key-Pair-Id=K",
+        "HTTPS://cdn.example/x.png?token=s1gn",
+        "https:\\/\\/cdn.example\\/x.png?token=s1gn",
+    ],
+)
+def test_a_message_of_apimart_shows_no_signature_of_a_url(signed: str) -> None:
+    said = f"image_urls[0] '{signed}' can't be fetched: <{signed}>, {signed}"
+    body = json.dumps({"error": {"message": said, "type": "invalid_request_error"}}).encode()
+    failed = read_generation({"status": "failed", "fail_reason": said})
+    assert failed is not None
+    assert failed.failure is not None
+    for shown in (
+        str(submit_error(read_error_reply(Reply(400, {}, body)))),
+        str(read_error(read_error_reply(Reply(403, {}, b"<title>%s</title>" % said.encode())))),
+        failed.failure.message,
+        root_reason(OSError(said)),
+    ):
+        assert "s1gn" not in shown
+        assert "x.png?***" in shown
+
+
+def test_the_key_is_redacted_in_base64() -> None:
+    secrets = ClientSettings(KEY).secrets
+    assert secrets.redact(f"Basic {base64.b64encode(KEY.encode()).decode()}").startswith("Basic ***")
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ from concurrent.futures import Executor
 from typing import BinaryIO
 
 from airflow_provider_apimart.api.media_type import HEAD_BYTES
+from airflow_provider_apimart.exceptions import ApimartTransientError
 from airflow_provider_apimart.results.download.client import InterruptedDownloadError
 from airflow_provider_apimart.results.download.decompressor import Decompressor
+from airflow_provider_apimart.results.download.file_end import FileEnd
 from airflow_provider_apimart.results.download.limits import Allowance, Limits
 from airflow_provider_apimart.results.download.response_head import ResponseHead
 from airflow_provider_apimart.results.media import accepted_media_type
@@ -28,6 +30,7 @@ class IncomingFile:
         self._writer = HashingWriter(file, executor)
         self._limits = limits
         self._allowance = allowance
+        self._end = FileEnd()
         self._begin()
 
     def _begin(self) -> None:
@@ -36,6 +39,7 @@ class IncomingFile:
         self.media_type = ""
         self._received = 0
         self._start = b""
+        self._end.restart()
         self._head = ResponseHead()
         self._decompressor = Decompressor("")
 
@@ -96,7 +100,16 @@ class IncomingFile:
             raise InterruptedDownloadError("it is compressed and ended early")
         if not self.media_type:
             self._judge()
+        if not self._head.has_end:
+            self._check_end()
         self.sha256 = self._writer.finish()
+
+    def _check_end(self) -> None:
+        try:
+            self._end.check(self.media_type)
+        except ApimartTransientError as error:
+            self.discard()
+            raise InterruptedDownloadError(error.message) from None
 
     def _take_content(self, content: bytes) -> None:
         if self.media_type:
@@ -117,4 +130,6 @@ class IncomingFile:
         self._limits.check_file(self.size + len(content))
         self._allowance.take(len(content))
         self.size += len(content)
+        if not self._head.has_end:
+            self._end.take(content)
         self._writer.take(content)

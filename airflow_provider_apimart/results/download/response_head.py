@@ -26,6 +26,7 @@ class ResponseHead:
     :param offset: The byte of the file with which the body begins, ``None`` for a part that doesn't say which.
     :param is_part: Whether the reply is a ``206``: its body may be a part of the file.
     :param total: The bytes of the whole file as it is sent, ``None`` if the head doesn't say.
+    :param has_end: Whether the connection shows the end of the body: by a length, or by a last chunk.
     :param etag: The strong ``ETag``, which no other version of the file has; ``None`` if there is none.
     :param media_type: The ``Content-Type`` without parameters, or empty.
     :param encoding: The ``Content-Encoding``, or empty.
@@ -34,6 +35,7 @@ class ResponseHead:
     offset: int | None = 0
     is_part: bool = False
     total: int | None = None
+    has_end: bool = True
     etag: str | None = None
     media_type: str = ""
     encoding: str = ""
@@ -86,6 +88,7 @@ def read_response_head(status: int, headers: Mapping[str, str]) -> ResponseHead:
         offset=offset,
         is_part=is_part,
         total=total,
+        has_end=total is not None or "Transfer-Encoding" in headers,
         etag=_strong_etag(headers),
         media_type=headers.get("Content-Type", "").partition(";")[0].strip().lower(),
         encoding="" if encoding == "identity" else encoding,

@@ -28,7 +28,7 @@ _NAME_BYTES = 230
 _DIGEST_LETTERS = 8
 _LONG_DIGEST_LETTERS = 32
 _PLAIN = " _-+=@,.()"
-_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)", re.IGNORECASE)
+_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])\s*(\.|$)", re.IGNORECASE)
 
 
 class FileNames:
@@ -103,7 +103,8 @@ def _is_harmless(letter: str) -> bool:
 
 def _safe_part(part: str) -> str:
     """Return a folder's or file's name whose values are harmless already: itself, if it is that as a whole."""
-    name = part.strip().lstrip(".").rstrip(". ")
+    # Values that are in one form each may not be together: "e" before an accent.
+    name = unicodedata.normalize("NFC", part).strip().lstrip(".").rstrip(". ")
     name = f"_{name}" if not name or _RESERVED.match(name) else name
     return name if name == part and len(part.encode()) <= _NAME_BYTES else _with_digest(name, _digest(part))
 

@@ -58,6 +58,39 @@ def test_the_rest_is_asked_for(tmp_path: Path, at: int) -> None:
     assert server.asked[1].headers.get("if-range") == (ETAG if at else None)
 
 
+ENDED = PICTURE + b"IEND\xaeB`\x82"
+RIFF = b"RIFF" + (SIZE - 8).to_bytes(4, "little") + b"WEBP" + PICTURE[12:]
+VIDEO = b"\0\0\0\x18ftypmp42" + PICTURE[12:]
+
+
+@pytest.mark.parametrize("at", [20, *TENTHS, SIZE - 1])
+@pytest.mark.parametrize("content", [PICTURE, ENDED, RIFF, VIDEO])
+def test_without_a_length_a_broken_download_is_no_end(tmp_path: Path, at: int, content: bytes) -> None:
+    def answer(asked: Asked) -> list[bytes]:
+        return [head(), content[:at] if asked.number == 0 else content]
+
+    with hostile(answer) as server, saver_to(tmp_path, server.url) as saver:
+        assert Path(save(saver, server.url, "x").uri).read_bytes() == content
+    assert {asked.offset for asked in server.asked} == {None}
+
+
+@pytest.mark.parametrize(
+    ("content", "requests"), [(ENDED, 1), (ENDED + b"\0\n", 1), (RIFF, 1), (PICTURE, 2), (VIDEO, 2)]
+)
+def test_without_a_length_a_file_that_does_not_show_its_end_is_compared(
+    tmp_path: Path, content: bytes, requests: int
+) -> None:
+    with hostile(lambda asked: [head(), content]) as server, saver_to(tmp_path, server.url) as saver:
+        assert Path(save(saver, server.url, "x").uri).read_bytes() == content
+    assert len(server.asked) == requests
+
+
+def test_a_last_chunk_is_an_end(tmp_path: Path) -> None:
+    chunked = b"%x\r\n%s\r\n0\r\n\r\n" % (SIZE, PICTURE)
+    _, server = saved(lambda asked: [head(transfer_encoding="chunked"), chunked], tmp_path)
+    assert len(server.asked) == 1
+
+
 def test_a_file_cut_at_every_tenth_is_put_together(tmp_path: Path) -> None:
     def tenth(asked: Asked) -> list[bytes]:
         offset = asked.offset or 0

@@ -53,6 +53,13 @@ def test_any_two_values_make_safe_names_that_differ(one: str, other: str) -> Non
     assert (names[0] == names[1]) == (one == other)
 
 
+@given(strange_text(), strange_text(), strange_text(), strange_text())
+def test_values_next_to_one_another_make_names_of_one_form(one: str, two: str, three: str, four: str) -> None:
+    """Some file systems take two spellings of an accented letter for one name."""
+    names = [FileNames("{id}{model}").stem({"id": id_, "model": model}) for id_, model in ((one, two), (three, four))]
+    assert all(unicodedata.is_normalized("NFC", name) for name in names)
+
+
 @pytest.mark.parametrize("value", ["task_01M8", "a b", "кот", "猫", "हिन्दी", "x.1-2+3=4@5,(6)"])
 def test_a_plain_value_stays_as_it_is(value: str) -> None:
     assert safe_value(value) == value
@@ -66,7 +73,15 @@ def test_a_template_may_make_folders_and_write_numbers() -> None:
 def test_reserved_names_are_no_names() -> None:
     assert FileNames("{id}").stem({"id": "con"}).startswith("con-")
     assert FileNames("nu{id}.{index}").stem({"id": "l", "index": 1}).startswith("_nul.1-")
+    assert FileNames("{id}").stem({"id": "con .x"}).startswith("_con .x-")
     assert FileNames("{id}").stem({"id": "console"}) == "console"
+
+
+def test_an_accent_at_the_seam_of_two_values_leads_to_another_name() -> None:
+    names = {
+        FileNames("{id}{model}").stem({"id": id_, "model": model}) for id_, model in (("e", "\u0301x"), ("é", "x"))
+    }
+    assert len({unicodedata.normalize("NFC", name) for name in names}) == 2
 
 
 @pytest.mark.parametrize(
