@@ -23,7 +23,7 @@ from airflow_provider_apimart.sandbox import Sandbox, SandboxSettings
 from tests.airflow_versions import lacks
 from tests.lab import AirflowLab, Step, Template
 from tests.lab.airflow_lab import TaskView
-from tests.lab.crash_points import DEFERRED, UNHEARD_UPLOADS, UPLOADING, WAITING
+from tests.lab.crash_points import DEFERRED, UNANSWERED_UPLOADS, UPLOADING, WAITING
 from tests.lab.references import DISTINCT_REFERENCES, write_references
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "durable-execution.rst"
@@ -34,7 +34,7 @@ _QUICK_SECONDS = 0.3
 _ENDLESS_SECONDS = 3600.0
 
 # The task has succeeded there: nothing is retried, and a clear asks for a new generation.
-_SUCCEEDED = ("success stored", "delivery noted")
+_SUCCEEDED = ("success stored", "delivery recorded")
 # Only the idempotency key knows there what was paid for.
 _ID_UNKNOWN = ("POST sent", "reply read", "before the id is written")
 # The wait is over there, so the task is neither deferred any more nor runs into its time-out.
@@ -86,7 +86,7 @@ class Scenario:
     @property
     def uploads(self) -> int:
         """How many uploads it takes: one for each content, and one more for an upload that no one heard of."""
-        return (DISTINCT_REFERENCES + (self.point in UNHEARD_UPLOADS)) if self.references else 0
+        return (DISTINCT_REFERENCES + (self.point in UNANSWERED_UPLOADS)) if self.references else 0
 
     @property
     def column(self) -> str:

@@ -62,7 +62,7 @@ def test_the_count_would_show_a_double_charge(lab: AirflowLab, sandbox: Sandbox)
     assert sandbox.billed == 2
 
 
-@pytest.mark.parametrize("point", ["id written", "looking", "result in XCom"])
+@pytest.mark.parametrize("point", ["id written", "status read", "result in XCom"])
 def test_after_the_id_is_known_even_a_service_that_ignores_the_key_bills_once(
     lab: AirflowLab, sandbox: Sandbox, point: str
 ) -> None:

@@ -157,8 +157,8 @@ def _deferred() -> None:
     _before(task_runner, "finalize", lambda ti, state, *_: state == "deferred")
 
 
-def _first_look() -> None:
-    """Die, worker or triggerer, before the first look at the generation."""
+def _status_read() -> None:
+    """Die, worker or triggerer, right after the first status read."""
     from airflow_provider_apimart.api.waiting import Wait
 
     _before(Wait, "decide")
@@ -237,14 +237,14 @@ _AFTER_THE_WAIT: dict[str, CrashPoint] = {
     "result half in XCom": _half_in_xcom,
     "result in XCom": _in_xcom,
     "success stored": _success_stored,
-    "delivery noted": _delivered,
+    "delivery recorded": _delivered,
 }
 _DEFERRING: dict[str, CrashPoint] = {"deferring": _deferring, "deferral written": _deferred}
-_LOOKING: dict[str, CrashPoint] = {"looking": _first_look}
+_READING: dict[str, CrashPoint] = {"status read": _status_read}
 
-WAITING = {**_BEFORE_THE_WAIT, **_LOOKING, **_AFTER_THE_WAIT}
-DEFERRED = {**_BEFORE_THE_WAIT, **_DEFERRING, **_LOOKING, **_IN_THE_TRIGGERER, **_AFTER_THE_WAIT}
-UNHEARD_UPLOADS = ("upload sent", "upload's reply read")
+WAITING = {**_BEFORE_THE_WAIT, **_READING, **_AFTER_THE_WAIT}
+DEFERRED = {**_BEFORE_THE_WAIT, **_DEFERRING, **_READING, **_IN_THE_TRIGGERER, **_AFTER_THE_WAIT}
+UNANSWERED_UPLOADS = ("upload sent", "upload's reply read")
 _UPLOADS: dict[str, CrashPoint] = {
     "upload sent": lambda: _sent(_UPLOAD),
     "upload's reply read": lambda: _answered(_UPLOAD),

@@ -60,7 +60,7 @@ def test_a_finished_generation_that_was_never_delivered_is_delivered_after_a_cle
     lab: AirflowLab, sandbox: Sandbox
 ) -> None:
     run = lab.start_run("lab_single_waiting")
-    assert not run.drive(sandbox.connection_json(), crash="looking")
+    assert not run.drive(sandbox.connection_json(), crash="status read")
     sandbox.complete_all()
     run.recover()
     run.clear("generate")
@@ -96,7 +96,7 @@ def test_a_generation_that_failed_upstream_is_retried_as_a_new_one(
     assert first.idempotency_key != second.idempotency_key
 
 
-@pytest.mark.parametrize("point", ["POST sent", "before the id is written", "looking"])
+@pytest.mark.parametrize("point", ["POST sent", "before the id is written", "status read"])
 def test_a_record_in_files_bills_a_crash_once(lab: AirflowLab, sandbox: Sandbox, point: str) -> None:
     run = lab.start_run("lab_single_waiting")
     assert not run.drive(sandbox.connection_json(), crash=point, without_store=True)
