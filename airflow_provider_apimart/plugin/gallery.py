@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from airflow_provider_apimart.page_index.entry import Entry, Kind
-from airflow_provider_apimart.plugin.generations import Shown, merged
+from airflow_provider_apimart.page_index.entry import Entry
+from airflow_provider_apimart.plugin.generations import Shown
 from airflow_provider_apimart.plugin.index import Known
 from airflow_provider_apimart.plugin.ledgers import Items
 from airflow_provider_apimart.plugin.query import Query, Sort
@@ -74,15 +74,25 @@ def in_scope(entry: Entry, query: Query) -> bool:
     return not query.map_index or str(entry.map_index) == query.map_index
 
 
-def gallery_of(entries: Mapping[str, Known], query: Query, items_of: Callable[[Entry], Items]) -> Gallery:
+@dataclass(frozen=True)
+class Sources:
     """
-    Return the page of a gallery that is asked for.
+    What a gallery is made of.
 
-    :param entries: The entries that may be seen, the newest first.
+    :param batches: The batches that may be seen, the newest first.
+    :param generations: The generations that may be seen.
     :param items_of: Returns the items of a batch.
     """
+
+    batches: Iterable[Known]
+    generations: Iterable[Shown]
+    items_of: Callable[[Entry], Items]
+
+
+def gallery_of(sources: Sources, query: Query) -> Gallery:
+    """Return the page of a gallery that is asked for."""
     problems: list[str] = []
-    found, older = _found(entries, query, items_of, problems)
+    found, older = _found(sources, query, problems)
     matching = [each for each in found if _matches(each, query)] if query.q else found
     statuses = Counter(each.item.status for each in matching)
     models = Counter(each.item.model or "" for each in matching)
@@ -107,17 +117,15 @@ def ordered(shown: list[Shown], query: Query) -> list[Shown]:
     return sorted(shown, key=lambda each: (-each.known.at, each.item.position))
 
 
-def _found(
-    entries: Mapping[str, Known], query: Query, items_of: Callable[[Entry], Items], problems: list[str]
-) -> tuple[list[Shown], int]:
-    found = [each for each in merged(entries).values() if in_scope(each.known.entry, query)]
-    batches = [each for each in entries.values() if each.entry.kind is Kind.BATCH and in_scope(each.entry, query)]
+def _found(sources: Sources, query: Query, problems: list[str]) -> tuple[list[Shown], int]:
+    found = [each for each in sources.generations if in_scope(each.known.entry, query)]
+    batches = [each for each in sources.batches if in_scope(each.entry, query)]
     searched, deadline = 0, time.monotonic() + _LONGEST_SECONDS
     for known in batches:
         is_enough = len(found) >= _MOST_ITEMS or time.monotonic() >= deadline
         if searched >= _MOST_BATCHES or (searched and is_enough):
             break
-        items = items_of(known.entry)
+        items = sources.items_of(known.entry)
         problems += [items.problem] if items.problem else []
         found += _of_batch(known, items)
         searched += 1
@@ -165,7 +173,7 @@ def neighbours(shown: list[Shown], of: Shown) -> tuple[Shown | None, Shown | Non
     return shown[at - 1] if at else None, shown[at + 1] if at + 1 < len(shown) else None
 
 
-def all_in_order(entries: Mapping[str, Known], query: Query, items_of: Callable[[Entry], Items]) -> list[Shown]:
+def all_in_order(sources: Sources, query: Query) -> list[Shown]:
     """Return all items of a gallery, whatever the page."""
-    found, _ = _found(entries, query, items_of, [])
+    found, _ = _found(sources, query, [])
     return ordered([each for each in found if _matches(each, query) and _is_chosen(each, query)], query)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,13 +15,13 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_apimart.api.error_mapping import root_reason
-from airflow_provider_apimart.api.json_values import items, mapping, parse, text
+from airflow_provider_apimart.api.json_values import mapping, parse, text
 from airflow_provider_apimart.durable.folder import Folder
 from airflow_provider_apimart.durable.ledger_path import ledger_path
 from airflow_provider_apimart.page_index.entry import Entry, Kind, entry_from_json
 from airflow_provider_apimart.page_index.writing import INDEX, SUFFIX
 from airflow_provider_apimart.plugin.items import File, Item, files_of, item_of
-from airflow_provider_apimart.plugin.storage import TIMES, Location, NotReadableError, signature
+from airflow_provider_apimart.plugin.storage import TIMES, signature
 from airflow_provider_apimart.results.storage.paths import storage_path
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ _FRESH_SECONDS = 2.0
 _FRESH_FACTOR = 10
 _MOST_ENTRIES = 10_000
 _MOST_MONTHS = 24
+_MOST_FILES = 50_000
 _MONTH = re.compile(r"\d{4}-\d{2}", re.ASCII)
 # That of a transfer with a thousand files is a tenth of it.
 _MOST_BYTES = 8 << 20
@@ -45,13 +46,17 @@ class Known:
     """
     An entry with what the pages need of it.
 
+    :param entry: The entry, without the generation and the files that it describes.
     :param item: The generation of an entry that describes one.
     :param path: Where its file lies, with month and name.
+    :param saved: The files that a transfer has saved, each with the id of its generation; ``None`` if they are too many
+        to be kept.
     """
 
     entry: Entry
     item: Item | None
     path: str
+    saved: tuple[tuple[str, File], ...] | None = ()
 
     @property
     def at(self) -> float:
@@ -73,7 +78,7 @@ class Index:
     """
     The index below ``[apimart] ledger_path``. Several threads may use it at once.
 
-    At most 10,000 entries are kept, the newest ones of the last 24 months.
+    At most 10,000 entries are kept, the newest ones of the last 24 months, and 50,000 files of transfers.
 
     :param place: The directory or URI; by default that of Airflow's configuration, read for each listing.
     :param clock: Monotonic time.
@@ -88,7 +93,6 @@ class Index:
         self._lists_at = 0.0
         self._has_listed = False
         self._gaps: tuple[str, ...] = ()
-        self._destinations: tuple[Mapping[str, Known], frozenset[Location]] = ({}, frozenset())
 
     @property
     def gaps(self) -> tuple[str, ...]:
@@ -124,16 +128,6 @@ class Index:
         finally:
             self._lock.release()
 
-    def destination_of(self, uri: str) -> str | None:
-        """Return the directory of a file into which some task has saved, whose DAG may be another; ``None`` if none."""
-        entries = self._entries
-        if self._destinations[0] is not entries:
-            named = {known.entry.destination for known in entries.values() if known.entry.destination}
-            self._destinations = (entries, frozenset(filter(None, map(_location, named))))
-        file = _location(uri)
-        parents = () if file is None else (replace(file, path=parent) for parent in file.path.parents)
-        return next((parent.uri for parent in parents if parent in self._destinations[1]), None)
-
     def said(self, known: Known) -> Mapping[str, Any]:
         """Return the whole generation of an entry, with the fields of a ledger's line."""
         content = Folder(self.root / INDEX / PurePosixPath(known.path).parent.name).read(PurePosixPath(known.path).name)
@@ -146,9 +140,11 @@ class Index:
         changed = {path: info for path, info in wanted.items() if self._before(path)[0] != signature(info)}
         files = self._files | self._read_entries(root, changed)
         self._files = {path: files[path] for path in wanted}
-        known = sorted(filter(None, (each for _, each in self._files.values())), key=lambda each: each.at, reverse=True)
         unread = sum(each is None for _, each in self._files.values())
-        self._gaps = tuple(_gaps(unread, known if next(listed, None) else ()))
+        known = sorted(filter(None, (each for _, each in self._files.values())), key=lambda each: each.at, reverse=True)
+        for each in (known := list(_with_the_latest_files(known))):
+            self._files[each.path] = (self._files[each.path][0], each)
+        self._gaps = tuple(_gaps(unread, known, has_more=next(listed, None) is not None))
         # A retry in another month writes a file of its own.
         latest = {each.entry.name: each for each in sorted(known, key=lambda each: each.written)}
         return {each.entry.name: latest[each.entry.name] for each in known}
@@ -164,26 +160,35 @@ class Index:
         return self._files.get(path, ((), None))
 
 
-def _location(uri: str) -> Location | None:
-    try:
-        return Location.of(uri)
-    except NotReadableError:
-        return None
+def _with_the_latest_files(known: Iterable[Known]) -> Iterator[Known]:
+    """Return entries of which the older ones have lost the files of transfers, as far as there are too many."""
+    room = _MOST_FILES
+    for each in known:
+        room -= len(each.saved or ())
+        yield each if room >= 0 or not each.saved else replace(each, saved=None)
 
 
-def _gaps(unread: int, kept: Sequence[Known]) -> Iterator[str]:
+def _gaps(unread: int, known: Sequence[Known], *, has_more: bool) -> Iterator[str]:
     """
     Return what the entries lack, in sentences.
 
     :param unread: Number of files that can't be read.
-    :param kept: All entries, if there are older ones.
+    :param known: All entries, the newest first.
+    :param has_more: Whether there are older ones.
     """
-    if kept:
-        since = datetime.fromtimestamp(min(known.written for known in kept), UTC)
-        yield f"Only the latest {_MOST_ENTRIES:,} entries are shown and summed up, those written since {since:%Y-%m-%d}"
+    if has_more:
+        since = _day(min((each.written for each in known if each.written > 0), default=0.0))
+        yield f"Only the latest {_MOST_ENTRIES:,} entries are shown and summed up, those written since {since}"
+    without = next((each for each in known if each.saved is None), None)
+    if without:
+        yield f"Files that transfers saved until {_day(without.at)} aren't shown: only {_MOST_FILES:,} are"
     if unread:
         files, describe = ("1 file", "it describes") if unread == 1 else (f"{unread:,} files", "they describe")
         yield f"{files} of the index can't be read. What {describe} is missing in lists and sums"
+
+
+def _day(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}"
 
 
 def _listing(root: ObjectStoragePath) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -220,8 +225,14 @@ def _read_entry(root: ObjectStoragePath, path: str, info: Mapping[str, Any], bef
     if entry is None:
         log.info("%s in the index is no entry, is damaged, or is larger than %d bytes", path, _MOST_BYTES)
         return now, None
-    # The whole generation is read again where it is opened.
-    return now, Known(replace(entry, item=None), item_of(entry.item) if entry.item else None, path)
+    return now, known_of(entry, path)
+
+
+def known_of(entry: Entry, path: str) -> Known:
+    """Return what the pages need of an entry: its whole generation is read again where it is opened."""
+    named = [(text(said.get("generation_id")), files_of([said])) for said in entry.files]
+    saved = tuple((generation_id, file) for generation_id, files in named if generation_id for file in files)
+    return Known(replace(entry, item=None, files=()), item_of(entry.item) if entry.item else None, path, saved)
 
 
 def saved_elsewhere(entries: Mapping[str, Known]) -> Mapping[tuple[str, str], tuple[tuple[File, ...], str | None]]:
@@ -231,14 +242,11 @@ def saved_elsewhere(entries: Mapping[str, Known]) -> Mapping[tuple[str, str], tu
     :param entries: The entries that may be seen.
     :return: By DAG and generation: a file is shown only with generations of the DAG that has saved it.
     """
-    found: dict[tuple[str, str], tuple[tuple[File, ...], str | None]] = {}
+    found: dict[tuple[str, str], tuple[list[File], str | None]] = {}
     for known in entries.values():
         if known.entry.kind is Kind.FILES:
-            for said in items(known.entry.files):
-                generation_id = text(said.get("generation_id"))
-                if generation_id:
-                    of = (known.entry.dag_id, generation_id)
-                    files, folder = found.get(of, ((), known.entry.destination))
-                    if folder == known.entry.destination:
-                        found[of] = (files + files_of([said]), folder)
-    return found
+            for generation_id, file in known.saved or ():
+                files, folder = found.setdefault((known.entry.dag_id, generation_id), ([], known.entry.destination))
+                if folder == known.entry.destination:
+                    files.append(file)
+    return {of: (tuple(files), folder) for of, (files, folder) in found.items()}

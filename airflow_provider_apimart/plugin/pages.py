@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
@@ -18,14 +19,15 @@ from airflow_provider_apimart.page_index.entry import Entry, Kind
 from airflow_provider_apimart.plugin.access import permitted
 from airflow_provider_apimart.plugin.chart import chart_of
 from airflow_provider_apimart.plugin.figures import Figure, figures_of, grouped, total
-from airflow_provider_apimart.plugin.gallery import PAGE_SIZE, all_in_order, gallery_of, in_scope, neighbours
-from airflow_provider_apimart.plugin.generations import Shown, merged
+from airflow_provider_apimart.plugin.gallery import PAGE_SIZE, Sources, all_in_order, gallery_of, neighbours
+from airflow_provider_apimart.plugin.generations import Shown
 from airflow_provider_apimart.plugin.index import Index, Known
 from airflow_provider_apimart.plugin.items import File
-from airflow_provider_apimart.plugin.ledgers import Items, Ledgers
+from airflow_provider_apimart.plugin.ledgers import Ledgers
+from airflow_provider_apimart.plugin.overview import Overview
 from airflow_provider_apimart.plugin.query import Query
 from airflow_provider_apimart.plugin.storage import NotReadableError, storage_errors
-from airflow_provider_apimart.plugin.work import Work, works_of
+from airflow_provider_apimart.plugin.work import Work
 
 WORKS_A_PAGE = 50
 _MOST_LIVE = 100
@@ -92,6 +94,7 @@ class Pages:
     def __init__(self, index: Index, ledgers: Ledgers) -> None:
         self.index = index
         self.ledgers = ledgers
+        self._overview = Overview({})
 
     def seen_by(self, user: Any, name: str | None = None) -> Seen:
         """
@@ -103,22 +106,45 @@ class Pages:
         """
         with storage_errors("The index at [apimart] ledger_path"):
             entries = self.index.entries()
+        overview = self._overview
+        if overview.entries is not entries:
+            self._overview = overview = Overview(entries)
         wanted = entries.values() if name is None else filter(None, [entries.get(name)])
-        dags = permitted(user, {known.entry.dag_id for known in wanted})
-        visible = {name: known for name, known in entries.items() if known.entry.dag_id in dags}
-        return Seen(self, visible)
+        return Seen(self, overview, permitted(user, {known.entry.dag_id for known in wanted}))
 
 
 class Seen:
-    """What one user may see. Nothing else is reached from here."""
+    """
+    What one user may see. Nothing else is reached from here.
 
-    def __init__(self, pages: Pages, entries: Mapping[str, Known]) -> None:
+    :param overview: All entries.
+    :param dags: The DAGs whose results the user may see.
+    """
+
+    def __init__(self, pages: Pages, overview: Overview, dags: frozenset[str]) -> None:
         self._pages = pages
-        self._entries = entries
+        self._overview = overview
+        self._dags = dags
+
+    @cached_property
+    def _entries(self) -> Mapping[str, Known]:
+        entries = self._overview.entries
+        return {name: known for name, known in entries.items() if known.entry.dag_id in self._dags}
+
+    @cached_property
+    def _works(self) -> list[Work]:
+        return [work for work in self._overview.works if work.dag_id in self._dags]
+
+    @cached_property
+    def _sources(self) -> Sources:
+        batches = [known for known in self._entries.values() if known.entry.kind is Kind.BATCH]
+        generations = self._overview.generations.values()
+        seen = [shown for shown in generations if shown.known.entry.dag_id in self._dags]
+        return Sources(batches, seen, self._pages.ledgers.items)
 
     def batches(self, place: Place, query: Query) -> str:
         """Return the page *Batches*."""
-        works = works_of(self._entries)
+        works = self._works
         wanted = [work for work in works if _is_wanted(work, query)]
         pages = max(1, -(-len(wanted) // WORKS_A_PAGE))
         query = replace(query, page=min(query.page, pages))
@@ -141,16 +167,15 @@ class Seen:
         common = self._common(place, Query(), "")
         return {
             work.id: {"html": render("work.html", common | {"work": work}), "live": work.state.is_live}
-            for work in works_of(self._entries)
+            for work in self._works
             if work.id in wanted
         }
 
     def gallery(self, place: Place, query: Query) -> str:
         """Return the page *Gallery*."""
-        found = gallery_of(self._entries, query, self._items)
+        found = gallery_of(self._sources, query)
         query = replace(query, page=found.page)
-        wanted = {name: known for name, known in self._entries.items() if in_scope(known.entry, query)}
-        works = [work for work in works_of(wanted) if _is_shown(work, query)] if query.batch or query.run_id else []
+        works = [work for work in self._works if _is_shown(work, query)]
         return render(
             "gallery.html",
             self._common(place, query, "Gallery")
@@ -176,7 +201,7 @@ class Seen:
             said = self._said(shown)
         except NotReadableError as error:
             problem = str(error)
-        before, after = neighbours(all_in_order(self._entries, query, self._items), shown)
+        before, after = neighbours(all_in_order(self._sources, query), shown)
         return render(
             "item.html",
             self._common(place, query, "Gallery")
@@ -245,7 +270,7 @@ class Seen:
             return file, shown.folder
         # A reused file that wasn't copied lies where it was saved first. A ledger is less guarded than the index.
         is_of_index = shown.known.entry.kind is Kind.GENERATION
-        return file, file.folder if is_of_index else self._pages.index.destination_of(file.uri)
+        return file, file.folder if is_of_index else self._overview.destination_of(file.uri)
 
     def _common(self, place: Place, query: Query, title: str) -> dict[str, Any]:
         dags = sorted({known.entry.dag_id for known in self._entries.values()})
@@ -258,22 +283,19 @@ class Seen:
             "now": datetime.now(UTC),
         }
 
-    def _items(self, entry: Entry) -> Items:
-        return self._pages.ledgers.items(entry)
-
     def _shown(self, name: str, key: str) -> Shown:
-        known = self._entries.get(name)
-        if known is None:
+        known = self._overview.entries.get(name)
+        if known is None or known.entry.dag_id not in self._dags:
             raise NotFoundError
         if known.entry.kind is Kind.BATCH:
-            found = self._items(known.entry)
+            found = self._pages.ledgers.items(known.entry)
             item = found.by_key.get(key)
             if item is None and found.problem:
                 raise NotReadableError(found.problem, is_temporary=found.is_temporary)
             if item is None:
                 raise NotFoundError
             return Shown(known, item, known.entry.destination)
-        shown = merged(self._entries).get(name)
+        shown = self._overview.generations.get(name)
         if shown is None or shown.item.key != key:
             raise NotFoundError
         return shown

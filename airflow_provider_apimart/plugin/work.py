@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from airflow_provider_apimart.durable.item_status import FAILURES, ItemStatus
 from airflow_provider_apimart.page_index.entry import Entry, Kind, State
-from airflow_provider_apimart.plugin.generations import Shown, merged
+from airflow_provider_apimart.plugin.generations import Shown
 from airflow_provider_apimart.plugin.index import Known
 from airflow_provider_apimart.plugin.items import Item
 
@@ -94,15 +94,16 @@ class Work:
         return {"dag_id": self.dag_id, "run_id": self.run_id, "task_id": self.task_id}
 
 
-def works_of(entries: Mapping[str, Known]) -> list[Work]:
+def works_of(entries: Mapping[str, Known], generations: Iterable[Shown]) -> list[Work]:
     """
     Return the rows, the latest first.
 
-    :param entries: The entries that may be seen, the newest first.
+    :param entries: The entries, the newest first.
+    :param generations: The generations that they describe, each once.
     """
     batches = [_batch(known.entry) for known in entries.values() if known.entry.kind is Kind.BATCH]
     tasks: dict[tuple[str, str, str], list[Shown]] = {}
-    for shown in merged(entries).values():
+    for shown in generations:
         entry = shown.known.entry
         tasks.setdefault((entry.dag_id, entry.run_id, entry.task_id), []).append(shown)
     found = [*batches, *map(_generations, tasks.values())]

@@ -15,7 +15,7 @@ from airflow_provider_apimart.page_index.entry import Entry, Kind, Spending
 from airflow_provider_apimart.plugin.chart import OTHERS, chart_of, nice_top
 from airflow_provider_apimart.plugin.figures import Figure, Sum, figures_of, grouped, total
 from airflow_provider_apimart.plugin.generations import merged
-from airflow_provider_apimart.plugin.index import Known
+from airflow_provider_apimart.plugin.index import Known, known_of
 from airflow_provider_apimart.plugin.items import item_of
 from airflow_provider_apimart.plugin.query import Query
 
@@ -64,7 +64,7 @@ def test_a_sensor_in_another_dag_counts_once_too_and_adds_nothing_there() -> Non
 @pytest.mark.parametrize(("dag_id", "is_shown"), [("d", True), ("other", False)])
 def test_files_of_a_transfer_are_shown_with_the_generation_of_its_own_dag(dag_id: str, is_shown: bool) -> None:
     file = {"generation_id": "g", "uri": "file:///x/a.png", "media_type": "image/png", "sha256": "", "bytes": 1}
-    transfer = Known(Entry("t", Kind.FILES, dag_id, "save", "r", destination="file:///x", files=(file,)), None, "t")
+    transfer = known_of(Entry("t", Kind.FILES, dag_id, "save", "r", destination="file:///x", files=(file,)), "t")
     (shown,) = merged(entries(known("send", "g"), transfer)).values()
     assert bool(shown.item.files) == is_shown
     assert shown.folder == ("file:///x" if is_shown else None)

@@ -550,3 +550,33 @@ def test_csv_and_tables_have_the_same_exact_sums(
         assert total == sum((getattr(row, name) for row in spending), Decimal(0))
         assert written_dollars(total) in page
     assert sum(int(row["generations"]) for row in written) == len(rows)
+
+
+def test_files_of_transfers_are_bounded(place: Path, viewer: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_module, "_MOST_FILES", 25)
+    for number in range(4):
+        generations = [f"g{number}-{each}" for each in range(10)]
+        began = f"2026-11-{20 + number}T10:00:00+00:00"
+        saved = [
+            {"generation_id": each, "uri": f"file:///x/{each}.png", "media_type": "image/png"} for each in generations
+        ]
+        put(place, f"f{number}", kind="files", task_id="save", destination="file:///x", files=saved, began=began)
+        item = {"id": "a", "generation_id": generations[0], "status": "completed", "prompt": f"fox {number}"}
+        put(place, f"e{number}", kind="generation", run_id=f"r{number}", item=item)
+    for _ in range(2):
+        page = viewer.get("/gallery").text
+        assert page.count("<img src=") == 2
+        assert "Files that transfers saved until 2026-11-21 aren&#39;t shown: only 25 are" in page
+
+
+def test_many_files_of_one_generation_take_no_time(place: Path, viewer: TestClient) -> None:
+    saved = [
+        {"generation_id": "g", "uri": f"file:///x/{each}.png", "media_type": "image/png"} for each in range(30_000)
+    ]
+    put(place, "f", kind="files", task_id="save", destination="file:///x", files=saved)
+    put(place, "e", kind="generation", item={"id": "a", "generation_id": "g", "status": "completed", "prompt": "fox"})
+    assert viewer.get("/").status_code == 200
+    began = time.process_time()
+    page = viewer.get("/gallery")
+    assert "+29999" in page.text
+    assert time.process_time() - began < 5
