@@ -57,8 +57,8 @@ FAULTS = (
 FAULTY = 0.1
 # The client's kind ends before a call that is never answered does.
 PATIENCE, SILENCE = 4.0, 6.0
-# Seconds from when everything is up again to the next fault.
-PAUSES = (1.0, 6.0)
+# Seconds between two faults, at least.
+PAUSES = (3.0, 12.0)
 
 
 @dataclass(frozen=True)

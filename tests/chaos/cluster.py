@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -92,6 +93,8 @@ class Cluster:
     ) -> None:
         self._processes = processes
         self._python = python
+        self._started_at: dict[str, float] = {}
+        self._up_at: dict[str, float] = {}
         settings = {**SETTINGS, **_addresses(postgres, redis_port), **_secrets()}
         airflow = {f"AIRFLOW__{name}": value for name, value in settings.items()}
         self._environment = {**bare_environment(), **airflow, **environment}
@@ -111,10 +114,18 @@ class Cluster:
         for name in PARTS:
             self._processes.kill(name)
 
-    @property
-    def is_up(self) -> bool:
-        """Whether all parts have started that take tasks."""
-        return all(self._processes.has_said(name, words) for name, words in STARTED.items())
+    def note_starts(self) -> None:
+        """Note which parts have started by now."""
+        for name, words in STARTED.items():
+            if name not in self._up_at and self._processes.has_said(name, words):
+                self._up_at[name] = time.monotonic()
+
+    def has_settled(self, name: str) -> bool:
+        """Whether a part has been up for as long as it took to start; what isn't among the parts always has."""
+        if name not in STARTED:
+            return True
+        up_at = self._up_at.get(name)
+        return up_at is not None and time.monotonic() - up_at >= up_at - self._started_at[name]
 
     def kill(self, name: str) -> None:
         """Kill a part with SIGKILL, and start it again."""
@@ -129,6 +140,8 @@ class Cluster:
         return exited
 
     def _start(self, name: str) -> None:
+        self._started_at[name] = time.monotonic()
+        self._up_at.pop(name, None)
         self._processes.start(name, self._airflow(*PARTS[name]), self._environment)
 
     def _airflow(self, *arguments: str) -> tuple[str, ...]:

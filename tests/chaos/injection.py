@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from tests.chaos.account import FaultCounts
 from tests.chaos.cluster import Cluster
@@ -36,19 +37,22 @@ class FaultInjection:
         """
         Inject faults as planned until the run has ended.
 
-        The pause before a fault begins when everything is up again, so that a slow machine makes progress, too.
+        A part isn't killed again before it has been up for as long as it took to start, so that a slow machine makes
+        progress, too.
 
         :param longest: Seconds after which it counts as stuck.
         """
         give_up_at = time.monotonic() + longest
         self._watch(lambda: self._run.has_begun, give_up_at)
         for fault in plan:
-            self._watch(lambda: self._run.has_ended or self._cluster.is_up, give_up_at)
-            fault_at = time.monotonic() + fault.pause
-            if self._watch(lambda: self._run.has_ended, min(fault_at, give_up_at)) or fault_at > give_up_at:
+            due = partial(self._is_due_or_over, fault.target, time.monotonic() + fault.pause)
+            if not self._watch(due, give_up_at) or self._run.has_ended:
                 break
             self._inject(fault.target)
         return FaultCounts(self._faults, self._cut, self._exited)
+
+    def _is_due_or_over(self, target: str, earliest: float) -> bool:
+        return self._run.has_ended or (time.monotonic() >= earliest and self._cluster.has_settled(target))
 
     def _inject(self, target: str) -> None:
         self._faults[target] += 1
@@ -62,6 +66,7 @@ class FaultInjection:
         while not is_so():
             if time.monotonic() > until:
                 return False
+            self._cluster.note_starts()
             self._exited.update(self._cluster.restart_exited())
             time.sleep(1)
         return True

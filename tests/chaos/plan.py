@@ -13,7 +13,7 @@ class Fault:
     One fault.
 
     :param target: The part that is killed, or the database.
-    :param pause: Seconds since everything was up again after the fault before it.
+    :param pause: Seconds since the fault before it, at least.
     """
 
     target: str
