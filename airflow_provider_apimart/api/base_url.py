@@ -9,10 +9,13 @@ from urllib.parse import SplitResult, urlsplit
 #: The schemes of HTTP, each with its default port.
 DEFAULT_PORTS = {"https": 443, "http": 80}
 _ENDPOINT = re.compile(
-    r"/v1/(images|videos|music|audio|tasks|uploads|balance|user|models|model-schema|model-docs|chat)(/|$)",
+    r"/v1/(images|videos|music|audio|tasks|uploads|balance|user|models|model-schema|model-docs|chat)(/|$)"
+    r"|/api/(pricing|marketplace)(/|$)",
     re.IGNORECASE,
 )
-_VERSION = re.compile(r"/v1$", re.IGNORECASE)
+_VERSION = re.compile(r"(/v1)+$", re.IGNORECASE)
+_QUOTES = "\"'`<>"
+_LIKE_A_KEY = re.compile(r"(https?://)?sk-[^./]*$", re.IGNORECASE)
 
 
 def normalise_base_url(written: str) -> str:
@@ -24,7 +27,9 @@ def normalise_base_url(written: str) -> str:
     :param written: The user's text; a missing scheme means ``https``.
     :raises ValueError: If it is no base URL, with the reason and without any secret in it.
     """
-    written = written.strip()
+    written = written.strip().strip(_QUOTES).strip().removeprefix("//")
+    if _LIKE_A_KEY.match(written):
+        raise ValueError("it is an API key, which belongs in the connection's password")
     parts = _split(written if "://" in written else f"https://{written}")
     _refuse(parts)
     path = _VERSION.sub("", parts.path.rstrip("/")).rstrip("/")
@@ -63,8 +68,12 @@ def _refuse(parts: SplitResult) -> None:
         raise ValueError(f"its scheme is {parts.scheme!r}, but only https and http are supported")
     if "@" in parts.netloc:
         raise ValueError("it holds credentials; the API key belongs in the connection's password")
-    if not parts.hostname or any(letter.isspace() for letter in parts.netloc):
+    if any(letter.isspace() for letter in parts.netloc):
+        raise ValueError("it holds a space; write one host, such as https://api.apimart.ai")
+    if not parts.hostname:
         raise ValueError("it has no host")
+    if parts.hostname.lower() in DEFAULT_PORTS:
+        raise ValueError("its scheme is written twice, or without '://'; write it as https://api.apimart.ai")
     if parts.query or parts.fragment:
         raise ValueError("it has a query or fragment; a base URL ends with its path")
     if endpoint := _ENDPOINT.search(parts.path):

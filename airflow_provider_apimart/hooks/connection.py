@@ -6,6 +6,8 @@ import json
 import platform
 import re
 from collections.abc import Mapping
+from contextlib import suppress
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +39,12 @@ _RESERVED_HEADERS = (
     "host",
 )
 # As copied from documentation or from a header.
-_BEARER = re.compile(r"(authorization\s*:\s*)?bearer\s+", re.IGNORECASE)
-_PATH = re.compile(r"v1(/.*)?", re.IGNORECASE)
+_BEARER = re.compile(r"(authorization\s*[:=]\s*)?bearer(\s*:\s*|\s+)", re.IGNORECASE)
+_ASSIGNMENT = re.compile(r"(export\s+)?[A-Z][A-Z0-9_]*(KEY|TOKEN)\s*=\s*(?=.)")
+_QUOTES = "\"'`\u201c\u201d\u2018\u2019"
+_EXAMPLE = '{"conn_type": "apimart", "password": "sk-..."}'
+_SCHEMES = ("http", "https")
+_PATH = re.compile(r"v1|.*/.*", re.IGNORECASE)
 # RFC 9110: a token, and visible Latin-1 with inner spaces.
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e\xa1-\xff]([\t\x20-\x7e\xa1-\xff]*[\x21-\x7e\xa1-\xff])?|")
@@ -86,11 +92,15 @@ class _ConnectionReader:
         return extra
 
     def _api_key(self) -> str:
-        key = _BEARER.sub("", (self._connection.password or "").strip().strip("\"'")).strip()
+        key = _unquoted(_BEARER.sub("", _unquoted(_ASSIGNMENT.sub("", _unquoted(self._connection.password or "")))))
         if not key and self._connection.login:
             raise self._refuse("password", "it is empty, and the login is not used; the API key must be the password")
         if not key or key.lower() == "bearer":
-            raise self._refuse("password", "it is empty; it must be the APIMart API key")
+            raise self._refuse("password", f"it is empty; it must be the APIMart API key, as in {_EXAMPLE}")
+        if key.endswith("..."):
+            raise self._refuse("password", "it is a placeholder or was cut; it must be the whole API key")
+        if "://" in key:
+            raise self._refuse("password", "it is a URL, which belongs in the host; it must be the API key")
         if not key.strip("*"):
             # As Airflow 3.0 hands it to the test of a stored connection.
             raise self._refuse("password", f"{key} is what Airflow shows in place of an API key")
@@ -104,15 +114,20 @@ class _ConnectionReader:
         host = (self._connection.host or "").strip()
         if not host:
             return contract.DEFAULT_BASE_URL
-        schema = (self._connection.schema or "").strip()
+        schema = (self._connection.schema or "").strip().removesuffix("://").strip("/")
         reason = ""
         if _PATH.fullmatch(schema):
             # The URI apimart://:key@host/v1 stores its path as the schema.
             host, schema = f"{host.rstrip('/')}/{schema}", ""
         if "://" not in host and schema:
-            host = f"{schema}://{host}"
+            if schema.lower() not in _SCHEMES:
+                raise self._refuse(
+                    "schema",
+                    f"{schema!r} is neither http nor https; write a path into the host, as in https://host/path",
+                )
+            host = f"{schema}://{_bracketed(host)}"
         try:
-            return normalise_base_url(_with_port(host, self._connection.port))
+            return normalise_base_url(_with_port(_bracketed(host), self._connection.port))
         except ValueError as error:
             reason = str(error)
         raise self._refuse("host", reason)
@@ -179,6 +194,17 @@ def _named_headers(value: object) -> dict[str, str] | None:
     if isinstance(value, Mapping) and all(isinstance(item, str) for item in (*value, *value.values())):
         return dict(value)
     return None
+
+
+def _unquoted(written: str) -> str:
+    return written.strip().strip(_QUOTES).strip()
+
+
+def _bracketed(host: str) -> str:
+    """Return an IPv6 address in the brackets of URLs, which Airflow's parser of URIs removes, and any other host."""
+    with suppress(ValueError):
+        return f"[{IPv6Address(host)}]"
+    return host
 
 
 def _with_port(host: str, port: int | None) -> str:

@@ -52,7 +52,7 @@ SECRET = "s3cr3t"
         ("https://", "has no host"),
         ("https:///v1", "has no host"),
         ("http://:80", "has no host"),
-        ("https://a b", "has no host"),
+        ("https://a b", "holds a space"),
         ("ftp://api.apimart.ai", "'ftp'"),
         ("file:///etc/passwd", "'file'"),
         ("javascript://x", "'javascript'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -35,6 +36,9 @@ def as_json(**fields: Any) -> str:
         (f"apimart://:{KEY}@http%3A%2F%2Flocalhost%3A8080", "http://localhost:8080"),
         (f"apimart://:{KEY}@localhost:8080/http", "http://localhost:8080"),
         (f"apimart://:Bearer%20{KEY}@api.apimart.ai", "https://api.apimart.ai"),
+        (f"apimart://:{KEY}@gate.example/prefix/v1", "https://gate.example/prefix"),
+        (f"apimart://:{KEY}@[::1]:8080", "https://[::1]:8080"),
+        (f"apimart://:{KEY}@[::1]:8080/http", "http://[::1]:8080"),
     ],
 )
 def test_a_uri_is_understood(monkeypatch: pytest.MonkeyPatch, uri: str, base_url: str) -> None:
@@ -61,6 +65,28 @@ def test_an_undefined_connection_names_both_ways_to_add_it(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
+    ("fields", "base_url"),
+    [
+        ({"host": '"https://api.apimart.ai"'}, "https://api.apimart.ai"),
+        ({"host": "<https://api.apimart.ai/v1>"}, "https://api.apimart.ai"),
+        ({"host": "//api.apimart.ai"}, "https://api.apimart.ai"),
+        ({"host": "https://api.apimart.ai/v1/v1/"}, "https://api.apimart.ai"),
+        ({"host": "localhost", "port": 8080, "schema": "http://"}, "http://localhost:8080"),
+        ({"host": "::1", "port": 8080, "schema": "HTTP"}, "http://[::1]:8080"),
+    ],
+)
+def test_a_host_as_it_is_copied_is_taken(
+    monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], base_url: str
+) -> None:
+    assert written(monkeypatch, as_json(**fields)).settings.base_url == base_url
+
+
+def test_a_key_alone_is_named_with_the_form_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ApimartConfigurationError, match=re.escape('as in {"conn_type": "apimart", "password"')):
+        _ = written(monkeypatch, KEY).settings
+
+
+@pytest.mark.parametrize(
     "password",
     [
         f"Bearer {KEY}",
@@ -70,6 +96,13 @@ def test_an_undefined_connection_names_both_ways_to_add_it(monkeypatch: pytest.M
         f" {KEY}\n",
         f'"{KEY}"',
         f"'{KEY}'",
+        f"`{KEY}`",
+        f"\u201c{KEY}\u201d",
+        f"Bearer '{KEY}'",
+        f"Bearer:{KEY}",
+        f"Authorization=Bearer {KEY}",
+        f"APIMART_API_KEY={KEY}",
+        f"export APIMART_API_KEY='{KEY}'",
     ],
 )
 def test_a_key_as_it_is_copied_is_taken(monkeypatch: pytest.MonkeyPatch, password: str) -> None:
@@ -86,6 +119,17 @@ def test_a_key_as_it_is_copied_is_taken(monkeypatch: pytest.MonkeyPatch, passwor
         ({"host": "api.apimart.ai/v1/tasks/task_1"}, "without '/v1/tasks'"),
         ({"host": "api.apimart.ai", "schema": "v1/videos/generations"}, "without '/v1/videos'"),
         ({"host": f"https://:{KEY}@api.apimart.ai"}, "invalid host: it holds credentials"),
+        ({"host": KEY}, "invalid host: it is an API key"),
+        ({"host": f"https://{KEY}"}, "invalid host: it is an API key"),
+        ({"host": "https:api.apimart.ai"}, "invalid host: its scheme is written twice, or without '://'"),
+        ({"host": "https:/api.apimart.ai"}, "invalid host: its scheme is written twice, or without '://'"),
+        ({"host": "https//api.apimart.ai"}, "invalid host: its scheme is written twice, or without '://'"),
+        ({"host": "https://https://api.apimart.ai"}, "invalid host: its scheme is written twice, or without '://'"),
+        ({"host": "api.apimart.ai, api.aiuxu.com"}, "invalid host: it holds a space; write one host"),
+        ({"host": "api.apimart.ai/api/pricing/model"}, "without '/api/pricing'"),
+        ({"host": "api.apimart.ai", "schema": "v1beta"}, "invalid schema: 'v1beta' is neither http nor https"),
+        ({"password": "sk-..."}, "invalid password: it is a placeholder"),
+        ({"password": "https://api.apimart.ai"}, "invalid password: it is a URL"),
     ],
 )
 def test_what_cannot_be_right_is_named_before_anything_is_sent(
