@@ -50,10 +50,10 @@ def merged(entries: Mapping[str, Known]) -> dict[str, Shown]:
 def _current(entries: Iterable[Known]) -> list[Known]:
     """Return the generations without those that cost nothing and that a later try has replaced."""
     generations = [known for known in entries if known.entry.kind is Kind.GENERATION and known.item]
-    last: dict[tuple[str, str, str, int], float] = {}
+    last: dict[tuple[str, str, str, int], tuple[int, float]] = {}
     for known in generations:
-        last[_instance(known)] = max(known.written, last.get(_instance(known), 0.0))
-    return [known for known in generations if not _is_free(known) or known.written >= last[_instance(known)]]
+        last[_instance(known)] = max(known.age, last.get(_instance(known), known.age))
+    return [known for known in generations if not _is_free(known) or known.age >= last[_instance(known)]]
 
 
 def _instance(known: Known) -> tuple[str, str, str, int]:

@@ -69,6 +69,11 @@ class Known:
         """Unix time at which it was written last."""
         return self.entry.updated.timestamp() if self.entry.updated else self.at
 
+    @property
+    def age(self) -> tuple[int, float]:
+        """What is greater of later work of a task instance, also where the clocks of two workers differ."""
+        return self.entry.task_try, self.written
+
 
 # What its storage has said about a file, and the entry in it, if there is one.
 _File = tuple[tuple[str, ...], Known | None]
@@ -146,7 +151,7 @@ class Index:
             self._files[each.path] = (self._files[each.path][0], each)
         self._gaps = tuple(_gaps(unread, known, has_more=next(listed, None) is not None))
         # A retry in another month writes a file of its own.
-        latest = {each.entry.name: each for each in sorted(known, key=lambda each: each.written)}
+        latest = {each.entry.name: each for each in sorted(known, key=lambda each: each.age)}
         return {each.entry.name: latest[each.entry.name] for each in known}
 
     def _read_entries(self, root: ObjectStoragePath, changed: Mapping[str, Mapping[str, Any]]) -> dict[str, _File]:

@@ -273,12 +273,11 @@ class Seen:
         return file, file.folder if is_of_index else self._overview.destination_of(file.uri)
 
     def _common(self, place: Place, query: Query, title: str) -> dict[str, Any]:
-        dags = sorted({known.entry.dag_id for known in self._entries.values()})
         return {
             "place": place,
             "query": query,
             "title": title,
-            "dags": dags[:_MOST_OPTIONS],
+            "dags": sorted({known.entry.dag_id for known in self._entries.values()})[:_MOST_OPTIONS],
             "gaps": self._pages.index.gaps,
             "now": datetime.now(UTC),
         }

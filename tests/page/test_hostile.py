@@ -341,7 +341,8 @@ def test_a_failed_try_that_a_later_one_made_good_is_not_missing(
     put(place, "x", kind="generation", item=first, updated="2026-11-26T10:00:00+00:00")
     assert "incomplete" in viewer.get("/").text
     second = {"id": "second", "generation_id": "g2", "status": "completed", "cost": 0.05}
-    put(place, "x.2", kind="generation", item=second, updated="2026-11-26T10:05:00+00:00")
+    # The clock of the other worker is behind.
+    put(place, "x.2", kind="generation", item=second, updated="2026-11-26T09:59:00+00:00", task_try=2)
     page = ParsedPage(viewer.get("/").text)
     assert "1 of 1 done" in page.text
     assert "incomplete" not in page.text
@@ -580,3 +581,26 @@ def test_many_files_of_one_generation_take_no_time(place: Path, viewer: TestClie
     page = viewer.get("/gallery")
     assert "+29999" in page.text
     assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("path", ["/?state=running", "/gallery?status=failed", "/gallery?model=m1", "/cost?model=m1"])
+@pytest.mark.parametrize("dag_id", ["", "d", "gone"])
+def test_what_a_list_is_filtered_by_is_selected(
+    place: Path, viewer: TestClient, monkeypatch: pytest.MonkeyPatch, path: str, dag_id: str
+) -> None:
+    """Also where nothing has it, and where it is beyond the options that are listed."""
+    monkeypatch.setattr("airflow_provider_apimart.plugin.pages._MOST_OPTIONS", 1)
+    put(place, "a", dag_id="a", counts={"completed": 1})
+    put(place, "b", dag_id="d", counts={"completed": 1})
+    page = ParsedPage(viewer.get(f"{path}&dag_id={dag_id}").text)
+    selected = {attributes.get("value") for tag, attributes in page.elements if "selected" in attributes}
+    assert path.partition("=")[2] in selected
+    assert not dag_id or dag_id in selected
+
+
+def test_a_task_that_has_not_begun_is_told_as_such(place: Path, viewer: TestClient) -> None:
+    put(place, "b", counts={"completed": 1})
+    told = "Nothing is known of this task yet"
+    assert told in viewer.get("/gallery?dag_id=d&task_id=t&run_id=new").text
+    assert told not in viewer.get("/gallery?dag_id=d&task_id=t&run_id=new&q=fox").text
+    assert "Nothing matches" in viewer.get("/gallery?q=fox").text
