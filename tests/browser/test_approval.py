@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_apimart.sandbox import Sandbox
-from tests.airflow_versions import lacks
+from tests.airflow_versions import lacks, needs
 from tests.browser.pictures import fetched, looks_like, shown
 from tests.browser.screenshots import keep
 from tests.lab.airflow_server import AirflowServer
@@ -72,6 +72,7 @@ def test_a_quote_above_the_limit_asks_a_person(
     assert (sandbox.billed, sandbox.dollars) == (3, Decimal("0.275"))
 
 
+@needs("links in the text of an approval")
 def test_a_click_on_the_picture_opens_the_whole(sandbox: Sandbox, page: Page, run_id: str) -> None:
     with page.expect_popup() as opened:
         page.get_by_alt_text("The picture").click()

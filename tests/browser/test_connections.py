@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_apimart.get_provider_info import get_provider_info
 from airflow_provider_apimart.sandbox import Sandbox
+from tests.airflow_versions import needs
 from tests.browser.screenshots import keep
 from tests.lab.airflow_server import AirflowServer
 
@@ -63,6 +64,7 @@ def labels(section: Locator) -> list[str]:
     return [label.strip() for label in section.locator("label").all_inner_texts()]
 
 
+@needs("connection form from the provider's description")
 def test_the_form_has_what_a_connection_to_apimart_needs(airflow: AirflowServer, page: Page) -> None:
     form = opened_form(page, airflow, "apimart_default")
     standard, extra = form.locator("[data-part=item]").all()[:2]
@@ -81,6 +83,7 @@ def test_the_form_has_what_a_connection_to_apimart_needs(airflow: AirflowServer,
     keep("connection_form_extra", extra)
 
 
+@needs("connection form from the provider's description")
 def test_a_connection_saved_in_the_form_makes_a_generation(
     airflow: AirflowServer, sandbox: Sandbox, page: Page
 ) -> None:
