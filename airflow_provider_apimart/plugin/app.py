@@ -20,7 +20,7 @@ from airflow_provider_apimart.plugin.pictures import CACHED, OpenFile, open_file
 from airflow_provider_apimart.plugin.query import Query
 from airflow_provider_apimart.plugin.ranges import is_current
 from airflow_provider_apimart.plugin.storage import NotReadableError
-from airflow_provider_apimart.plugin.threads import in_thread
+from airflow_provider_apimart.plugin.threads import in_file_thread, in_thread
 from airflow_provider_apimart.plugin.thumbnails import MEDIA_TYPE, thumbnail_of
 
 _METHODS = ["GET", "HEAD"]
@@ -102,7 +102,7 @@ async def _file(request: Request, user: User, name: str, key: str, number: int) 
 async def _thumbnail(request: Request, user: User, name: str, key: str, number: int) -> Response:
     found = await _opened(request, user, name, key, number)
     try:
-        made = await in_thread(thumbnail_of, found.file, found.media_type, found.source, _pages(request).index)
+        made = await in_file_thread(thumbnail_of, found.file, found.media_type, found.source, _pages(request).index)
     except BaseException:
         found.close()
         raise
@@ -145,7 +145,7 @@ async def _page(request: Request, user: Any, shown: Callable[[Seen], str]) -> Re
 async def _opened(request: Request, user: Any, name: str, key: str, number: int) -> OpenFile:
     seen = await in_thread(_pages(request).seen_by, user, name)
     file, folder = await in_thread(seen.file, name, key, number)
-    return await in_thread(open_file, file, folder)
+    return await in_file_thread(open_file, file, folder)
 
 
 async def _seen(request: Request, user: Any) -> Seen:

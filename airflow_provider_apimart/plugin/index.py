@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 # Several people who look at a running batch share one listing, and listings take at most a tenth of the time.
 _FRESH_SECONDS = 2.0
 _FRESH_FACTOR = 10
+_SLOW_SECONDS = 30.0
 _MOST_ENTRIES = 10_000
 _MOST_MONTHS = 24
 _MOST_FILES = 50_000
@@ -98,11 +99,15 @@ class Index:
         self._lists_at = 0.0
         self._has_listed = False
         self._gaps: tuple[str, ...] = ()
+        self._began: float | None = None
 
     @property
     def gaps(self) -> tuple[str, ...]:
         """What the entries lack, and so every page and sum, in sentences."""
-        return self._gaps
+        began = self._began
+        seconds = 0.0 if began is None else self._clock() - began
+        slow = f"The storage of the index hasn't answered for {seconds:.0f} s. What has changed since isn't shown"
+        return (slow, *self._gaps) if seconds > _SLOW_SECONDS else self._gaps
 
     @property
     def root(self) -> ObjectStoragePath:
@@ -126,11 +131,13 @@ class Index:
         try:
             began = self._clock()
             if began >= self._lists_at:
+                self._began = began
                 self._entries = self._read()
                 self._lists_at = self._clock() + max(_FRESH_SECONDS, _FRESH_FACTOR * (self._clock() - began))
                 self._has_listed = True
             return self._entries
         finally:
+            self._began = None
             self._lock.release()
 
     def said(self, known: Known) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ from airflow_provider_apimart.api.media_type import MEDIA_PREFIXES, media_type
 from airflow_provider_apimart.plugin.items import File
 from airflow_provider_apimart.plugin.ranges import UnsatisfiableRangeError, is_current, part_of
 from airflow_provider_apimart.plugin.storage import NotReadableError, Source, opened
-from airflow_provider_apimart.plugin.threads import in_thread
+from airflow_provider_apimart.plugin.threads import in_file_thread
 
 _HEAD_BYTES = 4096
 CACHED = {"Cache-Control": "private, max-age=600", "Vary": "Cookie, Authorization"}
@@ -97,7 +97,7 @@ def response_of(opened_file: OpenFile, headers: Mapping[str, str], *, with_conte
 async def _blocks(opened_file: OpenFile, start: int, length: int) -> AsyncIterator[bytes]:
     try:
         while length > 0:
-            block = await in_thread(opened_file.source.read, start, min(_BLOCK_BYTES, length))
+            block = await in_file_thread(opened_file.source.read, start, min(_BLOCK_BYTES, length))
             if not block:
                 return
             start, length = start + len(block), length - len(block)

@@ -71,8 +71,8 @@ class Location:
         parts = path.split("/")
         if scheme not in _REMOTE and scheme:
             raise NotReadableError(f"The pages don't read from {scheme}://")
-        if "\0" in uri or ".." in parts or (not scheme and not path.startswith("/")) or not slash:
-            raise NotReadableError("Its path isn't absolute")
+        if "\0" in uri or ".." in parts or (not scheme and not path.startswith("/")) or not (slash or authority):
+            raise NotReadableError("The file's path isn't absolute")
         return cls(scheme, authority, PurePosixPath("/", path.lstrip("/")))
 
     def is_below(self, folder: Location) -> bool:

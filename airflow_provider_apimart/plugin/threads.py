@@ -1,4 +1,8 @@
-"""Threads of the pages, separate from Airflow's own, so that a slow storage delays only these pages."""
+"""
+Threads of the pages. Airflow's own are left alone, so that a slow storage delays nothing but these pages.
+
+Files have threads of their own: while a storage doesn't answer, the lists and galleries that name its files are shown.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,15 @@ T = TypeVar("T")
 
 _AT_ONCE = 6
 
-_POOL = ThreadPoolExecutor(_AT_ONCE, "apimart-pages")
+_PAGES = ThreadPoolExecutor(_AT_ONCE, "apimart-pages")
+_FILES = ThreadPoolExecutor(_AT_ONCE, "apimart-files")
 
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run something that blocks, and return its result."""
-    return await asyncio.get_running_loop().run_in_executor(_POOL, lambda: work(*args, **kwargs))
+    return await asyncio.get_running_loop().run_in_executor(_PAGES, lambda: work(*args, **kwargs))
+
+
+async def in_file_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run something that reads a saved file, and return its result."""
+    return await asyncio.get_running_loop().run_in_executor(_FILES, lambda: work(*args, **kwargs))

@@ -25,7 +25,9 @@ _MOST_BYTES = 64 * 1024 * 1024
 _MOST_PIXELS = 50_000_000
 _PICTURES = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp", "image/tiff", "image/avif")
 
+# They take memory. While one takes long, or its storage doesn't answer, the others are shown as they are.
 _one_at_a_time = Lock()
+_WAIT_SECONDS = 5.0
 
 
 @cache
@@ -49,8 +51,12 @@ def thumbnail_of(file: File, media_type: str, source: Source, index: Index) -> b
     with suppress(Exception):
         # Any error: without a kept one, it is made.
         return folder.read(name)
-    with _one_at_a_time:
+    if not _one_at_a_time.acquire(timeout=_WAIT_SECONDS):
+        return None
+    try:
         made = _made(source.read(0, source.size))
+    finally:
+        _one_at_a_time.release()
     if made is not None:
         _keep(folder, name, made)
     return made

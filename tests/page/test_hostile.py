@@ -19,6 +19,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from airflow_provider_apimart.api.dollars import written_dollars
 from airflow_provider_apimart.durable.folder import Folder
@@ -27,6 +28,7 @@ from airflow_provider_apimart.page_index.writing import IndexFile
 from airflow_provider_apimart.plugin import gallery as gallery_module
 from airflow_provider_apimart.plugin import index as index_module
 from airflow_provider_apimart.plugin import ledgers as ledgers_module
+from airflow_provider_apimart.plugin import thumbnails
 from airflow_provider_apimart.plugin.index import Index
 from airflow_provider_apimart.plugin.items import item_of
 from airflow_provider_apimart.plugin.ledgers import Ledgers
@@ -448,6 +450,8 @@ def test_a_slow_storage_blocks_neither_the_event_loop_nor_other_readers(
             for path in ("/static/page.css", "/", "/cost"):
                 assert (await asyncio.wait_for(browser.get(path), 20)).status_code == 200
             assert not slow.done()
+            monkeypatch.setattr(index_module, "_SLOW_SECONDS", 0.0)
+            assert "The storage of the index hasn&#39;t answered for" in (await browser.get("/")).text
             answers.set()
             assert (await slow).status_code == 200
 
@@ -604,3 +608,63 @@ def test_a_task_that_has_not_begun_is_told_as_such(place: Path, viewer: TestClie
     assert told in viewer.get("/gallery?dag_id=d&task_id=t&run_id=new").text
     assert told not in viewer.get("/gallery?dag_id=d&task_id=t&run_id=new&q=fox").text
     assert "Nothing matches" in viewer.get("/gallery?q=fox").text
+
+
+def test_files_in_a_storage_that_hangs_leave_threads_for_the_pages(
+    place: Path, host: FastAPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.api_fastapi.app import get_auth_manager
+
+    from tests.page.host import simple_user
+
+    answers = threading.Event()
+
+    class Hanging(Broken):
+        def info(self, *args: Any, **kwargs: Any) -> Any:
+            answers.wait(60)
+            raise self.error
+
+    attach_anew("s3", Hanging(TimeoutError()))
+    files = [{"uri": f"s3://bucket/{number}.png", "media_type": "image/png"} for number in range(20)]
+    put(
+        place,
+        "b",
+        kind="generation",
+        destination="s3://bucket",
+        item={"id": "a", "status": "completed", "files": files},
+    )
+
+    async def read() -> None:
+        token = get_auth_manager().generate_jwt(simple_user("viewer", "VIEWER"))
+        headers = {"Authorization": f"Bearer {token}"}
+        transport = httpx.ASGITransport(app=host)
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://testserver/apimart", headers=headers
+        ) as browser:
+            paths = [f"/thumbnails/b/{key_of('a')}/{number}" for number in range(20)]
+            asked = [asyncio.create_task(browser.get(path)) for path in paths]
+            await asyncio.sleep(0.5)
+            for path in ("/", "/gallery", "/cost"):
+                assert (await asyncio.wait_for(browser.get(path), 30)).status_code == 200
+            assert not any(each.done() for each in asked)
+            answers.set()
+            assert {(await each).status_code for each in asked} == {503}
+
+    try:
+        asyncio.run(read())
+    finally:
+        answers.set()
+
+
+def test_a_thumbnail_that_takes_long_holds_up_no_other(
+    place: Path, viewer: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(thumbnails, "_WAIT_SECONDS", 0.1)
+    Image.new("RGB", (900, 600)).save(tmp_path / "a.png")
+    files = [{"uri": str(tmp_path / "a.png"), "media_type": "image/png"}]
+    item = {"id": "a", "status": "completed", "files": files}
+    put(place, "b", kind="generation", destination=str(tmp_path), item=item)
+    with thumbnails._one_at_a_time:
+        reply = viewer.get(f"/thumbnails/b/{key_of('a')}/0")
+        assert (reply.status_code, reply.headers["content-type"]) == (200, "image/png")
+    assert viewer.get(f"/thumbnails/b/{key_of('a')}/0").headers["content-type"] == "image/webp"
