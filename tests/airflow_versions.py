@@ -17,6 +17,7 @@ SINCE = {
     "connection form from the provider's description": (3, 2),
     "AWAITING_INPUT state": (3, 3),
     "links in the text of an approval": (3, 3),
+    "clickable URLs in XCom": (3, 3),
     "retry policy": (3, 3),
     "state store": (3, 3),
     "trigger on_kill": (3, 3),

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 import pytest
 
 from airflow_provider_apimart.sandbox import Sandbox
+from tests.airflow_versions import needs
 from tests.browser.pictures import fetched, looks_like, shown
 from tests.browser.screenshots import keep
 from tests.lab.airflow_server import AirflowServer
@@ -55,12 +56,14 @@ def test_the_link_of_the_task_opens_all_results(page: Page, task: str) -> None:
     row_of(page, "urls").wait_for()
 
 
+@needs("clickable URLs in XCom")
 def test_the_urls_in_xcom_can_be_clicked(sandbox: Sandbox, page: Page, task: str) -> None:
     page.set_viewport_size({"width": 1280, "height": 1400})
     page.goto(f"{task}/xcom")
     assert opens_the_picture(row_of(page, "url").get_by_role("link"), sandbox)
 
 
+@needs("clickable URLs in XCom")
 def test_the_urls_in_a_list_in_xcom_can_be_clicked_with_ctrl(sandbox: Sandbox, page: Page, task: str) -> None:
     page.set_viewport_size({"width": 1280, "height": 1400})
     page.goto(f"{task}/xcom")
