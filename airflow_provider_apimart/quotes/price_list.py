@@ -7,6 +7,7 @@ number makes the whole list unusable, since a wrong quote is worse than none.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -21,6 +22,11 @@ T = TypeVar("T")
 _NONE: Prices = {}
 # Beyond these no number is a price, and arithmetic with it may overflow.
 _LEAST, _MOST = Decimal("1e-9"), Decimal(1_000_000)
+
+
+# Units of no tariff of the contract.
+_OTHER_UNIT = re.compile(r"milli|minute|hour|day|month|frame|character|word|pixel|step|byte|[kmg]b$")
+_DOLLARS = ("usd", "us$", "$", "us dollar", "us dollars")
 
 
 class PriceListError(ValueError):
@@ -82,6 +88,9 @@ def read_price_list(body: object, model: str) -> PriceList:
     named = data.get("model_name")
     if isinstance(named, str) and named.lower() != model.lower():
         raise PriceListError(f"the price route answered with the prices of another model, {named[:100]}")
+    currency = data.get("currency")
+    if currency is not None and _name(currency) not in _DOLLARS:
+        raise PriceListError(f"the price list is in {str(currency)[:40]!r}, not in US dollars")
     return _Reader(data).price_list()
 
 
@@ -123,6 +132,8 @@ class _Reader:
             return "token"
         if metered:
             raise PriceListError(f"the price list's pricing.unit is {metered[:40]!r}, which isn't known")
+        if _OTHER_UNIT.search(billing):
+            raise PriceListError(f"the price list's billing_type is {billing[:40]!r}, which isn't known")
         if "second" in billing:
             return "second"
         return "output" if billing else None
@@ -148,19 +159,27 @@ class _Reader:
 
     def _discounted(self, name: str) -> Decimal | None:
         listed = self._price(name)
-        return None if listed is None else listed * (self._discount or 1)
+        return None if listed is None else listed * self._factor()
+
+    def _factor(self) -> Decimal:
+        """Return the factor from list prices to those that are paid."""
+        discount = self._discount or Decimal(1)
+        if discount > 1:
+            # It may be percent, or tenths as in Chinese.
+            raise PriceListError(f"the price list's discount_rate is {str(discount)[:40]!r}, which is no share")
+        return discount
 
     def _paid_table(self, name: str) -> Prices:
         if paid := self._table(f"{name}_paid_prices"):
             return paid
-        return {tier: price * (self._discount or 1) for tier, price in self._table(f"{name}_prices").items()}
+        return {tier: price * self._factor() for tier, price in self._table(f"{name}_prices").items()}
 
     def _table(self, name: str, *, free: bool = False) -> Prices:
         return _table(self._data.get(name), name, free=free)
 
     def _size_qualities(self) -> Mapping[str, Prices]:
         paid = self._data.get("size_quality_paid_prices")
-        factor = Decimal(1) if paid else (self._discount or Decimal(1))
+        factor = Decimal(1) if paid or not self._data.get("size_quality_prices") else self._factor()
         tables = _object(paid or self._data.get("size_quality_prices"), "size_quality_paid_prices")
         return _unique(
             (size, {quality: price * factor for quality, price in _table(table, str(size)).items()})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from airflow_provider_apimart.api.contract import Modality
@@ -216,6 +216,8 @@ class _Request:
 
     def _outputs(self) -> _Bound:
         n = self._payload.get("n")
+        if other := variants.other_count(self._payload):
+            raise UnknownVariantError(f"its number of outputs may be {other}, whose price {_UNPUBLISHED}")
         if n is None:
             return _ONCE
         if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= _MOST_UNITS:
@@ -233,7 +235,9 @@ class _Request:
             return _Bound(LONGEST_CHOSEN_SECONDS, "the duration is chosen by the model")
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= _MOST_UNITS:
             raise UnknownVariantError("its duration isn't a number of seconds above 0")
-        return _Bound(Decimal(str(seconds)))
+        exact = Decimal(str(seconds))
+        whole = exact.to_integral_value(ROUND_CEILING)
+        return _Bound(whole, None if whole == exact else "a part of a second may be billed as a whole one")
 
     def _references(self) -> _Bound:
         prices = self._prices

@@ -10,6 +10,13 @@ from airflow_provider_apimart.api.references import is_path, names_references
 
 _PIXELS = re.compile(r"\d+\s*[x*\u00d7]\s*\d+", re.IGNORECASE)
 _SOUND_FIELDS = ("sound", "generate_audio", "with_audio", "enable_audio", "audio")
+# As other services call the number of outputs.
+_OTHER_COUNT = re.compile(
+    r"(num(ber)?_?(of_)?|n_?)(images|outputs|samples|videos|results|variations)|(image|output|sample|batch)s?_?(count|size)"
+    r"|count|batch|samples|variations|candidate_?count",
+    re.IGNORECASE,
+)
+_ONE = (None, 1, "1", "")
 _ON = (True, "on", "true", "yes", 1)
 _OFF = (False, None, "off", "false", "no", 0, "")
 _BASE_MODES = frozenset({"", "std", "standard"})
@@ -77,6 +84,11 @@ def is_on(value: object) -> bool:
     """Whether a switch of a request is on; anything but a plain "off" counts as on."""
     value = value.strip().lower() if isinstance(value, str) else value
     return not any(value == off and (value is None or isinstance(value, type(off))) for off in _OFF)
+
+
+def other_count(payload: Mapping[str, Any]) -> str | None:
+    """Return the field that names a number of outputs above one in place of the contract's ``n``, if there is one."""
+    return next((name for name, value in payload.items() if _OTHER_COUNT.fullmatch(name) and value not in _ONE), None)
 
 
 def reference_count(payload: Mapping[str, Any]) -> int:

@@ -80,6 +80,13 @@ def quoted(route: PriceRoute, data: dict[str, Any] | str, request: dict[str, Any
         (SECONDS, {"duration": float("nan")}),
         (SECONDS, {**VIDEO, "n": -(10**5000)}),
         (SECONDS, {**VIDEO, "mode": ["pro"]}),
+        *(
+            ({**SECONDS, "billing_type": f"per_{unit}"}, VIDEO)
+            for unit in ("minute", "millisecond", "frame", "hour", "MB")
+        ),
+        ({**SECONDS, "currency": "CNY"}, VIDEO),
+        (SECONDS, {**VIDEO, "num_videos": 2}),
+        (SECONDS, {**VIDEO, "duration": "5s"}),
     ],
 )
 def test_a_video_whose_price_isnt_certain_has_no_quote(
@@ -110,6 +117,21 @@ TIERS = {"paid_price": 0.1, "resolution_paid_prices": {"1K": 0.1, "2K": 0.2}}
             {"layer_decomposition": True},
         ),
         ({"paid_price": 0.1, "resolution_paid_prices": {"4K": 0.64, "4k": 0.2}}, {"resolution": "4K"}),
+        *(({"paid_price": price}, {}) for price in (-0.1, 0, "0.1", "0,1", "1e-1", None, True, [0.1], {"usd": 0.1})),
+        *((f'{{"paid_price": {price}}}', {}) for price in ("NaN", "Infinity", "-0.0")),
+        ({"paid_price": 0.1, "currency": "¥"}, {}),
+        ({"model_price": 0.1, "discount_rate": 80}, {}),
+        ({"model_price": 0.1, "discount_rate": 8}, {}),
+        ({"model_price": 0.1, "discount_rate": -0.8}, {}),
+        ({"resolution_prices": {"1K": 0.1}, "discount_rate": 80}, {"resolution": "1K"}),
+        ({**TIERS, "resolution_paid_prices": {"1K": 0.1, "2K": "0.2"}}, {"resolution": "1K"}),
+        ({**TIERS, "resolution_paid_prices": {"1K": 0.1, "2K": -1}}, {"resolution": "1K"}),
+        ({**TIERS, "resolution_paid_prices": [0.1, 0.2]}, {"resolution": "1K"}),
+        ({"paid_price": 0.1}, {"num_images": 4}),
+        ({"paid_price": 0.1}, {"batch_size": 4}),
+        ({"paid_price": 0.1}, {"count": "4"}),
+        ({"paid_price": 0.1}, {"n": 2.5}),
+        ({"paid_price": 0.1}, {"n": 0}),
         ('{"paid_price": 1e500000}', {}),
         ('{"paid_price": 1e99999999}', {"n": 2}),
         ('{"model_price": 1e999999, "discount_rate": 100}', {}),
@@ -152,6 +174,28 @@ def test_spellings_of_a_price_list_are_read(
 ) -> None:
     quote = quoted(route, data, request_, "video")
     assert (quote.cost, quote.is_exact) == (Decimal(cost), True), quote
+
+
+@pytest.mark.parametrize(
+    ("data", "request_", "cost"),
+    [
+        ({"paid_price": 0.1, "currency": "USD"}, {}, "0.1"),
+        ('{"paid_price": 1E-1}', {}, "0.1"),
+        ({"paid_price": 0.1, "model_price": 0.2, "discount_rate": 80}, {}, "0.1"),
+        ({"paid_price": 0.1}, {"num_images": 1}, "0.1"),
+        ({"model_price": 0.2, "discount_rate": 0.5}, {"n": 3}, "0.3"),
+    ],
+)
+def test_prices_that_are_certain_are_quoted(
+    route: PriceRoute, data: dict[str, Any] | str, request_: dict[str, Any], cost: str
+) -> None:
+    quote = quoted(route, data, request_)
+    assert (quote.cost, quote.is_exact) == (Decimal(cost), True), quote
+
+
+def test_a_part_of_a_second_is_quoted_as_a_whole_one(route: PriceRoute) -> None:
+    quote = quoted(route, SECONDS, {"duration": 5.5}, "video")
+    assert (quote.cost, quote.is_exact) == (Decimal("0.6"), False)
 
 
 def test_a_file_beside_the_references_may_be_one_more(route: PriceRoute) -> None:
