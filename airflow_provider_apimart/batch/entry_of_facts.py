@@ -105,7 +105,7 @@ def _reused_entry(item_id: str, position: int, record: ItemRecord, reuse: Fact) 
 
 
 def _requested(modality: str | None, payload: JsonObject) -> int | None:
-    return requested_outputs(Modality(modality), payload) if modality else None
+    return requested_outputs(Modality(modality), payload) if modality in set(Modality) else None
 
 
 def _rest_of(payload: JsonObject) -> JsonObject | None:

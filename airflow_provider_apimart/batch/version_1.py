@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_apimart.durable.facts import Fact, FactKind
+from airflow_provider_apimart.api.json_values import mapping
+from airflow_provider_apimart.durable.facts import Fact, FactKind, fact_from_json
 from airflow_provider_apimart.durable.folder import Folder
 from airflow_provider_apimart.durable.version_1 import checked_fields, facts_of_submission
 
@@ -29,6 +30,8 @@ _FIELDS: Mapping[str, type | tuple[type, ...]] = {
     "clear_marker": (int, type(None)),
     "tried_at": (int, float, type(None)),
 }
+# Later ones can't be written as dates.
+_END_OF_TIME = 1e11
 # How far an item had come without a generation that can still be asked for.
 _TROUBLES = ("failed", "refused", "moderated", "not_submitted", "unknown")
 
@@ -48,7 +51,7 @@ def earlier_facts(ledger: ObjectStoragePath, segments: Folder) -> Iterator[Fact]
             if known is None or (line.get("revision") or 0) >= (known.get("revision") or 0):
                 newest[line["id"]] = line
     for line in newest.values():
-        yield from _facts(line)
+        yield from _checked_facts(line)
 
 
 def remove_earlier_files(segments: Folder) -> None:
@@ -75,6 +78,22 @@ def _lines(name: str, content: bytes) -> Iterator[Mapping[str, Any]]:
             yield checked_fields(json.loads(line), _FIELDS)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"line {number} of {name}: {error}") from error
+
+
+def _checked_facts(line: Mapping[str, Any]) -> list[Fact]:
+    try:
+        for name in ("outputs", "files"):
+            if not all(isinstance(each, Mapping) for each in line.get(name) or ()):
+                raise ValueError(f"the field {name!r} holds something else than objects")
+        return [_checked(fact) for fact in _facts(line)]
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"the line of item {line['id']!r}: {error}") from error
+
+
+def _checked(fact: Fact) -> Fact:
+    if not 0 <= fact.at < _END_OF_TIME:
+        raise ValueError(f"{fact.at!r} is no time")
+    return fact_from_json(fact.to_json())
 
 
 def _facts(line: Mapping[str, Any]) -> Iterator[Fact]:
@@ -115,11 +134,11 @@ def _reuse(line: Mapping[str, Any], submission: Mapping[str, Any], request: Mapp
     names = ("generation_id", "modality", "model", "cost", "completed", "result", "reused")
     details = {
         "fingerprint": said["fingerprint"],
-        "modality": line["modality"],
-        "request": {**request, **(line["request"] or {})},
+        "modality": line.get("modality"),
+        "request": {**request, **mapping(line.get("request"))},
         "generation": {**{name: line.get(name) for name in names}, "status": "completed"},
         "saved_cost": line.get("saved_cost"),
-        "files": line["files"],
+        "files": line.get("files"),
     }
     return Fact(FactKind.REUSED, line["id"], float(said["recorded_at"]), details)
 
