@@ -125,7 +125,8 @@ class StateStoreRecord:
         """
         with record_errors("Airflow's state store"):
             newest = _try_of(self._store.get(_FENCE_KEY))
-        if newest > self._try_number:
+        # A newer try may have noted something without a claim: it found what this one mustn't repeat.
+        if newest > self._try_number or self._store.get(_key_of(self._try_number + 1)) is not None:
             raise superseded()
         if newest < self._try_number:
             fence = {"version": VERSION, "try": self._try_number}

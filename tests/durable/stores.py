@@ -7,6 +7,7 @@ import os
 import secrets
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -65,6 +66,12 @@ class InPlaceFileSystem(MemoryFileSystem):
 
     def mv(self, *_: Any, **__: Any) -> None:
         raise NotImplementedError("this storage can't rename")
+
+    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> Any:
+        while True:
+            # While it goes through its files, another thread may remove one; a server lists them at one moment.
+            with suppress(KeyError):
+                return super().ls(path, detail=detail, **kwargs)
 
 
 def _cut_off(file: Any, system: InPlaceFileSystem) -> Any:
