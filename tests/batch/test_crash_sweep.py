@@ -14,8 +14,8 @@ BARE = [
     Scenario(deferrable=False, items=60, mean_seconds=0.7, limited=True, seed=3),
 ]
 IN_AIRFLOW = [
-    Scenario(deferrable=False, items=60, in_airflow=True, mean_seconds=1.5, seed=4),
-    Scenario(deferrable=True, items=60, in_airflow=True, mean_seconds=1.5, seed=5),
+    Scenario(deferrable=False, items=40, in_airflow=True, mean_seconds=4.0, seed=4),
+    Scenario(deferrable=True, items=40, in_airflow=True, mean_seconds=4.0, seed=5),
 ]
 
 
