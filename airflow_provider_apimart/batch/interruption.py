@@ -48,6 +48,8 @@ class Interruption:
             self.interrupt()
             if thread.is_alive():
                 wait([done])
+                # It has a few steps left, and nothing of a batch may outlive its task.
+                thread.join()
             raise
 
     def interrupt(self) -> None:
