@@ -22,7 +22,7 @@ from .support import Client, fetch, picture
 
 def kept(path: Path, port: int = 0) -> Sandbox:
     """Return a sandbox that keeps its state."""
-    return Sandbox(SandboxSettings(seconds=10, jitter=0, state=str(path), port=port))
+    return Sandbox(SandboxSettings(seconds=60, jitter=0, state=str(path), port=port))
 
 
 def facts(sandbox: Sandbox, client: Client) -> tuple[object, ...]:
@@ -56,7 +56,7 @@ def test_a_restart_keeps_everything_that_is_paid(tmp_path: Path) -> None:
         assert client.submit(key="k-1", prompt="other").status_code == 409
         assert fetch(reference).content == picture("red")
         assert fetch(done.urls[0]).content == drawn
-        sandbox.advance(100)
+        sandbox.advance(1000)
         assert sorted(view.status for view in sandbox.generations) == [
             *("completed", "completed", "completed", "failed", "processing")
         ]
