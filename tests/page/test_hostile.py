@@ -182,6 +182,19 @@ class Broken(MemoryFileSystem):
     open = cat_file = ls = info
 
 
+class Hanging(Broken):
+    """A storage that says nothing until an event, and fails then."""
+
+    def __init__(self, answers: threading.Event) -> None:
+        super().__init__(TimeoutError())
+        self._answers = answers
+
+    def info(self, *args: Any, **kwargs: Any) -> Any:
+        """Wait for the event and raise the error."""
+        self._answers.wait(60)
+        raise self.error
+
+
 class OddError(Exception):
     """An error of a storage library that can't even be written."""
 
@@ -212,13 +225,7 @@ def test_a_storage_that_hangs_holds_up_no_other_batch(
 ) -> None:
     monkeypatch.setattr(ledgers_module, "_WAIT_SECONDS", 0.2)
     answers = threading.Event()
-
-    class Hanging(Broken):
-        def info(self, *args: Any, **kwargs: Any) -> Any:
-            answers.wait(60)
-            raise self.error
-
-    attach_anew("s3", Hanging(TimeoutError()))
+    attach_anew("s3", Hanging(answers))
     ledgers, hanging = Ledgers(), _remote_entry("hangs")
     # Whatever the hash of the name is, another one than that of the batch that hangs.
     monkeypatch.setattr(ledgers_module, "_READ_AT_ONCE", 64)
@@ -618,13 +625,7 @@ def test_files_in_a_storage_that_hangs_leave_threads_for_the_pages(
     from tests.page.host import simple_user
 
     answers = threading.Event()
-
-    class Hanging(Broken):
-        def info(self, *args: Any, **kwargs: Any) -> Any:
-            answers.wait(60)
-            raise self.error
-
-    attach_anew("s3", Hanging(TimeoutError()))
+    attach_anew("s3", Hanging(answers))
     files = [{"uri": f"s3://bucket/{number}.png", "media_type": "image/png"} for number in range(20)]
     put(
         place,
