@@ -8,7 +8,6 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterable, Iterator
-from itertools import groupby
 
 import pytest
 
@@ -34,10 +33,9 @@ def pytest_configure() -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let each version of Airflow run a part of the cases that start an Airflow, for a short form of the matrix."""
-    parser.addoption(
-        "--share", metavar="K/N", help="of each test that starts an Airflow, run the first case and every Nth other one"
-    )
+    """Let each version of Airflow run a part of the tests, for a short form of the matrix."""
+    parser.addoption("--cases", metavar="K/N", help="of each test, run the first case and every Nth other one")
+    parser.addoption("--starting", metavar="K/N", help="of the tests that start an Airflow, run every Nth")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -45,15 +43,37 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     starting = [item for item in items if _FIXTURES_WITH_AIRFLOW & set(getattr(item, "fixturenames", ()))]
     for item in starting:
         item.add_marker("starts_airflow")
-    if share := config.getoption("--share"):
-        left_out = set(starting) - set(_share(starting, *map(int, share.split("/"))))
-        config.hook.pytest_deselected(items=list(left_out))
-        items[:] = [item for item in items if item not in left_out]
+    left_out = set(starting) - set(_dealt_out(starting, config.getoption("--starting")))
+    left_out |= set(items) - set(_cases(items, config.getoption("--cases")))
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
 
 
-def _share(items: Iterable[pytest.Item], part: int, parts: int) -> Iterator[pytest.Item]:
-    for _, group in groupby(items, key=lambda item: item.nodeid.partition("[")[0]):
-        yield from (item for number, item in enumerate(group) if number == 0 or number % parts == part % parts)
+def _dealt_out(items: Iterable[pytest.Item], share: str | None) -> Iterator[pytest.Item]:
+    """Return every Nth test with all its cases."""
+    for number, cases in enumerate(_by_test(items)):
+        if _is_of(share, number):
+            yield from cases
+
+
+def _cases(items: Iterable[pytest.Item], share: str | None) -> Iterator[pytest.Item]:
+    """Return the first case of each test, and every Nth other one."""
+    for cases in _by_test(items):
+        yield from (case for number, case in enumerate(cases) if number == 0 or _is_of(share, number))
+
+
+def _by_test(items: Iterable[pytest.Item]) -> Iterable[list[pytest.Item]]:
+    """Return the cases of each test."""
+    tests: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        tests.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    return tests.values()
+
+
+def _is_of(share: str | None, number: int) -> bool:
+    """Whether a number is of a share such as ``1/4``; without a share, all are."""
+    part, _, parts = (share or "1/1").partition("/")
+    return number % int(parts) == int(part) % int(parts)
 
 
 @pytest.fixture(autouse=True)

@@ -73,8 +73,8 @@ def _one(group: list[Known], files: tuple[File, ...], folder: str | None) -> Sho
     if item is None or seen.item is None:
         raise TypeError("an entry of a generation has an item")
     if seen is not sender and (seen.item.completed or seen.item.reason):
-        names = ("status", "reason", "costs", "completed", "unsaved")
+        names = ("status", "reason", "costs", "completion_time", "outputs")
         known = {name: getattr(seen.item, name) for name in names}
-        item = item._replace(**known, files=item.files or seen.item.files)
+        item = item._replace(**known, saved_files=item.files or seen.item.files)
     own = sender.entry.destination or seen.entry.destination
     return Shown(sender, item.with_files(files), own if item.files else folder)

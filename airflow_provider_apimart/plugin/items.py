@@ -62,7 +62,10 @@ class Item(NamedTuple):
     :param quote: US dollars of its quote, as they were read.
     :param saved: US dollars that the reused generation had cost, as they were read.
     :param reused: The generation whose kept result serves the item.
-    :param unsaved: Number of outputs that are at temporary URLs only.
+    :param submission_time: When it was submitted, as it was read.
+    :param completion_time: When it completed, as it was read.
+    :param saved_files: What names its files, as it was read.
+    :param outputs: Number of outputs, saved or not.
     :param place: Where in the ledger its line begins, and its length; ``None`` if it isn't from a ledger.
     """
 
@@ -78,10 +81,10 @@ class Item(NamedTuple):
     quote: object = None
     saved: object = None
     reused: str | None = None
-    submitted: datetime | None = None
-    completed: datetime | None = None
-    files: tuple[File, ...] = ()
-    unsaved: int = 0
+    submission_time: object = None
+    completion_time: object = None
+    saved_files: tuple[object, ...] = ()
+    outputs: int = 0
     place: tuple[int, int] | None = None
 
     @property
@@ -104,6 +107,26 @@ class Item(NamedTuple):
     def saved_cost(self) -> Decimal | None:
         """US dollars that the reused generation had cost."""
         return money(self.saved)
+
+    @property
+    def submitted(self) -> datetime | None:
+        """When it was submitted."""
+        return moment(self.submission_time)
+
+    @property
+    def completed(self) -> datetime | None:
+        """When it completed."""
+        return moment(self.completion_time)
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """Its saved files."""
+        return files_of(self.saved_files)
+
+    @property
+    def unsaved(self) -> int:
+        """Number of outputs that are at temporary URLs only."""
+        return max(0, self.outputs - len(self.files))
 
     @property
     def short_reason(self) -> str | None:
@@ -131,14 +154,14 @@ class Item(NamedTuple):
 
     def with_files(self, files: tuple[File, ...]) -> Item:
         """Return the item with files that another task has saved, unless it has its own."""
-        return self if self.files or not files else self._replace(files=files, unsaved=0)
+        return self if self.files or not files else self._replace(saved_files=files, outputs=0)
 
 
 def item_of(line: Mapping[str, Any], place: tuple[int, int] | None = None) -> Item | None:
     """
     Return the item of a ledger's line, ``None`` if it has no id.
 
-    Ten thousand lines are read while somebody waits: amounts become decimals only where they are shown.
+    Ten thousand lines are read while somebody waits: amounts, times and files are read only where they are shown.
 
     :param place: Where in the ledger the line begins, and its length.
     """
@@ -146,7 +169,7 @@ def item_of(line: Mapping[str, Any], place: tuple[int, int] | None = None) -> It
     item_id = _text(get("id"))
     if item_id is None:
         return None
-    files, prompt, position = files_of(get("files")), _text(get("prompt")), get("position")
+    prompt, position = _text(get("prompt")), get("position")
     earlier = items(get("earlier"))
     return Item(
         id=item_id,
@@ -161,20 +184,23 @@ def item_of(line: Mapping[str, Any], place: tuple[int, int] | None = None) -> It
         quote=mapping(get("quote")).get("cost"),
         saved=get("saved_cost"),
         reused=_text(get("reused")),
-        submitted=moment(get("submitted")),
-        completed=moment(get("completed")),
-        files=files,
-        unsaved=max(0, len(items(get("outputs"))) - len(files)),
+        submission_time=get("submitted"),
+        completion_time=get("completed"),
+        saved_files=tuple(items(get("files"))),
+        outputs=len(items(get("outputs"))),
         place=place,
     )
 
 
 def files_of(value: object) -> tuple[File, ...]:
     """Return the saved files of a ledger's line."""
-    return tuple(filter(None, (_file(mapping(each)) for each in items(value))))
+    return tuple(filter(None, map(_file, items(value))))
 
 
-def _file(said: Mapping[str, Any]) -> File | None:
+def _file(value: object) -> File | None:
+    if isinstance(value, File):
+        return value
+    said = mapping(value)
     uri, size = _text(said.get("uri")), said.get("bytes")
     if uri is None:
         return None
