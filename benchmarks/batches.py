@@ -50,7 +50,7 @@ class Size:
 
 
 LONG = Size(items=1000, in_flight=200, mapped=60, large=10_000, rounds=3)
-SHORT = Size(items=300, in_flight=100, mapped=20, large=2_000, rounds=1)
+SHORT = Size(items=150, in_flight=50, mapped=10, large=1_000, rounds=1)
 
 
 class BenchAirflow(AirflowServer):

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-ROUNDS = 5
+ROUNDS = 3
 LATER = ("page=50", "page=100", "q=number+77", "sort=cost&page=2", "status=completed")
 
 
