@@ -170,7 +170,8 @@ def item_of(line: Mapping[str, Any], place: tuple[int, int] | None = None) -> It
     if item_id is None:
         return None
     prompt, position = _text(get("prompt")), get("position")
-    earlier = items(get("earlier"))
+    # Most lines have none.
+    earlier = get("earlier")
     return Item(
         id=item_id,
         position=position if type(position) is int else 0,
@@ -180,7 +181,7 @@ def item_of(line: Mapping[str, Any], place: tuple[int, int] | None = None) -> It
         model=_text(get("model")),
         prompt=prompt and prompt[:_LONGEST_SEARCHED],
         reason=_text(get("reason")),
-        costs=(get("cost"), *(mapping(each).get("cost") for each in earlier)) if earlier else (get("cost"),),
+        costs=(get("cost"), *(mapping(each).get("cost") for each in items(earlier))) if earlier else (get("cost"),),
         quote=mapping(get("quote")).get("cost"),
         saved=get("saved_cost"),
         reused=_text(get("reused")),
@@ -210,5 +211,7 @@ def _file(value: object) -> File | None:
 
 
 def _text(value: object) -> str | None:
-    # Nearly all are plain, and asking that first is several times cheaper.
+    # Nearly all are absent or plain, and asking that first is several times cheaper.
+    if value is None:
+        return None
     return value.strip() or None if type(value) is str and value.isascii() else text(value)
