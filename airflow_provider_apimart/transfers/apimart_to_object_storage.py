@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -56,9 +57,9 @@ class ApimartToObjectStorageOperator(EmitsLineage, LazyHook, RendersText):
     .. seealso:: :doc:`/results`
 
     :param generation: The output of a generation operator or a sensor; the id of a finished generation, whose outputs
-        are then requested; the manifest of a batch, or the URI of its ledger (``....jsonl``), of which everything that
-        is completed and not saved is taken; or a list of any of these. Entries that are ``None``, as a skipped task
-        leaves them, are left out with a warning. (templated)
+        are then requested; the manifest of a batch, or the path or URI of its ledger (``....jsonl``), of which
+        everything that is completed and not saved is taken; or a list of any of these. Entries that are ``None``, as a
+        skipped task leaves them, are left out with a warning. (templated)
     :param destination: Directory on this machine, or any URI of Airflow's object storage, such as
         ``s3://aws_default@bucket/images/``. For folders by day write ``{ds}/`` into ``filename``, which works in runs
         without a logical date too. (templated)
@@ -82,7 +83,11 @@ class ApimartToObjectStorageOperator(EmitsLineage, LazyHook, RendersText):
     def __init__(
         self,
         *,
-        generation: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any] | None],
+        generation: str
+        | Mapping[str, Any]
+        | os.PathLike[str]
+        | ObjectStoragePath
+        | Sequence[str | Mapping[str, Any] | None],
         destination: str | ObjectStoragePath,
         filename: str = DEFAULT_TEMPLATE,
         concurrency: int = 8,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_apimart.api.generation import Generation, named_generation
 from airflow_provider_apimart.api.json_values import items, text
@@ -46,9 +49,9 @@ def selected_generations(value: object) -> list[SelectedGeneration]:
     """
     Return the generations that a user names. Entries that are ``None``, as a skipped task leaves them, are left out.
 
-    :param value: The id of a generation, or the output of a generation operator or a sensor; the URI of a batch's
-        ledger, or the manifest of a batch; a list of any of these; or the text into which a template renders one of
-        them.
+    :param value: The id of a generation, or the output of a generation operator or a sensor; the path or URI of a
+        batch's ledger, or the manifest of a batch; a list of any of these; or the text into which a template renders
+        one of them.
     :raises ApimartInvalidRequestError: If an entry names no generation, or all entries are ``None``.
     """
     entries = list(_entries(value))
@@ -72,6 +75,8 @@ def selected_generations(value: object) -> list[SelectedGeneration]:
 
 def _entries(value: object) -> Iterator[object]:
     """Go through the entries of nested lists, rendered ones included."""
+    if isinstance(value, os.PathLike | ObjectStoragePath):
+        value = str(value)
     if isinstance(value, str):
         rendered = rendered_value(value)
         value = value.strip() if rendered is None else rendered

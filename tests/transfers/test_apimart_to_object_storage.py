@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
 from PIL import Image
 
 from airflow_provider_apimart import exceptions as errors
@@ -350,7 +350,7 @@ def test_what_a_batch_owes_is_saved(make: Make, sandbox: Sandbox, tmp_path: Path
     entries.append({"id": "d", "position": 3, "status": "moderated"})
     ledger = tmp_path / "batch.ledger.jsonl"
     ledger.write_text("".join(f"{json.dumps(each)}\n" for each in entries))
-    for given in (str(ledger), {"ledger": ledger.as_uri(), "completed": 3}):
+    for given in (str(ledger), ledger, ObjectStoragePath(ledger.as_uri()), {"ledger": ledger.as_uri(), "completed": 3}):
         saved = save(given, tmp_path / "there", filename="{id}")
         assert [path.name for path in saved] == ["a.png", "c.png"]
     assert len(sandbox.file_requests) == 2
