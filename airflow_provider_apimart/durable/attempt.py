@@ -128,11 +128,6 @@ class Attempt:
         return (self.generation or {}).get("generation_id")
 
     @property
-    def other_generation_ids(self) -> list[str]:
-        """The ids of further generations that the service made under this key; there are none if it honours the key."""
-        return sorted(each for each in self.submitted if each and each != self.generation_id)
-
-    @property
     def result(self) -> Generation | None:
         """The generation where its result came at once, so that there is no task whose status could be read."""
         known = self.generation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import platform
 import re
 from collections.abc import Mapping
@@ -21,9 +22,12 @@ from airflow_provider_apimart.api.environment import proxy_url
 from airflow_provider_apimart.api.http_messages import RequestKind
 from airflow_provider_apimart.api.settings import DEFAULT_SECONDS, ClientSettings
 from airflow_provider_apimart.exceptions import ApimartArgumentError, ApimartConfigurationError
+from airflow_provider_apimart.get_provider_info import CONNECTION_FIELDS
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
+
+log = logging.getLogger(__name__)
 
 USER_AGENT = (
     f"airflow-provider-apimart/{__version__} apache-airflow/{airflow_version} python/{platform.python_version()}"
@@ -52,7 +56,7 @@ _HEADER_VALUE = re.compile(r"[\x21-\x7e\xa1-\xff]([\t\x20-\x7e\xa1-\xff]*[\x21-\
 
 def settings_from_connection(connection: Connection) -> ClientSettings:
     """
-    Return the settings of a connection.
+    Return the settings of a connection. Extra fields that aren't known are logged as a warning.
 
     :raises ApimartConfigurationError: With the connection's id and the invalid field. The API key is never part of
         the message.
@@ -66,6 +70,13 @@ class _ConnectionReader:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._extra = self._read_extra()
+        if unknown := sorted(self._extra.keys() - CONNECTION_FIELDS.keys()):
+            log.warning(
+                "Connection %r: unknown extra fields are ignored: %s. The known ones are %s",
+                connection.conn_id,
+                ", ".join(unknown),
+                ", ".join(CONNECTION_FIELDS),
+            )
 
     def settings(self) -> ClientSettings:
         return ClientSettings(

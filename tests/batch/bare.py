@@ -164,4 +164,5 @@ def task_context(try_number: int = 1, max_tries: int = 0, run_id: str = "run") -
         pushed=pushed,
         xcom_push=lambda key, value: pushed.update({key: value}),
     )
-    return {"ti": ti, "ds": "2026-01-01", "run_id": run_id, "outlet_events": {}}
+    task = SimpleNamespace(outlets=())
+    return {"ti": ti, "task": task, "ds": "2026-01-01", "run_id": run_id, "outlet_events": {}}

@@ -103,6 +103,16 @@ def test_headers_as_the_form_saves_them(lines: list[str], headers: dict[str, str
     assert settings({"headers": lines}).headers == headers
 
 
+def test_a_misspelt_extra_is_named_without_its_value(caplog: pytest.LogCaptureFixture) -> None:
+    assert settings(extra={"time_out": "sk-secret", "timeout": 5}).seconds[RequestKind.READ] == 5
+    (warning,) = caplog.messages
+    assert "unknown extra fields are ignored: time_out. The known ones are timeout, upload_timeout" in warning
+    assert "sk-secret" not in warning
+    caplog.clear()
+    settings(extra={"timeout": 5, "headers": {}})
+    assert not caplog.messages
+
+
 def test_empty_extras_are_as_good_as_none() -> None:
     empty: dict[str, Any] = {"timeout": "", "upload_timeout": None, "verify": "", "proxy": "", "headers": {}}
     assert settings(empty) == settings() == settings("") == settings("{}")
