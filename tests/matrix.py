@@ -132,7 +132,7 @@ class Environment:
             "f",
             # More than there are processors: tests that start Airflow mostly wait.
             "-n",
-            "4",
+            "6",
             "--dist",
             "worksteal",
         ]
