@@ -45,9 +45,9 @@ def test_both_transports_read_them_the_same(sandbox: Sandbox, hook: ApimartHook,
 
 
 def test_a_slow_list_takes_no_longer_than_the_timeout(monkeypatch: pytest.MonkeyPatch, holder: Holder) -> None:
-    with wire(http("200 OK", b'{"data": []}' + b" " * 1000), pieces=0.01) as server:
+    with wire(http("200 OK", b'{"data": []}' + b" " * 6000), pieces=0.01) as server:
         slow = quick_hook(monkeypatch, server.url, extra={"timeout": 0.5})
         began = time.monotonic()
         with pytest.raises(errors.ApimartServerError):
             holder(slow, list_models())
-        assert time.monotonic() - began < 3.0
+        assert time.monotonic() - began < 30

@@ -154,10 +154,10 @@ def test_trouble_with_the_list_costs_one_line(
 def test_a_slow_list_holds_nothing_up(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     connection = {**json.loads(sandbox.connection_json()), "extra": {"timeout": 0.5}}
     monkeypatch.setenv("AIRFLOW_CONN_APIMART_DEFAULT", json.dumps(connection))
-    sandbox.inject(Fault("no_answer", on="models", seconds=8, times=10))
+    sandbox.inject(Fault("no_answer", on="models", seconds=60, times=10))
     began = time.monotonic()
     assert image().execute(task_context())["status"] == "completed"
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 30
 
 
 def test_a_key_that_may_use_one_model(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -241,7 +241,7 @@ def test_a_storage_that_hangs_holds_up_no_other_batch(
         assert len(ledgers.items(other).all) == 2
         began = time.monotonic()
         assert "is being read" in (ledgers.items(hanging).problem or "")
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 30
     finally:
         answers.set()
         waiting.join(60)
