@@ -126,6 +126,7 @@ bench: .venv/development ## measure, side by side with named alternatives (half 
 	@$(BIN)/python -m benchmarks.downloads $(SHORT)
 	@$(BIN)/python -m benchmarks.rate_limit $(SHORT)
 	@$(BIN)/python -m benchmarks.batches $(SHORT)
+	@$(BIN)/python -m benchmarks.resumption $(SHORT)
 	@$(BIN)/python -m benchmarks.library $(SHORT)
 
 wheel: .venv/matrix ## build the wheel, and install it into an empty environment for every version of Airflow

@@ -13,9 +13,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -30,13 +29,12 @@ from airflow_provider_apimart.library.library import Library
 from airflow_provider_apimart.results.storage.kept_file import KeptFile, present_files
 from airflow_provider_apimart.results.storage.receipts import SavedFile
 from airflow_provider_apimart.sandbox import Sandbox
+from benchmarks.storages import PROJECT, STORAGES
 from tests.results.hostile import picture, sha256
-from tests.s3 import CONNECTION_ID, S3Server, s3_server
 
 ITEMS, SHORT_ITEMS = 10_000, 150
 BYTES = 100_000
 MODEL = "gemini-2.5-flash-image-preview"
-PROJECT = Path(__file__).resolve().parents[1]
 
 
 _ROWS = {
@@ -60,8 +58,8 @@ def main() -> int:
         f"{items:,} files of {BYTES:,} bytes\n\n{'storage':<10}{'what':<26}{'seconds':>9}{'a second':>10}{'peak MB':>9}"
     )
     with tempfile.TemporaryDirectory(prefix="apimart-bench-") as home, Sandbox() as sandbox:
-        for name, places in (("local", _local), ("S3", _s3)):
-            with places(Path(home)) as (root, variables):
+        for name, storage in STORAGES.items():
+            with storage(Path(home)) as (root, variables):
                 environment = {**variables, "AIRFLOW_CONN_APIMART_DEFAULT": sandbox.connection_json()}
                 _measure(name, root, items, {**environment, "AIRFLOW_HOME": home})
         return sandbox.accepted
@@ -89,39 +87,6 @@ def _in_a_process(worker: str, *, environment: Mapping[str, str]) -> dict[str, A
         raise RuntimeError(done.stdout[-3000:] + done.stderr[-3000:])
     told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return told
-
-
-@contextmanager
-def _local(home: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
-    yield (home / "local").as_uri(), {}
-
-
-@contextmanager
-def _s3(home: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Serve S3 from a process of its own, as the real one is."""
-    serving = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.library", "--worker", "serve"],
-        cwd=PROJECT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert serving.stdin
-    assert serving.stdout
-    try:
-        yield f"s3://{CONNECTION_ID}@bench/files", S3Server(serving.stdout.readline().strip()).variables
-    finally:
-        serving.stdin.close()
-        serving.wait()
-
-
-def _serve() -> dict[str, Any]:
-    with s3_server() as server:
-        server.bucket("bench")
-        print(server.endpoint, flush=True)
-        sys.stdin.read()
-    return {}
 
 
 def _items() -> list[dict[str, Any]]:
@@ -214,7 +179,6 @@ def _timed(work: Callable[[], object]) -> dict[str, Any]:
 
 
 _WORKERS: Mapping[str, Callable[[], dict[str, Any]]] = {
-    "serve": _serve,
     "prepare": _prepare,
     "batch": _batch,
     "next_batch": partial(_batch, "next_night"),

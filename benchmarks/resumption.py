@@ -1,0 +1,94 @@
+"""
+Time that a batch takes to find that all its items are finished, as when its successful task is cleared.
+
+``python -m benchmarks.resumption [--short]``, with the record on a local disk and on S3 by moto's server. Each run is a
+process of its own. The first one makes the items, and the second one is billed for nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_apimart.sandbox import Sandbox, SandboxSettings
+from benchmarks.storages import PROJECT, STORAGES
+
+ITEMS, SHORT_ITEMS = 10_000, 500
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--short", action="store_true", help=f"{SHORT_ITEMS} items instead of {ITEMS:,}")
+    parser.add_argument("--run", nargs=2, type=int, metavar=("ITEMS", "TRY"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.run:
+        print(json.dumps(_run(*arguments.run)))
+        return
+    items = SHORT_ITEMS if arguments.short else ITEMS
+    print(f"A batch of {items:,} items\n\n{'record on':<12}{'what':<26}{'billed':>8}{'seconds':>9}{'peak MB':>9}")
+    with tempfile.TemporaryDirectory() as home:
+        for name, storage in STORAGES.items():
+            with storage(Path(home)) as (root, variables):
+                measure(name, items, {**variables, "AIRFLOW__APIMART__LEDGER_PATH": root, "AIRFLOW_HOME": home})
+
+
+def measure(name: str, items: int, environment: Mapping[str, str]) -> None:
+    """Print the rows of a storage."""
+    settings = SandboxSettings(seconds=0.05, balance=Decimal(1_000_000))
+    with Sandbox(settings) as sandbox:
+        connection = {"AIRFLOW_CONN_APIMART_DEFAULT": sandbox.connection_json()}
+        for number, what in enumerate(("makes all items", "all items are finished"), start=1):
+            before = sandbox.billed
+            told = _in_a_process(items, number, {**environment, **connection})
+            billed = sandbox.billed - before
+            assert billed == (items if number == 1 else 0), f"{billed} items were billed"
+            print(f"{name:<12}{what:<26}{billed:>8,}{told['seconds']:>9.1f}{told['megabytes']:>9.0f}", flush=True)
+
+
+def _in_a_process(items: int, number: int, environment: Mapping[str, str]) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.resumption", "--run", str(items), str(number)],
+        cwd=PROJECT,
+        env={**os.environ, "AIRFLOW__CORE__LOAD_EXAMPLES": "False", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stdout[-3000:] + done.stderr[-3000:])
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def _run(items: int, number: int) -> dict[str, Any]:
+    """Run the batch in this process, as a try of its task instance."""
+    from airflow_provider_apimart.operators.batch import ApimartBatchGenerationOperator
+    from tests.batch.bare import task_context
+
+    operator = ApimartBatchGenerationOperator(
+        task_id="generate",
+        model="gemini-2.5-flash-image-preview",
+        requests=[{"id": f"item-{each}", "prompt": f"Cat {each}"} for each in range(items)],
+        max_in_flight=500,
+        poll_interval=0.5,
+    )
+    began = time.monotonic()
+    manifest = operator.execute(task_context(try_number=number, max_tries=number - 1) | {"task": operator})
+    seconds = time.monotonic() - began
+    assert manifest["completed"] == items
+    return {"seconds": seconds, "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+
+
+if __name__ == "__main__":
+    main()
