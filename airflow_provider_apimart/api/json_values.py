@@ -125,6 +125,8 @@ def _moment(value: object) -> datetime | None:
 
 
 def _aware(value: datetime) -> datetime:
+    if value.tzinfo is UTC:
+        return value
     return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
 
 

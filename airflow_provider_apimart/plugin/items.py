@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from airflow_provider_apimart.api.json_values import items, mapping, moment, money, text
 from airflow_provider_apimart.durable.item_status import FAILURES
@@ -155,6 +155,28 @@ class Item(NamedTuple):
     def with_files(self, files: tuple[File, ...]) -> Item:
         """Return the item with files that another task has saved, unless it has its own."""
         return self if self.files or not files else self._replace(saved_files=files, outputs=0)
+
+
+class Line(TypedDict, total=False):
+    """The fields of a ledger's line that make an item. The rest of a line needn't be read."""
+
+    id: Any
+    position: Any
+    status: Any
+    generation_id: Any
+    modality: Any
+    model: Any
+    prompt: Any
+    reason: Any
+    cost: Any
+    earlier: Any
+    quote: Any
+    saved_cost: Any
+    reused: Any
+    submitted: Any
+    completed: Any
+    files: Any
+    outputs: Any
 
 
 def item_of(line: Mapping[str, Any], place: tuple[int, int] | None = None) -> Item | None:

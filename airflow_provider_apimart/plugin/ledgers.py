@@ -12,7 +12,7 @@ from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import from_json
+import msgspec
 
 from airflow_provider_apimart.api.json_values import mapping, parse
 from airflow_provider_apimart.batch.entry_of_facts import entry_of_record
@@ -20,7 +20,7 @@ from airflow_provider_apimart.batch.journal import read_records
 from airflow_provider_apimart.durable.identity import TaskIdentity, file_name_of
 from airflow_provider_apimart.durable.ledger_path import LEDGER_SUFFIX
 from airflow_provider_apimart.page_index.entry import Entry
-from airflow_provider_apimart.plugin.items import Item, item_of
+from airflow_provider_apimart.plugin.items import Item, Line, item_of
 from airflow_provider_apimart.plugin.storage import Location, NotReadableError, signature, storage_errors
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ _FAILED_SECONDS = 10.0
 _WAIT_SECONDS = 5.0
 _READ_AT_ONCE = 64
 _BLOCK_BYTES = 1 << 20
+# Several times as fast as Python's own parser. Airflow depends on it from 3.0 on.
+_LINES = msgspec.json.Decoder(Line)
 
 
 class Items:
@@ -200,7 +202,7 @@ def _from_ledger(path: ObjectStoragePath) -> Items:
         while line := file.readline(_LONGEST_LINE):
             if len(found) + unreadable >= _MOST_LINES:
                 return Items(found, f"Only the first {_MOST_LINES:,} lines of the ledger are shown")
-            item = _item(line, (start, len(line)))
+            item = read_line(line, (start, len(line)))
             start += len(line)
             if item:
                 found.append(item)
@@ -209,9 +211,14 @@ def _from_ledger(path: ObjectStoragePath) -> Items:
     return Items(found, f"{unreadable:,} lines of the ledger can't be read" if unreadable else None)
 
 
-def _item(line: bytes, place: tuple[int, int]) -> Item | None:
+def read_line(line: bytes, place: tuple[int, int]) -> Item | None:
+    """
+    Return the item of a line, ``None`` if it has none.
+
+    :param place: Where in the ledger the line begins, and its length.
+    """
     try:
-        # Several times as fast as Python's own parser, and FastAPI has it.
-        return item_of(mapping(from_json(line)), place)
-    except ValueError:
+        return item_of(_LINES.decode(line), place)
+    except (ValueError, RecursionError):
+        # What another JSON library has written, perhaps; this reader is slower and forgives more.
         return item_of(mapping(parse(line)), place)
