@@ -219,6 +219,6 @@ def read_line(line: bytes, place: tuple[int, int]) -> Item | None:
     """
     try:
         return item_of(_LINES.decode(line), place)
-    except (ValueError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         # What another JSON library has written, perhaps; this reader is slower and forgives more.
         return item_of(mapping(parse(line)), place)
