@@ -123,7 +123,7 @@ def test_a_missing_file_is_named_with_its_place(place: str, tmp_path: Path) -> N
         (b"\x00\x00\x00\x18ftypmp42" + bytes(100), "video/mp4"),
         (PNG + bytes(20 * 1024 * 1024), "20 MB"),
     ],
-    ids=["empty", "pdf", "clip", "too large"],
+    ids=["empty", "pdf", "video", "too large"],
 )
 def test_a_file_that_cannot_be_uploaded_is_named_with_its_place(picture: Path, content: bytes, found: str) -> None:
     picture.write_bytes(content)

@@ -58,7 +58,7 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
-        # For what a dead worker had taken from the queue. The broker's visibility_timeout is no way to mend that: it
+        # For what a dead worker had taken from the queue. The broker's visibility_timeout is no way to solve that: it
         # gives running tasks to another worker, whose failure to start them again Airflow takes for theirs.
         "SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
         "SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",

@@ -25,7 +25,7 @@ def run(lab: AirflowLab, sandbox: Sandbox) -> Run:
     return run
 
 
-def test_an_approved_picture_becomes_a_clip(lab: AirflowLab, sandbox: Sandbox, run: Run) -> None:
+def test_an_approved_picture_becomes_a_video(lab: AirflowLab, sandbox: Sandbox, run: Run) -> None:
     run.answer("approve", "Approve")
     assert run.drive(sandbox.connection_json())
     drawn, filmed = sandbox.generations

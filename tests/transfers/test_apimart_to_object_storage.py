@@ -69,9 +69,9 @@ def test_every_output_is_saved_in_order(make: Make, tmp_path: Path) -> None:
 
 def test_a_clip_gets_the_ending_of_its_content(make: Make, tmp_path: Path) -> None:
     generation = make("video", model="kling-v2-6", prompt="a boat", duration=5)
-    (clip,) = save(generation, tmp_path)
-    assert clip.suffix == ".mp4"
-    assert clip.read_bytes()[4:8] == b"ftyp"
+    (video,) = save(generation, tmp_path)
+    assert video.suffix == ".mp4"
+    assert video.read_bytes()[4:8] == b"ftyp"
 
 
 def test_a_bare_id_is_enough(make: Make, tmp_path: Path) -> None:
@@ -343,7 +343,7 @@ def test_caps_are_reported_with_id_size_and_cap(make: Make, tmp_path: Path) -> N
     assert len(everything_below(tmp_path)) < 4
 
 
-def test_what_a_batch_owes_is_saved(make: Make, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_the_unsaved_generations_of_a_batch_are_saved(make: Make, sandbox: Sandbox, tmp_path: Path) -> None:
     generations = [make() for _ in range(3)]
     entries = [_line(name, each) for name, each in zip("abc", generations, strict=True)]
     entries[1]["files"] = [{"uri": "file:///there"}]
@@ -356,7 +356,7 @@ def test_what_a_batch_owes_is_saved(make: Make, sandbox: Sandbox, tmp_path: Path
     assert len(sandbox.file_requests) == 2
 
 
-def test_what_a_killed_batch_left_can_be_saved_generations(make: Make, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_what_a_killed_batch_left_can_be_saved(make: Make, sandbox: Sandbox, tmp_path: Path) -> None:
     done = make()
     segments = tmp_path / ".apimart" / "batch"
     segments.mkdir(parents=True)
@@ -364,12 +364,12 @@ def test_what_a_killed_batch_left_can_be_saved_generations(make: Make, sandbox: 
     nothing_yet = {"id": "c", "position": 2, "status": "running"}
     (tmp_path / "batch.ledger.jsonl").write_text(f"{json.dumps(_line('a', done))}\n")
     (segments / "000002-x.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in (running, nothing_yet)))
-    owed = ApimartHook().get_unsaved_generations(str(tmp_path / "batch.ledger.jsonl"))
-    assert [each["id"] for each in owed] == ["a", "b"]
-    assert len(save(owed, tmp_path / "there", filename="{id}_{index}")) == 2
+    unsaved = ApimartHook().get_unsaved_generations(str(tmp_path / "batch.ledger.jsonl"))
+    assert [each["id"] for each in unsaved] == ["a", "b"]
+    assert len(save(unsaved, tmp_path / "there", filename="{id}_{index}")) == 2
 
 
-def test_a_batch_without_items_owes_nothing(make: Make, tmp_path: Path) -> None:
+def test_a_batch_without_items_has_nothing_to_save(make: Make, tmp_path: Path) -> None:
     assert save({"ledger": None, "items": 0}, tmp_path) == []
 
 

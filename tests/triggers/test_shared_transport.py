@@ -152,8 +152,8 @@ async def test_a_refused_key_is_read_again_by_the_next(watch: Watch) -> None:
         with pytest.raises(ApimartAuthenticationError):
             async with SharedTransport(CONN_ID):
                 raise ApimartAuthenticationError("the key was revoked")
-        async with SharedTransport(CONN_ID) as (mended, _):
-            assert mended is not kept
+        async with SharedTransport(CONN_ID) as (renewed, _):
+            assert renewed is not kept
         assert not kept._accounts[0].session.closed
 
 
