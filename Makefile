@@ -32,10 +32,10 @@ demo: .venv/runtime ## make a picture from a reference in a real Airflow, at no 
 	@$(BIN)/python -m demo
 
 test: .venv/development ## run all tests but those that need a browser
-	@$(BIN)/python -m pytest -n 6 --dist worksteal --ignore tests/browser
+	@$(BIN)/python -m pytest -n 4 --dist worksteal --ignore tests/browser
 
 quick: .venv/development ## run the tests that start no Airflow and aren't long, while you edit
-	@$(BIN)/python -m pytest -q -n 6 --dist worksteal --ignore tests/browser -m "not starts_airflow and not long"
+	@$(BIN)/python -m pytest -q -n 4 --dist worksteal --ignore tests/browser -m "not starts_airflow and not long"
 
 .venv/browser: .venv/development
 	@echo "Installing what drives a browser into .venv (once) ..."

@@ -132,7 +132,7 @@ class Environment:
             "f",
             # More than there are processors: tests that start Airflow mostly wait.
             "-n",
-            "6",
+            "4",
             "--dist",
             "worksteal",
         ]

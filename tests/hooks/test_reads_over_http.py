@@ -46,9 +46,9 @@ FINAL: dict[str, tuple[str, type[errors.ApimartError]]] = {
 }
 
 
-@pytest.fixture
-def impatient(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> ApimartHook:
-    return quick_hook(monkeypatch, sandbox.base_url, extra={"timeout": 0.7})
+def hook_for(row: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> ApimartHook:
+    """Return a hook that waits for a short time only where a reply never comes."""
+    return quick_hook(monkeypatch, sandbox.base_url, extra={"timeout": 1.5} if row in ("no answer", "endless") else None)
 
 
 def look(hook: ApimartHook, holder: Holder, generation_id: str) -> Any:
@@ -57,14 +57,14 @@ def look(hook: ApimartHook, holder: Holder, generation_id: str) -> Any:
 
 @pytest.mark.parametrize("row", BLIPS)
 def test_a_status_is_read_through_every_blip(
-    row: str, sandbox: Sandbox, hook: ApimartHook, impatient: ApimartHook, holder: Holder
+    row: str, sandbox: Sandbox, hook: ApimartHook, monkeypatch: pytest.MonkeyPatch, holder: Holder
 ) -> None:
     submission = hook.submit_generation("image", PAYLOAD, idempotency_key="k")
     sandbox.complete_all()
     sandbox.inject(Fault(**BLIPS[row], on="status", times=2))
     generation_id = submission.generation.generation_id
     assert generation_id is not None
-    chosen = impatient if row in ("no answer", "endless") else hook
+    chosen = hook_for(row, sandbox, monkeypatch)
     assert look(chosen, holder, generation_id).outputs[0].url == sandbox.generations[0].urls[0]
     assert len([request for request in sandbox.requests if request.route == "status"]) == 3
 
@@ -130,10 +130,10 @@ def test_a_forgotten_id_is_reported(sandbox: Sandbox, hook: ApimartHook) -> None
 
 @pytest.mark.parametrize("row", BLIPS)
 def test_a_balance_is_read_through_every_blip(
-    row: str, sandbox: Sandbox, hook: ApimartHook, impatient: ApimartHook, holder: Holder
+    row: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, holder: Holder
 ) -> None:
     sandbox.inject(Fault(**BLIPS[row], on="balance"))
-    chosen = impatient if row in ("no answer", "endless") else hook
+    chosen = hook_for(row, sandbox, monkeypatch)
     assert holder(chosen, retrying(balance, QUICK)).remaining == Decimal(100)
     assert len(sandbox.requests) == 2
 
