@@ -258,7 +258,7 @@ def test_a_task_asked_to_stop_does_and_is_resumed_by_its_retry(
 ) -> None:
     sandbox.configure(seconds=0.5)
     batch = Batch(lab, f"lab_batch_{mode}", tmp_path, cats(60), max_in_flight=8)
-    batch.run.drive(sandbox.connection_json(), signal_after=("SIGTERM", 2.0))
+    batch.run.drive(sandbox.connection_json(), signal_after=("SIGTERM", 0.5, f"{batch.pictures}/*.png"))
     assert batch.task.state == "success"
     assert sandbox.billed == sandbox.accepted == len(batch.saved) == 60
     if mode == "waiting":

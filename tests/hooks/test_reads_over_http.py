@@ -48,7 +48,8 @@ FINAL: dict[str, tuple[str, type[errors.ApimartError]]] = {
 
 def hook_for(row: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> ApimartHook:
     """Return a hook that waits for a short time only where a reply never comes."""
-    return quick_hook(monkeypatch, sandbox.base_url, extra={"timeout": 1.5} if row in ("no answer", "endless") else None)
+    extra = {"timeout": 1.5} if row in ("no answer", "endless") else None
+    return quick_hook(monkeypatch, sandbox.base_url, extra=extra)
 
 
 def look(hook: ApimartHook, holder: Holder, generation_id: str) -> Any:

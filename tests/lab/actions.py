@@ -79,7 +79,7 @@ def drive(
     crash: str | None,
     without_store: bool,
     policy: Mapping[str, Any],
-    signal_after: tuple[str, float] | None = None,
+    signal_after: Sequence[Any] | None = None,
 ) -> None:
     """Be scheduler, worker and triggerer of one DAG run until it has ended, or waits for a person."""
     install(crash)

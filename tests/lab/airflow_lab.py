@@ -70,7 +70,7 @@ class Run:
         crash: str | None = None,
         without_store: bool = False,
         policy: Mapping[str, float] = QUICK,
-        signal_after: tuple[str, float] | None = None,
+        signal_after: tuple[str, float] | tuple[str, float, str] | None = None,
         **environment: str,
     ) -> bool:
         """
@@ -80,7 +80,7 @@ class Run:
         :param crash: Name of the crash point at which the process kills itself; see :mod:`tests.lab.crash_points`.
         :param without_store: Whether tasks find no state store, as on Airflow below 3.3.
         :param policy: Changes to the retry policies, so that pauses are short.
-        :param signal_after: Name of a signal that strikes the process, and after how many seconds.
+        :param signal_after: What :func:`~tests.lab.crash_points.send_later` takes.
         :param environment: Variables of the process, for the DAGs of the lab to read.
         :return: Whether there is nothing left to run; ``False`` if the process was killed.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import signal
 import threading
@@ -21,15 +22,23 @@ def kill() -> None:
     time.sleep(60)
 
 
-def send_later(name: str, seconds: float) -> None:
+def send_later(name: str, seconds: float, once: str | None = None) -> None:
     """
     Let a signal strike this process wherever it is then.
 
     :param name: Such as ``SIGKILL``.
+    :param seconds: When, from now on.
+    :param once: A pattern of paths. If given, the seconds count from the moment when there is such a file: how long a
+        process takes to get there depends on the machine.
     """
-    timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.Signals[name]))
-    timer.daemon = True
-    timer.start()
+
+    def send() -> None:
+        while once and not glob.glob(once):
+            time.sleep(0.02)
+        time.sleep(seconds)
+        os.kill(os.getpid(), signal.Signals[name])
+
+    threading.Thread(target=send, daemon=True).start()
 
 
 def _before(owner: Any, name: str, when: Callable[..., bool] = lambda *_, **__: True) -> None:
