@@ -102,7 +102,7 @@ def wire(*answers: bytes, pieces: float | None = None) -> Iterator[Wire]:
             with suppress(TimeoutError, OSError):
                 connection, _ = listening.accept()
                 with connection:
-                    connection.settimeout(0.5)
+                    connection.settimeout(10)
                     server.received.append(_read_request(connection))
                     answer = server.answers.pop(0) if len(server.answers) > 1 else server.answers[0]
                     _say(connection, answer, server, over)
@@ -159,7 +159,7 @@ def kept_alive_then_cut(body: bytes, *, read: bool, said: bytes) -> Iterator[Kep
             with suppress(TimeoutError, OSError):
                 connection, _ = listening.accept()
                 with connection:
-                    connection.settimeout(0.5)
+                    connection.settimeout(10)
                     converse(connection, next(numbers))
 
     thread = threading.Thread(target=serve, daemon=True)
