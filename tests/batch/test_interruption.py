@@ -55,6 +55,8 @@ def test_a_time_out_ends_the_batch_wherever_it_strikes(sandbox: Sandbox, tmp_pat
 
 
 def test_a_batch_goes_on_after_any_number_of_time_outs(sandbox: Sandbox, tmp_path: Path) -> None:
+    # 250 of them, 30 at a time, take longer than several tries.
+    sandbox.configure(seconds=0.3)
     written = [f"{each}" for each in range(250)]
     rng, interrupted, done = random.Random(1), 0, False
     while not done:
