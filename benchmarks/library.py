@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -29,7 +28,8 @@ from airflow_provider_apimart.library.library import Library
 from airflow_provider_apimart.results.storage.kept_file import KeptFile, present_files
 from airflow_provider_apimart.results.storage.receipts import SavedFile
 from airflow_provider_apimart.sandbox import Sandbox
-from benchmarks.storages import PROJECT, STORAGES
+from benchmarks.own_process import told_by
+from benchmarks.storages import STORAGES
 from tests.results.hostile import picture, sha256
 
 ITEMS, SHORT_ITEMS = 10_000, 150
@@ -66,27 +66,13 @@ def main() -> int:
 
 
 def _measure(name: str, root: str, items: int, environment: Mapping[str, str]) -> None:
-    run = partial(_in_a_process, environment={**environment, "BENCH_ROOT": root, "BENCH_ITEMS": str(items)})
+    variables = {**environment, "BENCH_ROOT": root, "BENCH_ITEMS": str(items)}
+    run = partial(told_by, "benchmarks.library", "--worker", environment=variables)
     run("prepare")
     for what, worker in _ROWS.items():
         told = run(worker)
         speed = items / told["seconds"]
         print(f"{name:<10}{what:<26}{told['seconds']:>9.1f}{speed:>10.0f}{told['megabytes']:>9.0f}", flush=True)
-
-
-def _in_a_process(worker: str, *, environment: Mapping[str, str]) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.library", "--worker", worker],
-        cwd=PROJECT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(done.stdout[-3000:] + done.stderr[-3000:])
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return told
 
 
 def _items() -> list[dict[str, Any]]:

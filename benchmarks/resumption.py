@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -21,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_apimart.sandbox import Sandbox, SandboxSettings
-from benchmarks.storages import PROJECT, STORAGES
+from benchmarks.own_process import told_by
+from benchmarks.storages import STORAGES
 
 ITEMS, SHORT_ITEMS = 10_000, 500
 
@@ -47,28 +45,17 @@ def measure(name: str, items: int, environment: Mapping[str, str]) -> None:
     """Print the rows of a storage."""
     settings = SandboxSettings(seconds=0.05, balance=Decimal(1_000_000))
     with Sandbox(settings) as sandbox:
-        connection = {"AIRFLOW_CONN_APIMART_DEFAULT": sandbox.connection_json()}
+        variables = {
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW_CONN_APIMART_DEFAULT": sandbox.connection_json(),
+        }
         for number, what in enumerate(("makes all items", "all items are finished"), start=1):
             before = sandbox.billed
-            told = _in_a_process(items, number, {**environment, **connection})
+            arguments = ("--run", str(items), str(number))
+            told = told_by("benchmarks.resumption", *arguments, environment={**environment, **variables})
             billed = sandbox.billed - before
             assert billed == (items if number == 1 else 0), f"{billed} items were billed"
             print(f"{name:<12}{what:<26}{billed:>8,}{told['seconds']:>9.1f}{told['megabytes']:>9.0f}", flush=True)
-
-
-def _in_a_process(items: int, number: int, environment: Mapping[str, str]) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.resumption", "--run", str(items), str(number)],
-        cwd=PROJECT,
-        env={**os.environ, "AIRFLOW__CORE__LOAD_EXAMPLES": "False", **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(done.stdout[-3000:] + done.stderr[-3000:])
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return told
 
 
 def _run(items: int, number: int) -> dict[str, Any]:
