@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,16 +49,16 @@ def s3_server() -> Iterator[S3Server]:
 
     One in a process at most: Airflow keeps the file system of a connection, and with it the port of the server.
     """
-    from moto.server import ThreadedMotoServer
+    from moto.server import create_backend_app
+    from waitress import create_server
 
-    # It would report each request.
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    running = S3Server(f"http://{host}:{port}")
+    # It would report each request that waits for a thread.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    server = create_server(create_backend_app("s3"), host="127.0.0.1", port=0, threads=16, connection_limit=1_000)
+    threading.Thread(target=server.run, name="moto", daemon=True).start()
+    running = S3Server(f"http://127.0.0.1:{server.effective_port}")
     os.environ |= running.variables
     try:
         yield running
     finally:
-        server.stop()
+        server.close()
