@@ -88,7 +88,8 @@ class FactFiles:
     def append(self, facts: Iterable[Fact]) -> None:
         """Write facts as one file of this writer; they are durable when it returns."""
         lines = tuple(with_checksum(fact.to_json()) for fact in facts)
-        self._write(Segment(self.writer, self.written + 1, lines))
+        segment = Segment(self.writer, self.written + 1, lines)
+        self._write(segment.number, segment.to_bytes())
 
     def claim(self) -> None:
         """
@@ -121,20 +122,27 @@ class FactFiles:
 
         :raises ApimartRecordError: If something can't be read. Nothing is removed then.
         """
+        number = self.written + 1
+        name = segment_name(self.writer, number)
         with record_errors(str(self.folder)):
-            replaced = self.segments()
-            lines = tuple(dict.fromkeys(line for segment in replaced for line in segment.lines))
-            compacted = Segment(self.writer, self.written + 1, lines, _marks(replaced, with_own=True))
-            self._write(compacted)
+            content, replaced = self._compacted(number)
+            self._write(number, content)
             try:
-                found = self._read(compacted.writer, compacted.number)
+                found = self.folder.read(name)
             except FileNotFoundError:
                 # A rival has compacted in between: it has read this file, and removes what it replaces.
                 return
-            if found != compacted:
-                raise ValueError(f"{compacted.name} was written and reads otherwise")
-        for segment in replaced:
-            self.folder.remove(segment.name)
+            if found != content:
+                raise ValueError(f"{name} was written and reads otherwise")
+        for each in replaced:
+            self.folder.remove(each)
+
+    def _compacted(self, number: int) -> tuple[bytes, list[str]]:
+        """Return the content of a file that replaces all files, and their names."""
+        replaced = self.segments()
+        lines = tuple(dict.fromkeys(line for segment in replaced for line in segment.lines))
+        compacted = Segment(self.writer, number, lines, _marks(replaced, with_own=True))
+        return compacted.to_bytes(), [segment.name for segment in replaced]
 
     def remove(self) -> bool:
         """
@@ -221,9 +229,9 @@ class FactFiles:
         name = segment_name(writer, number)
         return segment_from_bytes(name, self.folder.read(name))
 
-    def _write(self, segment: Segment) -> None:
-        self.folder.write(segment.name, segment.to_bytes())
-        self.written = segment.number
+    def _write(self, number: int, content: bytes) -> None:
+        self.folder.write(segment_name(self.writer, number), content)
+        self.written = number
         self._writers |= {self.writer}
 
     def _fence(self) -> Fence | None:
