@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import tempfile
+import uuid
 from collections.abc import Iterable, Iterator
 
 import pytest
@@ -79,7 +80,8 @@ def _is_of(share: str | None, number: int) -> bool:
 @pytest.fixture(autouse=True)
 def ledger_path(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Let no test find the records of another one, whose task instance may have the same name."""
-    monkeypatch.setenv("AIRFLOW__APIMART__LEDGER_PATH", str(tmp_path_factory.mktemp("ledgers")))
+    path = tmp_path_factory.getbasetemp() / "ledgers" / uuid.uuid4().hex
+    monkeypatch.setenv("AIRFLOW__APIMART__LEDGER_PATH", str(path))
 
 
 @pytest.fixture(autouse=True)

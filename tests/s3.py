@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -49,16 +48,15 @@ def s3_server() -> Iterator[S3Server]:
 
     One in a process at most: Airflow keeps the file system of a connection, and with it the port of the server.
     """
+    from cheroot.wsgi import Server
     from moto.server import create_backend_app
-    from waitress import create_server
 
-    # It would report each request that waits for a thread.
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    server = create_server(create_backend_app("s3"), host="127.0.0.1", port=0, threads=16, connection_limit=1_000)
-    threading.Thread(target=server.run, name="moto", daemon=True).start()
-    running = S3Server(f"http://127.0.0.1:{server.effective_port}")
+    server = Server(("127.0.0.1", 0), create_backend_app("s3"), numthreads=16, request_queue_size=128)
+    server.prepare()
+    threading.Thread(target=server.serve, name="moto", daemon=True).start()
+    running = S3Server(f"http://127.0.0.1:{server.bind_addr[1]}")
     os.environ |= running.variables
     try:
         yield running
     finally:
-        server.close()
+        server.stop()

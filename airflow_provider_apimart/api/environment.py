@@ -15,6 +15,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
@@ -76,9 +77,7 @@ class NetworkSettings:
             return context
         path = Path(self.authorities or _certifi())
         try:
-            if path.is_dir():
-                return ssl.create_default_context(capath=str(path))
-            return ssl.create_default_context(cafile=str(path))
+            return _trusting(path, path.stat().st_mtime_ns)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ApimartConfigurationError(
@@ -219,6 +218,18 @@ def _authorities(verify: bool | str, environ: Mapping[str, str]) -> tuple[str | 
 def _variable(environ: Mapping[str, str], name: str) -> str:
     """Return a variable in small or capital letters. The small ones win, also to unset it."""
     return environ.get(name, environ.get(name.upper(), "")).strip()
+
+
+@lru_cache(maxsize=8)
+def _trusting(path: Path, modified: int) -> ssl.SSLContext:
+    """
+    Return TLS settings for certificate authorities, made once: parsing a file takes tens of milliseconds.
+
+    :param modified: Time of the last change, so that a file that was replaced is read again.
+    """
+    if path.is_dir():
+        return ssl.create_default_context(capath=str(path))
+    return ssl.create_default_context(cafile=str(path))
 
 
 def _certifi() -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from airflow_provider_apimart.api.environment import NetworkSettings, network_settings, proxy_url
 from airflow_provider_apimart.api.settings import ClientSettings
@@ -104,6 +106,19 @@ def test_unreadable_authorities_give_the_same_error(content: bytes | None, tmp_p
     for use in (found.ssl_context, found.verified_by):
         with pytest.raises(ApimartConfigurationError, match="REQUESTS_CA_BUNDLE"):
             use()
+
+
+def test_authorities_are_read_again_only_when_they_change(tmp_path: Path) -> None:
+    path = tmp_path / "ca.pem"
+    path.write_bytes(Path(DEFAULT_CA_BUNDLE_PATH).read_bytes())
+    found = network_settings(environ={"REQUESTS_CA_BUNDLE": str(path)})
+    before = found.ssl_context()
+    assert found.ssl_context() is before
+    os.utime(path, (0, 0))
+    assert found.ssl_context() is not before
+    path.write_bytes(b"no certificate")
+    with pytest.raises(ApimartConfigurationError, match="REQUESTS_CA_BUNDLE"):
+        found.ssl_context()
 
 
 def test_the_connection_comes_before_the_environment(tmp_path: Path) -> None:

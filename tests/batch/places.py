@@ -6,10 +6,9 @@ import uuid
 from enum import StrEnum
 from pathlib import Path
 
-import fsspec
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-from tests.durable.stores import InPlaceDiskFileSystem, StaleDiskFileSystem
+from tests.durable.stores import InPlaceDiskFileSystem, StaleDiskFileSystem, WholeFileSystem
 from tests.object_storage import attach_anew
 from tests.s3 import CONNECTION_ID
 
@@ -29,7 +28,7 @@ class Place(StrEnum):
         """Let this process reach it."""
         match self:
             case Place.MEMORY:
-                attach_anew("memory", fsspec.filesystem("memory"))
+                attach_anew("memory", WholeFileSystem())
             case Place.IN_PLACE:
                 attach_anew("sftp", InPlaceDiskFileSystem(skip_instance_cache=True))
             case Place.STALE:

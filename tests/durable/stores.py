@@ -40,7 +40,19 @@ class Killed(BaseException):
     """The process dies here."""
 
 
-class InPlaceFileSystem(MemoryFileSystem):
+class WholeFileSystem(MemoryFileSystem):
+    """A storage that lists its files as they are at one moment, as a server does, whatever other threads remove."""
+
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+
+    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> Any:
+        while True:
+            with suppress(KeyError):
+                return super().ls(path, detail=detail, **kwargs)
+
+
+class InPlaceFileSystem(WholeFileSystem):
     """
     A storage that writes in place, as WebHDFS and SFTP do: a killed writer leaves a part of the file.
 
@@ -67,12 +79,6 @@ class InPlaceFileSystem(MemoryFileSystem):
     def mv(self, *_: Any, **__: Any) -> None:
         raise NotImplementedError("this storage can't rename")
 
-    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> Any:
-        while True:
-            # While it goes through its files, another thread may remove one; a server lists them at one moment.
-            with suppress(KeyError):
-                return super().ls(path, detail=detail, **kwargs)
-
 
 def _cut_off(file: Any, system: InPlaceFileSystem) -> Any:
     original = file.write
@@ -86,7 +92,7 @@ def _cut_off(file: Any, system: InPlaceFileSystem) -> Any:
     return write
 
 
-class StaleFileSystem(MemoryFileSystem):
+class StaleFileSystem(WholeFileSystem):
     """A storage whose listings show what was there some writes ago, while reads by name are current."""
 
     protocol = "gs"

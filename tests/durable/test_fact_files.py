@@ -14,7 +14,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
@@ -24,7 +23,7 @@ from airflow_provider_apimart.durable.facts import Fact, FactKind
 from airflow_provider_apimart.durable.folder import Folder
 from airflow_provider_apimart.durable.segment import FENCE
 from airflow_provider_apimart.exceptions import ApimartError, ApimartRecordError, ApimartSupersededError
-from tests.durable.stores import InPlaceFileSystem, Killed, StaleFileSystem
+from tests.durable.stores import InPlaceFileSystem, Killed, StaleFileSystem, WholeFileSystem
 from tests.object_storage import attach_anew
 
 numbers = itertools.count(1)
@@ -45,7 +44,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStor
         case "local":
             yield ObjectStoragePath(tmp_path.as_uri())
         case "memory":
-            attach_anew("memory", fsspec.filesystem("memory"))
+            attach_anew("memory", WholeFileSystem())
             yield ObjectStoragePath(f"memory://bucket/{uuid.uuid4().hex}")
         case "in place":
             attach_anew("sftp", InPlaceFileSystem())

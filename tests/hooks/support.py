@@ -183,11 +183,15 @@ def _say(connection: socket.socket, answer: bytes, server: Wire, over: threading
             return
 
 
+# The first byte of a TLS record with a handshake. What follows is no request.
+_TLS_GREETING = b"\x16"
+
+
 def _read_request(connection: socket.socket) -> bytes:
     received = b""
     while b"\r\n\r\n" not in received:
         block = connection.recv(65_536)
-        if not block:
+        if not block or block.startswith(_TLS_GREETING):
             return received
         received += block
     head, _, body = received.partition(b"\r\n\r\n")
