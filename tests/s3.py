@@ -49,7 +49,7 @@ def s3_server() -> Iterator[S3Server]:
     One in a process at most: Airflow keeps the file system of a connection, and with it the port of the server.
     """
     from cheroot.wsgi import Server
-    from moto.server import create_backend_app
+    from moto.moto_server.werkzeug_app import create_backend_app
 
     server = Server(("127.0.0.1", 0), create_backend_app("s3"), numthreads=16, request_queue_size=128)
     server.prepare()

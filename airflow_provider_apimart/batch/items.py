@@ -12,6 +12,7 @@ from airflow_provider_apimart.api.payload import build_payload, given_parameters
 from airflow_provider_apimart.api.plain_values import LONGEST_NAME, is_gap, short_name, unwrapped
 from airflow_provider_apimart.api.rendered_values import rendered_value
 from airflow_provider_apimart.durable.identity import PaidRequest
+from airflow_provider_apimart.durable.no_collections import no_collections
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 
 _MOST_LISTED = 100
@@ -71,6 +72,7 @@ class Shared:
     request: Callable[[str, Modality, Mapping[str, Any]], PaidRequest] | None = None
 
 
+@no_collections()
 def read_items(written: Iterable[object], shared: Shared) -> list[BatchItem]:
     """
     Return the items of a batch.

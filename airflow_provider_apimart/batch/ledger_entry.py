@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow_provider_apimart.api.generation import Generation, generation_from_xcom
 from airflow_provider_apimart.api.json_values import JsonObject, money, plain
+from airflow_provider_apimart.durable import text_lines
 from airflow_provider_apimart.durable.item_status import ItemStatus
 
 JsonObjects = Sequence[Mapping[str, Any]]
@@ -111,5 +112,4 @@ def ledger_text(entries: Iterable[LedgerEntry]) -> bytes:
 
 def json_lines(values: Iterable[JsonObject]) -> bytes:
     """Return objects as JSON Lines that every reader splits alike."""
-    lines = (json.dumps(value, ensure_ascii=False).translate(_SEPARATORS) for value in values)
-    return "".join(f"{line}\n" for line in lines).encode()
+    return text_lines.to_bytes(json.dumps(value, ensure_ascii=False).translate(_SEPARATORS) for value in values)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_provider_apimart.durable import text_lines
 from airflow_provider_apimart.durable.checksummed_json import (
     checked_json,
     has_its_checksum,
@@ -64,7 +65,7 @@ class Segment:
             "lines": len(self.lines),
             "subsumes": dict(self.subsumes),
         }
-        return "".join(f"{line}\n" for line in (with_checksum(head), *self.lines)).encode()
+        return text_lines.to_bytes((with_checksum(head), *self.lines))
 
 
 class UnfinishedError(ValueError):
@@ -84,12 +85,12 @@ def segment_from_bytes(name: str, content: bytes) -> Segment:
     :raises ValueError: If it is damaged, or of a newer version of the provider.
     """
     try:
-        *whole, rest = content.decode("utf-8-sig").split("\n")
+        lines, rest = text_lines.from_bytes(content)
     except UnicodeDecodeError as error:
         raise ValueError(f"{name} is damaged: {error}") from error
-    if not whole:
+    if not lines:
         raise UnfinishedError(f"{name} is not whole: its head is cut")
-    head, lines = _checked_head(name, whole[0]), whole[1:]
+    head = _checked_head(name, lines.pop(0))
     for number, line in enumerate(lines, 1):
         if not has_its_checksum(line):
             raise ValueError(f"line {number} of {name}: its checksum is wrong")

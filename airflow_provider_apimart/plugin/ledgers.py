@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -19,6 +17,7 @@ from airflow_provider_apimart.batch.entry_of_facts import entry_of_record
 from airflow_provider_apimart.batch.journal import read_records
 from airflow_provider_apimart.durable.identity import TaskIdentity, file_name_of
 from airflow_provider_apimart.durable.ledger_path import LEDGER_SUFFIX
+from airflow_provider_apimart.durable.no_collections import no_collections
 from airflow_provider_apimart.page_index.entry import Entry
 from airflow_provider_apimart.plugin.items import Item, Line, item_of
 from airflow_provider_apimart.plugin.storage import Location, NotReadableError, signature, storage_errors
@@ -175,29 +174,13 @@ def _from_record(path: ObjectStoragePath) -> Items:
     return Items(filter(None, map(item_of, lines)))
 
 
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """
-    Collect no garbage for a moment.
-
-    Ten thousand new objects make Python look through all others twenty times over, and an API server has many.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
 def _from_ledger(path: ObjectStoragePath) -> Items:
     found: list[Item] = []
     unreadable = start = 0
     # A file that fsspec opens takes no maximum for the length of a line.
     with (
         io.BufferedReader(path.fs.open(path.path, "rb", block_size=_BLOCK_BYTES), _BLOCK_BYTES) as file,
-        _no_collections(),
+        no_collections(),
     ):
         while line := file.readline(_LONGEST_LINE):
             if len(found) + unreadable >= _MOST_LINES:
