@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 CONNECTION_ID = "aws_test"
 _KEYS = {"aws_access_key_id": "sandbox-key", "aws_secret_access_key": "sandbox-secret", "region_name": "us-east-1"}
@@ -51,7 +54,7 @@ def s3_server() -> Iterator[S3Server]:
     from cheroot.wsgi import Server
     from moto.moto_server.werkzeug_app import create_backend_app
 
-    server = Server(("127.0.0.1", 0), create_backend_app("s3"), numthreads=16, request_queue_size=128)
+    server = Server(("127.0.0.1", 0), _whole_bodies(create_backend_app("s3")), numthreads=16, request_queue_size=128)
     server.prepare()
     threading.Thread(target=server.serve, name="moto", daemon=True).start()
     running = S3Server(f"http://127.0.0.1:{server.bind_addr[1]}")
@@ -60,3 +63,15 @@ def s3_server() -> Iterator[S3Server]:
         yield running
     finally:
         server.stop()
+
+
+def _whole_bodies(application: WSGIApplication) -> WSGIApplication:
+    """Refuse bodies that end too early, as S3 does: the client was killed."""
+
+    def checked(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ.get("CONTENT_LENGTH"):
+            # Otherwise werkzeug takes the end of the connection for the end of the body.
+            environ.pop("wsgi.input_terminated", None)
+        return application(environ, start_response)
+
+    return checked

@@ -37,13 +37,15 @@ def rewritten(place: str, field: str, value: Any, leaf: Leaf) -> Any:
     :param leaf: Called with place, field and each value that is neither, and returns the replacement.
     """
     match value := unwrapped(value):
+        case str() | bytes() | bytearray():
+            return leaf(place, field, value)
         case Mapping():
             return {
                 str(name): rewritten(f"{place}.{name}", str(name), item, leaf)
                 for name, item in value.items()
                 if item is None or not is_gap(item)
             }
-        case Sequence() if not isinstance(value, str | bytes | bytearray):
+        case Sequence():
             return [rewritten(f"{place}[{index}]", field, item, leaf) for index, item in enumerate(value)]
     return leaf(place, field, value)
 

@@ -59,7 +59,7 @@ class Shared:
     Defaults of all items; an item's own fields take precedence.
 
     :param account: The connection's id.
-    :param arguments: Fields of the request, ``None`` for those without a default.
+    :param arguments: Fields of the request that have a default.
     :param parameters: Further fields that the models take, also as the text that a template rendered.
     :param request: Builds a request from account, modality and payload where references may name files, and reads the
         files. ``None`` where references must be URLs.

@@ -18,7 +18,6 @@ from airflow_provider_apimart.durable.fact_files import FactFiles
 from airflow_provider_apimart.durable.facts import Fact
 from airflow_provider_apimart.durable.item_record import ItemRecord, fold
 from airflow_provider_apimart.durable.ledger_path import LEDGER_SUFFIX
-from airflow_provider_apimart.durable.no_collections import no_collections
 from airflow_provider_apimart.durable.record import record_errors
 from airflow_provider_apimart.exceptions import ApimartDestinationError, ApimartError, ApimartSupersededError
 from airflow_provider_apimart.results.storage.paths import storage_path
@@ -61,7 +60,6 @@ class Journal:
         self._lazy: asyncio.TimerHandle | None = None
         self._checking: asyncio.Task[None] | None = None
 
-    @no_collections()
     def load(self) -> dict[str, ItemRecord]:
         """
         Return the records of earlier tries, and make this try the only one that may submit.

@@ -21,7 +21,6 @@ from airflow_provider_apimart.durable.attempt import Attempt
 from airflow_provider_apimart.durable.facts import Fact, FactKind
 from airflow_provider_apimart.durable.item_record import ItemRecord
 from airflow_provider_apimart.durable.item_status import ItemStatus
-from airflow_provider_apimart.durable.no_collections import no_collections
 from airflow_provider_apimart.durable.paid_once import note_end
 
 
@@ -47,7 +46,6 @@ class Ledger:
     :param started_at: Unix time at which this try began. It survives the waits in the triggerer.
     """
 
-    @no_collections()
     def __init__(
         self,
         items: Sequence[BatchItem],

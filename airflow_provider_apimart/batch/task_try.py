@@ -28,6 +28,7 @@ from airflow_provider_apimart.batch.summary import BatchCounts, count_items, des
 from airflow_provider_apimart.durable.folder import Folder
 from airflow_provider_apimart.durable.identity import file_name_of
 from airflow_provider_apimart.durable.item_record import ItemRecord
+from airflow_provider_apimart.durable.no_collections import no_collections
 from airflow_provider_apimart.page_index.entry import State
 from airflow_provider_apimart.quotes.quote import total
 from airflow_provider_apimart.results.storage.atomic_write import remove_unfinished
@@ -113,9 +114,10 @@ async def _run(
     reports: BatchReports,
     library: BatchLibrary | None,
 ) -> tuple[BatchRun, Ledger]:
-    records = await asyncio.to_thread(journal.load)
-    plan = _continued(plan, records)
-    ledger = Ledger(plan.items, records, journal.note, plan.task.clear_marker, plan.started_at)
+    with no_collections():
+        records = await asyncio.to_thread(journal.load)
+        plan = _continued(plan, records)
+        ledger = Ledger(plan.items, records, journal.note, plan.task.clear_marker, plan.started_at)
     async with transport:
         run = BatchRun(plan, ledger, journal, transport, save, reports, library)
         try:

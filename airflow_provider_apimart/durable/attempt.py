@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from airflow_provider_apimart.api.generation import Generation, generation_from_xcom
@@ -14,7 +15,7 @@ from airflow_provider_apimart.durable.facts import Fact, FactKind
 from airflow_provider_apimart.durable.idempotency_key import key_is_kept
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Attempt:
     """
     One attempt at a paid generation: everything that is known under one idempotency key.
@@ -97,7 +98,7 @@ class Attempt:
         """Whether a POST may have been charged whose generation isn't known, and nobody was asked to decide."""
         return self.unanswered_since is not None and self.stopped is None
 
-    @property
+    @cached_property
     def generation(self) -> JsonObject | None:
         """
         What is known of the generation: its id, or all of it where it has ended or its result came at once.
@@ -241,3 +242,6 @@ _JOINS: Mapping[FactKind, Callable[[Attempt, Fact], Attempt]] = {
     FactKind.DELIVERED: _with_delivery,
     FactKind.STOPPED: _with_stop,
 }
+
+#: The kinds of facts that are about an attempt.
+OF_ATTEMPTS = frozenset(_JOINS)

@@ -56,15 +56,15 @@ FIELDS: Mapping[FactKind, Mapping[str, type | tuple[type, ...]]] = {
         "attempt": int,
         "clear_marker": int,
         "key_scope": str,
-        "uploads": Mapping,
+        "uploads": dict,
         "modality": str,
-        "request": Mapping,
+        "request": dict,
         # Since 1.1.0: as Quote.to_json has it.
-        "quote": (Mapping, type(None)),
+        "quote": (dict, type(None)),
     },
     FactKind.REFUSED: {"key": str, "send": str, "reason": str},
-    FactKind.SUBMITTED: {"key": str, "generation": Mapping},
-    FactKind.ENDED: {"key": str, "generation": Mapping, "reason": (str, type(None)), "moderated": bool},
+    FactKind.SUBMITTED: {"key": str, "generation": dict},
+    FactKind.ENDED: {"key": str, "generation": dict, "reason": (str, type(None)), "moderated": bool},
     FactKind.SAVED: {"key": str, "files": list},
     FactKind.DELIVERED: {"key": str, "clear_marker": int},
     FactKind.STOPPED: {"key": str, "clear_marker": int},
@@ -72,9 +72,9 @@ FIELDS: Mapping[FactKind, Mapping[str, type | tuple[type, ...]]] = {
     FactKind.REUSED: {
         "fingerprint": str,
         "modality": str,
-        "request": Mapping,
+        "request": dict,
         # As Generation.to_xcom has it, with the dollars that it had cost in saved_cost.
-        "generation": Mapping,
+        "generation": dict,
         "saved_cost": (*_NUMBER, type(None)),
         "files": list,
     },
@@ -87,7 +87,7 @@ FIELDS: Mapping[FactKind, Mapping[str, type | tuple[type, ...]]] = {
         "clear_marker": int,
         "tried_at": _NUMBER,
     },
-    FactKind.REPLACED: {"generation": Mapping},
+    FactKind.REPLACED: {"generation": dict},
 }
 
 

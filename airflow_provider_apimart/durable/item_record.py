@@ -7,11 +7,12 @@ is read. So two tries that write at the same time, or a file that is read twice,
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from airflow_provider_apimart.durable.attempt import Attempt, greater_marker
+from airflow_provider_apimart.durable.attempt import OF_ATTEMPTS, Attempt, greater_marker
 from airflow_provider_apimart.durable.facts import Fact, FactKind
 
 
@@ -57,7 +58,7 @@ class ItemRecord:
     def latest(self, fingerprint: str) -> Attempt | None:
         """Return the latest attempt at an input, ``None`` if there is none."""
         of_input = [each for each in self.attempts.values() if each.fingerprint == fingerprint]
-        return max(of_input, key=_attempt_order, default=None)
+        return max(of_input, key=_attempt_order) if len(of_input) > 1 else next(iter(of_input), None)
 
     def reuse(self, fingerprint: str, clear_marker: int | None = None) -> Fact | None:
         """
@@ -65,10 +66,12 @@ class ItemRecord:
 
         :param clear_marker: ``ti.max_tries`` of a task that makes a new result when it is cleared after its delivery.
         """
+        if fingerprint not in self.reused:
+            return None
         attempt, delivered = self.latest(fingerprint), self.reuse_delivered.get(fingerprint)
         is_over = clear_marker is not None and delivered is not None and clear_marker > delivered
         is_paid = attempt is not None and attempt.may_be_charged
-        return None if is_over or is_paid else self.reused.get(fingerprint)
+        return None if is_over or is_paid else self.reused[fingerprint]
 
     def may_reuse(self, fingerprint: str) -> bool:
         """
@@ -131,8 +134,16 @@ def _longest_lived(known: Mapping[str, Fact], fact: Fact) -> dict[str, Fact]:
 
 def fold(facts: Iterable[Fact]) -> dict[str, ItemRecord]:
     """Return what is known of each item. It depends on the set of facts alone, not on their order or number."""
-    items: dict[str, ItemRecord] = {}
+    attempts: defaultdict[str, dict[str, Attempt]] = defaultdict(dict)
+    others: list[Fact] = []
     for fact in facts:
+        if fact.kind in OF_ATTEMPTS:
+            key, of_item = fact.details["key"], attempts[fact.item]
+            of_item[key] = (of_item.get(key) or Attempt(key)).with_fact(fact)
+        else:
+            others.append(fact)
+    items = {item: ItemRecord(of_item) for item, of_item in attempts.items()}
+    for fact in others:
         items[fact.item] = items.get(fact.item, _NOTHING).with_fact(fact)
     return items
 

@@ -109,7 +109,7 @@ class ReadsRequests(LazyHook, RendersText):
         from airflow_provider_apimart.hooks.reference_files import ReferenceFiles
 
         self.check_rendered()
-        arguments = {name: getattr(self, name) for name in self.shared_fields}
+        arguments = {name: value for name in self.shared_fields if (value := getattr(self, name)) is not None}
         shared = Shared(
             self.apimart_conn_id,
             Modality(self.modality),
