@@ -106,22 +106,22 @@ class Attempt:
         A service that ignores the key may have made several: a completed one goes before one that runs, and both go
         before one that failed.
         """
-        known = {**self.submitted, **self.ended}
+        known = {**self.submitted, **self._ended_at_last}
         if len(known) > 1:
-            best = min(known, key=lambda each: (self._standing(each), *known[each].order))
-            return self._described(known[best])
-        return next(map(self._described, known.values()), None)
+            best = min(known.values(), key=lambda fact: (_STANDINGS.get(_status(fact), 1), *fact.order))
+            return _described(best)
+        return next(map(_described, known.values()), None)
 
-    @staticmethod
-    def _described(fact: Fact) -> JsonObject:
-        described: JsonObject = fact.details["generation"]
-        return described
-
-    def _standing(self, generation_id: str) -> int:
-        ended = self.ended.get(generation_id)
-        if ended is None:
-            return 1
-        return 0 if _status(ended) is GenerationStatus.COMPLETED else 2
+    @property
+    def _ended_at_last(self) -> Mapping[str, Fact]:
+        """The ends that count: a result that came at once isn't forgotten for a failure that was seen later."""
+        return {
+            generation_id: fact
+            for generation_id, fact in self.ended.items()
+            if _status(fact) is GenerationStatus.COMPLETED
+            or generation_id not in self.submitted
+            or _status(self.submitted[generation_id]) is not GenerationStatus.COMPLETED
+        }
 
     @property
     def generation_id(self) -> str | None:
@@ -204,6 +204,15 @@ def _counts(outputs: object) -> tuple[int, int]:
     """Return how many outputs there are, and how many of them have a URL."""
     known = outputs if isinstance(outputs, list) else []
     return len(known), sum(isinstance(each, Mapping) and bool(each.get("url")) for each in known)
+
+
+# One that runs comes between them.
+_STANDINGS = {GenerationStatus.COMPLETED: 0, GenerationStatus.FAILED: 2}
+
+
+def _described(fact: Fact) -> JsonObject:
+    described: JsonObject = fact.details["generation"]
+    return described
 
 
 def _generation_id(fact: Fact) -> str:

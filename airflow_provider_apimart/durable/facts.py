@@ -127,7 +127,13 @@ class Fact:
 _COMMON: Mapping[str, type | tuple[type, ...]] = {"fact": str, "item": str, "at": _NUMBER}
 # Made once: tens of thousands of facts are read when a batch begins.
 _KINDS = {kind.value: kind for kind in FactKind}
-_CHECKED = {kind: tuple({**_COMMON, **FIELDS[kind]}.items()) for kind in FactKind}
+_CHECKED = {
+    kind: tuple(
+        (name, frozenset(types if isinstance(types, tuple) else (types,)))
+        for name, types in {**_COMMON, **FIELDS[kind]}.items()
+    )
+    for kind in FactKind
+}
 
 
 def fact_from_json(value: object) -> Fact:
@@ -143,8 +149,8 @@ def fact_from_json(value: object) -> Fact:
     if kind is None:
         raise ValueError(f"{named!r} is no kind of fact that this version of the provider knows")
     for name, expected in _CHECKED[kind]:
-        found = value.get(name)
-        if not isinstance(found, expected) or (isinstance(found, bool) and expected is not bool):
-            raise ValueError(f"the field {name!r} of a {kind.value} fact holds {type(found).__name__}")
+        found = type(value.get(name))
+        if found not in expected:
+            raise ValueError(f"the field {name!r} of a {kind.value} fact holds {found.__name__}")
     details = {name: each for name, each in value.items() if name not in _COMMON}
     return Fact(kind, value["item"], value["at"], details)

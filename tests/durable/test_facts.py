@@ -200,3 +200,12 @@ def test_a_refunded_generation_may_be_replaced_by_a_kept_result() -> None:
     assert known.may_reuse("cat")
     assert record(sending("k"), Fact(FactKind.ENDED, "", 2.0, failed), reused(at=3.0)).reuse("cat") is not None
     assert record(sending("k"), reused()).reuse("cat") is None
+
+
+def test_a_result_that_came_at_once_is_not_forgotten_for_a_failure() -> None:
+    at_once = Fact(FactKind.SUBMITTED, "", 1.0, {"key": "k", "generation": generation("task_1", "completed", None)})
+    said = {"key": "k", "generation": generation("task_1", "failed", None), "reason": "no", "moderated": False}
+    for found in ([at_once, Fact(FactKind.ENDED, "", 2.0, said)], [Fact(FactKind.ENDED, "", 2.0, said), at_once]):
+        attempt = fold(found)[""].attempts["k"]
+        assert attempt.is_completed
+        assert attempt.may_be_charged
