@@ -20,9 +20,9 @@ from airflow_provider_apimart.durable.item_status import ItemStatus
 from airflow_provider_apimart.page_index.entry import Entry, Kind, Outcome, State, spending_of
 from airflow_provider_apimart.page_index.writing import IndexFile
 
-_FIRST_SECONDS = 3.0
+_FIRST_SECONDS = 1.0
 _LONGEST_SECONDS = 30.0
-_GROWTH = 1.2
+_GROWTH = 1.5
 _COUNTS = ("items", *(status.value for status in ItemStatus), "unsaved", "files")
 
 
@@ -64,11 +64,11 @@ class BatchReports:
         )
 
     async def repeat(self, now: Callable[[], BatchNow]) -> None:
-        """Report again and again, with pauses that grow to half a minute."""
+        """Report again and again, after pauses that grow to half a minute."""
         seconds = _FIRST_SECONDS
         while True:
-            await asyncio.to_thread(self._file.write, self._entry(now(), State.RUNNING))
             await asyncio.sleep(seconds)
+            await asyncio.to_thread(self._file.write, self._entry(now(), State.RUNNING))
             seconds = min(_LONGEST_SECONDS, seconds * _GROWTH)
 
     def end(self, now: BatchNow, state: State) -> None:

@@ -50,6 +50,7 @@ def test_the_first_dag_of_the_readme_runs_as_copied(
     assert str(saved) in "".join(ended.output.split())
 
 
+@pytest.mark.starts_airflow
 def test_the_recipe_for_your_own_tests_passes(tmp_path: Path) -> None:
     folder = tmp_path / "project"
     shutil.copytree(RECIPE, folder, ignore=shutil.ignore_patterns("__pycache__"))
