@@ -10,10 +10,13 @@ SOURCES := airflow_provider_apimart example_dags tests benchmarks demo docs
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
 
+# Tests start hundreds of processes, each of which would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # uv takes seconds where pip takes minutes. It doesn't read pip's configuration, which may name the only registry within
 # reach. Versions are pinned, so that the next machine installs what was tested.
 PINNED = --quiet --constraint $(CONSTRAINTS)
-install = $(BIN)/python -m uv pip install --python $(or $(2),$(BIN))/python $(PINNED) --editable '.[$(1)]' 2> /dev/null \
+install = $(BIN)/python -m uv pip install --compile-bytecode --python $(or $(2),$(BIN))/python $(PINNED) --editable '.[$(1)]' 2> /dev/null \
 	|| $(or $(2),$(BIN))/python -m pip install --disable-pip-version-check $(PINNED) --editable '.[$(1)]'
 
 .venv/runtime: pyproject.toml $(CONSTRAINTS)

@@ -32,7 +32,7 @@ def make(folder: Path, version: str, *selected: str, python: str = sys.executabl
     _uv("venv", "--quiet", "--clear", "--seed", "--python", python, str(folder)).check_returncode()
     interpreter = str(folder / "bin" / "python")
     arguments = ("--constraint", str(constraints(version)), *selected)
-    if _uv("pip", "install", "--quiet", "--python", interpreter, *arguments).returncode:
+    if _uv("pip", "install", "--quiet", "--compile-bytecode", "--python", interpreter, *arguments).returncode:
         # It doesn't read pip's configuration, which may name the only registry within reach.
         subprocess.run([interpreter, "-m", "pip", "install", "--quiet", *arguments], cwd=PROJECT, check=True)
     return folder / "bin"
