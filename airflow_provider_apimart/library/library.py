@@ -88,12 +88,26 @@ class Library:
 
     def read(self, places: Collection[str]) -> dict[str, bytes]:
         """
-        Return the contents of files, without those that don't exist.
+        Return the contents of files, without those that don't exist or belong to somebody else.
 
         :param places: Their names, relative to the library.
+        :raises PermissionError: If all of them are denied.
         """
-        contents = _in_threads(self._read, places)
-        return {place: content for place, content in zip(places, contents, strict=True) if content is not None}
+        contents = dict(zip(places, _in_threads(self._read_unless_denied, places), strict=True))
+        denied = {place: error for place, error in contents.items() if isinstance(error, PermissionError)}
+        if denied and len(denied) == len(contents):
+            raise next(iter(denied.values()))
+        if denied:
+            log.warning(
+                "Files of the library that can't be read are left out: %d, such as %s", len(denied), min(denied)
+            )
+        return {place: content for place, content in contents.items() if isinstance(content, bytes)}
+
+    def _read_unless_denied(self, place: str) -> bytes | PermissionError | None:
+        try:
+            return self._read(place)
+        except PermissionError as error:
+            return error
 
     def write(self, place: str, content: bytes) -> None:
         """Write a file, whole or not at all."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -20,7 +20,9 @@ from airflow_provider_apimart.library.pack import Copied, pack_from_bytes, pack_
 from airflow_provider_apimart.library.reference_content import ReferenceContents
 from airflow_provider_apimart.library.reuse import TaskLibrary
 from airflow_provider_apimart.results.storage.kept_file import KeptFile
+from tests.durable.stores import WholeFileSystem
 from tests.library.support import IDENTITY, NOON, REQUEST, entry, stored
+from tests.object_storage import attach_anew
 
 # A storage whose listings lag behind makes misses, until it shows what was written.
 everywhere = pytest.mark.parametrize("place", ["local", "memory", "S3", "in place"], indirect=True)
@@ -214,3 +216,30 @@ def test_a_pack_saves_reads_and_serves_nothing_that_has_changed(place: str, monk
     assert gone.generation_id not in {each.generation_id for entries in again.values() for each in entries}
     library.write(pack, b"damaged\n\tx\n[1]\t{}\n" + bytes(range(256)))
     assert library.find(identities, NOON, pack) == again
+
+
+class DenyingFileSystem(WholeFileSystem):
+    """A store in which some files belong to somebody else, as S3 reports them."""
+
+    protocol = "gs"
+    denied: ClassVar[frozenset[str]] = frozenset()
+
+    def cat_file(self, path: str, start: Any = None, end: Any = None, **kwargs: Any) -> bytes:
+        if path.rpartition("/")[2] in self.denied:
+            raise PermissionError("Access Denied")
+        return bytes(super().cat_file(path, start, end, **kwargs))
+
+
+@pytest.mark.parametrize("denied", range(4))
+def test_entries_that_are_denied_are_left_out_unless_all_are(denied: int, caplog: pytest.LogCaptureFixture) -> None:
+    attach_anew("gs", DenyingFileSystem())
+    library, entries = Library(f"gs://bucket/{denied}"), [entry(number) for number in range(3)]
+    for each in entries:
+        library.enter(each)
+    DenyingFileSystem.denied = frozenset(each.name for each in entries[:denied])
+    if denied == len(entries):
+        with pytest.raises(PermissionError):
+            found(library)
+    else:
+        assert sorted(found(library)) == [f"task_{number}" for number in range(denied, 3)]
+        assert (f"left out: {denied}" in caplog.text) is (denied > 0)
