@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 
 JsonObject = Mapping[str, Any]
@@ -93,8 +94,18 @@ def money(value: object) -> Decimal | None:
     """Return an amount rounded to a billionth, or ``None``."""
     if isinstance(value, bool) or not isinstance(value, _NUMERIC):
         return None
+    return _of_float(value) if isinstance(value, float) else _rounded(value)
+
+
+# Thousands of items have few prices.
+@lru_cache(maxsize=1_000)
+def _of_float(value: float) -> Decimal | None:
+    return _rounded(str(value))
+
+
+def _rounded(value: Any) -> Decimal | None:
     try:
-        amount = Decimal(str(value) if isinstance(value, float) else value)
+        amount = Decimal(value)
         return _without_zeros(amount.quantize(_MONEY_DIGITS)) if amount.is_finite() else None
     except (InvalidOperation, ValueError):
         return None

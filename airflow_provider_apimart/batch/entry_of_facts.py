@@ -16,6 +16,8 @@ from airflow_provider_apimart.durable.facts import Fact
 from airflow_provider_apimart.durable.item_record import ItemRecord
 from airflow_provider_apimart.durable.item_status import ItemStatus
 
+_MODALITIES = frozenset(Modality)
+
 
 def entry_of_record(item_id: str, record: ItemRecord, position: int) -> LedgerEntry:
     """Return the line of an item from its facts alone."""
@@ -105,7 +107,7 @@ def _reused_entry(item_id: str, position: int, record: ItemRecord, reuse: Fact) 
 
 
 def _requested(modality: str | None, payload: JsonObject) -> int | None:
-    return requested_outputs(Modality(modality), payload) if modality in set(Modality) else None
+    return requested_outputs(Modality(modality), payload) if modality in _MODALITIES else None
 
 
 def _rest_of(payload: JsonObject) -> JsonObject | None:
