@@ -24,6 +24,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from airflow_provider_apimart.durable import text_lines
 from airflow_provider_apimart.durable.checksummed_json import checked_json, with_checksum
 from airflow_provider_apimart.durable.facts import Fact
 from airflow_provider_apimart.durable.folder import Folder
@@ -87,8 +88,8 @@ class FactFiles:
 
     def append(self, facts: Iterable[Fact]) -> None:
         """Write facts as one file of this writer; they are durable when it returns."""
-        lines = tuple(with_checksum(fact.to_json()) for fact in facts)
-        segment = Segment(self.writer, self.written + 1, lines)
+        body = text_lines.to_bytes(with_checksum(fact.to_json()) for fact in facts)
+        segment = Segment(self.writer, self.written + 1, body)
         self._write(segment.number, segment.to_bytes())
 
     def claim(self) -> None:
@@ -139,10 +140,12 @@ class FactFiles:
 
     def _compacted(self, number: int) -> tuple[bytes, list[str]]:
         """Return the content of a file that replaces all files, and their names."""
-        replaced = self.segments()
-        lines = tuple(dict.fromkeys(line for segment in replaced for line in segment.lines))
-        compacted = Segment(self.writer, number, lines, _marks(replaced, with_own=True))
-        return compacted.to_bytes(), [segment.name for segment in replaced]
+        segments = self.segments()
+        names, marks = [segment.name for segment in segments], _marks(segments, with_own=True)
+        body = text_lines.to_bytes(text_lines.distinct(line for segment in segments for line in segment.lines()))
+        # All of them are large: at most two lie in memory at once.
+        del segments
+        return Segment(self.writer, number, body, marks).to_bytes(), names
 
     def remove(self) -> bool:
         """

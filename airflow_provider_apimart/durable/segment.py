@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from airflow_provider_apimart.durable import text_lines
@@ -26,19 +28,23 @@ class Segment:
     """
     One file of facts.
 
-    :param lines: The lines of its facts as they are written.
+    :param body: The lines of its facts as they are written.
     :param subsumes: For each writer the number up to which this file replaces its files.
     """
 
     writer: str
     number: int
-    lines: tuple[str, ...]
+    body: bytes
     subsumes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """The file's name."""
         return segment_name(self.writer, self.number)
+
+    def lines(self) -> Iterator[str]:
+        """Go through the lines of its facts."""
+        return text_lines.from_bytes(self.body)
 
     def facts(self) -> Iterator[Fact]:
         """
@@ -53,8 +59,9 @@ class Segment:
                 raise ValueError(f"line {number} of {self.name}: {error}") from error
 
     def _values(self) -> Iterator[object]:
-        for start in range(0, len(self.lines), _READ_TOGETHER):
-            yield from read_together(self.lines[start : start + _READ_TOGETHER])
+        lines = self.lines()
+        while together := list(islice(lines, _READ_TOGETHER)):
+            yield from read_together(together)
 
     def to_bytes(self) -> bytes:
         """Return the file's content."""
@@ -62,10 +69,10 @@ class Segment:
             "apimart_facts": VERSION,
             "writer": self.writer,
             "number": self.number,
-            "lines": len(self.lines),
+            "lines": self.body.count(b"\n"),
             "subsumes": dict(self.subsumes),
         }
-        return text_lines.to_bytes((with_checksum(head), *self.lines))
+        return b"".join((with_checksum(head).encode(), b"\n", self.body))
 
 
 class UnfinishedError(ValueError):
@@ -84,28 +91,35 @@ def segment_from_bytes(name: str, content: bytes) -> Segment:
     :raises UnfinishedError: If it ends too early.
     :raises ValueError: If it is damaged, or of a newer version of the provider.
     """
-    try:
-        lines, rest = text_lines.from_bytes(content)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{name} is damaged: {error}") from error
-    if not lines:
+    head_line, end, body = content.removeprefix(BOM_UTF8).partition(b"\n")
+    if not end:
         raise UnfinishedError(f"{name} is not whole: its head is cut")
-    head = _checked_head(name, lines.pop(0))
-    for number, line in enumerate(lines, 1):
-        if not has_its_checksum(line):
-            raise ValueError(f"line {number} of {name}: its checksum is wrong")
-    if rest or len(lines) != head["lines"]:
-        kind = UnfinishedError if len(lines) < head["lines"] else ValueError
-        raise kind(f"{name} is not whole: it has {len(lines)} of {head['lines']} lines")
-    segment = Segment(head["writer"], head["number"], tuple(lines), head["subsumes"])
+    head = _checked_head(name, head_line)
+    is_whole = not body or body.endswith(b"\n")
+    body = body if is_whole else body[: body.rfind(b"\n") + 1]
+    _check_lines(name, body)
+    lines = body.count(b"\n")
+    if not is_whole or lines != head["lines"]:
+        kind = UnfinishedError if lines < head["lines"] else ValueError
+        raise kind(f"{name} is not whole: it has {lines} of {head['lines']} lines")
+    segment = Segment(head["writer"], head["number"], body, head["subsumes"])
     if segment.name != name:
         raise ValueError(f"{name} was written as {segment.name}")
     return segment
 
 
-def _checked_head(name: str, line: str) -> dict[str, Any]:
+def _check_lines(name: str, body: bytes) -> None:
     try:
-        head = checked_json(line)
+        for number, line in enumerate(text_lines.from_bytes(body), 1):
+            if not has_its_checksum(line):
+                raise ValueError(f"line {number} of {name}: its checksum is wrong")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name} is damaged: {error}") from error
+
+
+def _checked_head(name: str, line: bytes) -> dict[str, Any]:
+    try:
+        head = checked_json(line.decode())
     except ValueError as error:
         raise ValueError(f"the head of {name} is damaged: {error}") from error
     if not isinstance(head, dict) or "apimart_facts" not in head:

@@ -1,9 +1,10 @@
-"""Lines of large text files, of which no second copy is made."""
+"""Lines of large text files, of which one copy is kept: they are decoded when they are gone through."""
 
 from __future__ import annotations
 
+import hashlib
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 def to_bytes(lines: Iterable[str]) -> bytes:
@@ -13,12 +14,20 @@ def to_bytes(lines: Iterable[str]) -> bytes:
     return content.getvalue()
 
 
-def from_bytes(content: bytes) -> tuple[list[str], str]:
+def from_bytes(content: bytes) -> Iterator[str]:
     """
-    Return the whole lines of a file in UTF-8 without their ends, and what follows the last one.
+    Go through the lines of a file in UTF-8, without their ends.
 
-    :raises UnicodeDecodeError: If it is no UTF-8.
+    :raises UnicodeDecodeError: At a line that is no UTF-8.
     """
-    lines = [line.removesuffix("\n") for line in io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline="\n")]
-    rest = lines.pop() if lines and not content.endswith(b"\n") else ""
-    return lines, rest
+    return (line.removesuffix(b"\n").decode() for line in io.BytesIO(content))
+
+
+def distinct(lines: Iterable[str]) -> Iterator[str]:
+    """Go through lines without those that came before, of which only digests are kept."""
+    seen = set()
+    for line in lines:
+        digest = hashlib.blake2b(line.encode(), digest_size=16).digest()
+        if digest not in seen:
+            seen.add(digest)
+            yield line
