@@ -21,6 +21,7 @@ from airflow_provider_apimart.sandbox import Sandbox, SandboxSettings
 from tests.airflow_versions import lacks, reason
 from tests.lab import AirflowLab, Template
 from tests.lab.airflow_command import AirflowCommands, airflow_commands
+from tests.object_storage import detach_all
 from tests.s3 import S3Server, s3_server
 
 _FIXTURES_WITH_AIRFLOW = {"airflow_template", "lab"}
@@ -88,6 +89,13 @@ def ledger_path(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPa
 def known_models() -> None:
     """Let no test find the models of another one's sandbox, whose port may be the same."""
     KNOWN_MODELS.forget()
+
+
+@pytest.fixture(autouse=True)
+def storages() -> Iterator[None]:
+    """Let no test find the storages of another one."""
+    yield
+    detach_all()
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,21 @@ except ImportError:
     from airflow.io.store import attach
 
 
+_attached: set[str] = set()
+
+
 def attach_anew(protocol: str, filesystem: Any) -> None:
-    """Let URIs of a scheme lead to a file system, whatever an earlier test has let them lead to."""
-    sys.modules[attach.__module__]._STORE_CACHE.pop(protocol, None)
+    """Let URIs of a scheme lead to a file system until the test ends."""
+    _detach(protocol)
     attach(protocol=protocol, fs=filesystem)
+    _attached.add(protocol)
+
+
+def detach_all() -> None:
+    """Let the next test find no file system that this one has attached."""
+    while _attached:
+        _detach(_attached.pop())
+
+
+def _detach(protocol: str) -> None:
+    sys.modules[attach.__module__]._STORE_CACHE.pop(protocol, None)

@@ -30,4 +30,4 @@ def test_the_large_batch(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_batch_whose_items_are_finished(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     variables = {"AIRFLOW__APIMART__LEDGER_PATH": tmp_path.as_uri(), "AIRFLOW_HOME": str(tmp_path)}
     resumption.measure("local", 3, variables)
-    assert "all items are finished" in capsys.readouterr().out
+    assert "finds all finished" in capsys.readouterr().out

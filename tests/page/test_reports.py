@@ -56,10 +56,11 @@ def test_a_batch_is_reported_while_it_runs(place: Path, index: Index, tmp_path: 
             time.sleep(0.2)
         (entry,) = entries
         assert (entry.state, entry.in_flight, entry.kind) == (State.RUNNING, 5, Kind.BATCH)
-        # Its items are known before there is a ledger.
-        shown = Ledgers().items(entry).all
-        assert {item.status for item in shown} == {"running"}
-        assert len(shown) == 5
+        # Its items are known before there is a ledger. The record of their submits is written within a second.
+        while {item.status for item in Ledgers().items(entry).all} != {"running"}:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert len(Ledgers().items(entry).all) == 5
         apimart.complete_all()
         running.join(60)
     entry = only(index, Kind.BATCH).entry
