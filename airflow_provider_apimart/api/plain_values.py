@@ -22,10 +22,8 @@ _PLAIN_TYPES = frozenset({str, int, bool, type(None), dict, list})
 
 def is_gap(value: object) -> bool:
     """Return whether a value stands for a missing one: ``None``, NaN of any kind, ``pandas.NA`` or ``pandas.NaT``."""
-    if value is None:
-        return True
     if type(value) in _PLAIN_TYPES:
-        return False
+        return value is None
     if type(value).__name__ in _GAP_TYPES:
         return True
     if isinstance(value, Decimal):

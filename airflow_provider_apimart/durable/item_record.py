@@ -58,7 +58,7 @@ class ItemRecord:
     def latest(self, fingerprint: str) -> Attempt | None:
         """Return the latest attempt at an input, ``None`` if there is none."""
         of_input = [each for each in self.attempts.values() if each.fingerprint == fingerprint]
-        return max(of_input, key=_attempt_order) if len(of_input) > 1 else next(iter(of_input), None)
+        return of_input[0] if len(of_input) == 1 else max(of_input, key=_attempt_order, default=None)
 
     def reuse(self, fingerprint: str, clear_marker: int | None = None) -> Fact | None:
         """
