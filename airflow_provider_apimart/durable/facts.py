@@ -8,9 +8,10 @@ follows from the facts is an :class:`~airflow_provider_apimart.durable.item_reco
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from airflow_provider_apimart.api.json_values import JsonObject, plain
@@ -127,13 +128,6 @@ class Fact:
 _COMMON: Mapping[str, type | tuple[type, ...]] = {"fact": str, "item": str, "at": _NUMBER}
 # Made once: tens of thousands of facts are read when a batch begins.
 _KINDS = {kind.value: kind for kind in FactKind}
-_CHECKED = {
-    kind: tuple(
-        (name, frozenset(types if isinstance(types, tuple) else (types,)))
-        for name, types in {**_COMMON, **FIELDS[kind]}.items()
-    )
-    for kind in FactKind
-}
 
 
 def fact_from_json(value: object) -> Fact:
@@ -148,9 +142,21 @@ def fact_from_json(value: object) -> Fact:
     kind = _KINDS.get(named) if isinstance(named, str) else None
     if kind is None:
         raise ValueError(f"{named!r} is no kind of fact that this version of the provider knows")
-    for name, expected in _CHECKED[kind]:
-        found = type(value.get(name))
-        if found not in expected:
-            raise ValueError(f"the field {name!r} of a {kind.value} fact holds {found.__name__}")
-    details = {name: each for name, each in value.items() if name not in _COMMON}
+    if problem := _problem(kind, tuple(value), tuple(map(type, value.values()))):
+        raise ValueError(problem)
+    details = dict(value)
+    for name in _COMMON:
+        del details[name]
     return Fact(kind, value["item"], value["at"], details)
+
+
+# Thousands of facts have the same fields of the same types.
+@lru_cache
+def _problem(kind: FactKind, names: Sequence[str], types: Sequence[type]) -> str | None:
+    """Return what is wrong with the fields of a fact, ``None`` if nothing is."""
+    given = dict(zip(names, types, strict=True))
+    for name, expected in {**_COMMON, **FIELDS[kind]}.items():
+        found = given.get(name, type(None))
+        if found not in (expected if isinstance(expected, tuple) else (expected,)):
+            return f"the field {name!r} of a {kind.value} fact holds {found.__name__}"
+    return None

@@ -110,7 +110,8 @@ def segment_from_bytes(name: str, content: bytes) -> Segment:
 
 def _check_lines(name: str, body: bytes) -> None:
     try:
-        for number, line in enumerate(text_lines.from_bytes(body), 1):
+        for number, line in enumerate(text_lines.encoded(body), 1):
+            line.decode()
             if not has_its_checksum(line):
                 raise ValueError(f"line {number} of {name}: its checksum is wrong")
     except UnicodeDecodeError as error:

@@ -20,7 +20,12 @@ def from_bytes(content: bytes) -> Iterator[str]:
 
     :raises UnicodeDecodeError: At a line that is no UTF-8.
     """
-    return (line.removesuffix(b"\n").decode() for line in io.BytesIO(content))
+    return map(bytes.decode, encoded(content))
+
+
+def encoded(content: bytes) -> Iterator[bytes]:
+    """Go through the lines of a file as they are written, without their ends."""
+    return (line.removesuffix(b"\n") for line in io.BytesIO(content))
 
 
 def distinct(lines: Iterable[str]) -> Iterator[str]:

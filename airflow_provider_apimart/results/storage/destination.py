@@ -41,11 +41,13 @@ class Destination(ABC):
 
     def __init__(self, root: ObjectStoragePath, staging: Staging) -> None:
         self._root = root
+        self._uri = uri_of(root)
         self.staging = staging
 
     def uri(self, name: str) -> str:
         """Return the URI of a file, as ``ObjectStoragePath`` takes it."""
-        return uri_of(self._root / name)
+        # Joined as text: paths of object storages take a millisecond to make, and a batch has thousands of files.
+        return posixpath.join(self._uri, name) if name else self._uri
 
     def receipt(self, key: str) -> Receipt | None:
         """Return the receipt under a key, ``None`` if there is none."""

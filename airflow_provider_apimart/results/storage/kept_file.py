@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from airflow_provider_apimart.api.error_mapping import root_reason
 from airflow_provider_apimart.results.media import extension
 from airflow_provider_apimart.results.storage.destination import Destination
-from airflow_provider_apimart.results.storage.paths import LOCAL_PROTOCOLS, storage_path
+from airflow_provider_apimart.results.storage.paths import LOCAL_PROTOCOLS, StorageUri, storage_path
 from airflow_provider_apimart.results.storage.receipts import KeptFileLostError, SavedFile, key_of
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _read_checked(file: SavedFile, take: Any) -> None:
     """Hand over the blocks of a file. They are what was saved only if this returns."""
     digest, size = hashlib.sha256(), 0
     try:
-        with _opened(storage_path(file.uri)) as source:
+        with _opened(file.uri) as source:
             for block in _blocks(source):
                 digest.update(block)
                 size += len(block)
@@ -177,11 +177,13 @@ def _read_checked(file: SavedFile, take: Any) -> None:
         raise KeptFileLostError(f"{file.uri} has changed since it was saved")
 
 
-def _opened(path: ObjectStoragePath) -> BinaryIO:
+def _opened(uri: str) -> BinaryIO:
+    location = StorageUri.of(uri)
+    if location.scheme in LOCAL_PROTOCOLS and not location.bucket:
+        return open(location.path, "rb")
     # Not by the path itself, which reports each file that it opens as an input of the task.
-    return (
-        open(path.path, "rb") if path.protocol in LOCAL_PROTOCOLS else cast("BinaryIO", path.fs.open(path.path, "rb"))
-    )
+    path = storage_path(uri)
+    return cast("BinaryIO", path.fs.open(path.path, "rb"))
 
 
 class _WriteError(Exception):

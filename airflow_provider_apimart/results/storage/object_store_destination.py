@@ -11,9 +11,10 @@ import errno
 import hashlib
 import posixpath
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from airflow_provider_apimart.exceptions import ApimartDestinationError
@@ -23,6 +24,7 @@ from airflow_provider_apimart.results.storage.paths import (
     ATOMIC_PROTOCOLS,
     CONTENT_TYPE_ARGUMENTS,
     S3_PROTOCOLS,
+    StorageUri,
     storage_path,
 )
 from airflow_provider_apimart.results.storage.receipts import FOLDER, Receipt, SavedFile, key_of_file, receipt_name
@@ -53,6 +55,7 @@ class ObjectStoreDestination(Destination):
         self._content_type = CONTENT_TYPE_ARGUMENTS.get(root.protocol)
         self._has_conditions = self._content_type is not None
         self._listed: dict[str, frozenset[str] | None] = {}
+        self._shared: dict[str, bool] = {}
 
     def size(self, name: str) -> int | None:
         """Return the size of a file, ``None`` if there is none."""
@@ -71,7 +74,10 @@ class ObjectStoreDestination(Destination):
 
     def shares_store(self, uri: str) -> bool:
         """Whether a file lies in the same store, which can copy it by itself."""
-        return self._has_conditions and bool(storage_path(uri).fs == self._store)
+        place = uri.removesuffix(StorageUri.of(uri).path)
+        if place not in self._shared:
+            self._shared[place] = self._has_conditions and bool(storage_path(uri).fs == self._store)
+        return self._shared[place]
 
     def copy_within(self, kept: SavedFile, version: str, stem: str, extension: str, owner: str) -> SavedFile:
         """
@@ -79,7 +85,7 @@ class ObjectStoreDestination(Destination):
 
         :param version: The store's tag of the content that is copied.
         """
-        source = storage_path(kept.uri).path
+        source = StorageUri.of(kept.uri).key
         for candidate in alternatives(stem, owner):
             name = candidate + extension
             receipt = Receipt(key_of_file(name), owner, name, replace(kept, uri=self.uri(name)))
@@ -176,27 +182,32 @@ class ObjectStoreDestination(Destination):
         self._put_bytes(receipt_name(receipt.key), receipt.to_bytes(), "application/json")
 
     def _move_new(self, staged: BinaryIO, receipt: Receipt) -> bool:
-        return self._put(staged.name, receipt.name, receipt.file.media_type, new=True)
+        return self._put_file(staged.name, receipt.name, receipt.file.media_type, new=True)
 
     def _move(self, staged: BinaryIO, receipt: Receipt) -> None:
-        self._put(staged.name, receipt.name, receipt.file.media_type)
+        self._put_file(staged.name, receipt.name, receipt.file.media_type)
 
     def _put_bytes(self, name: str, content: bytes, media_type: str, *, new: bool = False) -> bool:
-        with self.staging.new_file(posixpath.basename(name)) as file:
-            file.write(content)
-            file.flush()
-            return self._put(file.name, name, media_type, new=new)
+        def pipe(path: str, **options: Any) -> None:
+            self._store.pipe_file(path, content, **options)
 
-    def _put(self, local: str, name: str, media_type: str, *, new: bool = False) -> bool:
+        return self._put(pipe, name, media_type, new=new)
+
+    def _put_file(self, local: str, name: str, media_type: str, *, new: bool = False) -> bool:
+        options = {"chunksize": _PART_BYTES} if self._content_type else {}
+        return self._put(partial(self._store.put_file, local, **options), name, media_type, new=new)
+
+    def _put(self, upload: Callable[..., None], name: str, media_type: str, *, new: bool = False) -> bool:
         """
         Upload a file.
 
+        :param upload: Takes the path of the object and the store's options.
         :param new: Whether to upload it only if there is none.
         :return: Whether it was uploaded.
         """
         if new and self._has_conditions:
             try:
-                self._put_whole(local, name, media_type, mode="create")
+                self._put_whole(upload, name, media_type, mode="create")
             except FileExistsError:
                 return False
             except OSError as error:
@@ -207,28 +218,28 @@ class ObjectStoreDestination(Destination):
                 return True
         if new and self.size(name) is not None:
             return False
-        self._put_whole(local, name, media_type)
+        self._put_whole(upload, name, media_type)
         return True
 
-    def _put_whole(self, local: str, name: str, media_type: str, **options: Any) -> None:
+    def _put_whole(self, upload: Callable[..., None], name: str, media_type: str, **options: Any) -> None:
         final = self._path(name)
         if self._writes_whole:
-            details = {self._content_type: media_type, "chunksize": _PART_BYTES} if self._content_type else {}
-            self._store.put_file(local, final, **details, **options)
+            details = {self._content_type: media_type} if self._content_type else {}
+            upload(final, **details, **options)
             return
-        partial = self._path(f"{FOLDER}/{PARTIAL_FOLDER}/{secrets.token_hex(16)}")
-        for path in (partial, final):
+        unfinished = self._path(f"{FOLDER}/{PARTIAL_FOLDER}/{secrets.token_hex(16)}")
+        for path in (unfinished, final):
             self._store.makedirs(posixpath.dirname(path), exist_ok=True)
-        self._put_and_move(local, partial, final)
+        self._upload_and_move(upload, unfinished, final)
 
-    def _put_and_move(self, local: str, partial: str, final: str) -> None:
+    def _upload_and_move(self, upload: Callable[..., None], unfinished: str, final: str) -> None:
         try:
-            self._store.put_file(local, partial)
-            self._store.mv(partial, final)
+            upload(unfinished)
+            self._store.mv(unfinished, final)
         except BaseException:
             with suppress(Exception):
-                self._store.rm_file(partial)
+                self._store.rm_file(unfinished)
             raise
 
     def _path(self, name: str) -> str:
-        return str((self._root / name).path)
+        return posixpath.join(self._root.path, name)

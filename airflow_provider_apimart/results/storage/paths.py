@@ -107,6 +107,11 @@ class StorageUri:
         return f"{self.scheme}://{self.bucket}{self.path}".rstrip("/")
 
     @property
+    def key(self) -> str:
+        """The path as the storage's library takes it."""
+        return f"{self.bucket}{self.path}"
+
+    @property
     def dataset(self) -> tuple[str, str]:
         """Namespace and name after OpenLineage's rules."""
         return (f"{self.scheme}://{self.bucket}", self.path.lstrip("/")) if self.bucket else (self.scheme, self.path)

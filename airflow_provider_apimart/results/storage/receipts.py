@@ -6,7 +6,7 @@ import hashlib
 import json
 import posixpath
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 FOLDER = ".apimart"
@@ -31,7 +31,7 @@ class SavedFile:
 
     def to_json(self) -> dict[str, Any]:
         """Return the file as plain JSON, for XCom, receipts and ledgers."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 class KeptFileLostError(Exception):
@@ -96,7 +96,7 @@ class Receipt:
 
     def to_bytes(self) -> bytes:
         """Return the receipt as it is written."""
-        return json.dumps(asdict(self)).encode()
+        return json.dumps({**vars(self), "file": vars(self.file)}).encode()
 
 
 FOREIGN = ""

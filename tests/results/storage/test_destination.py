@@ -19,7 +19,9 @@ from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.results.download.address_policy import AddressPolicy
 from airflow_provider_apimart.results.download.client import Network
 from airflow_provider_apimart.results.saver import ResultSaver
+from airflow_provider_apimart.results.storage.file_names import FileNames
 from airflow_provider_apimart.results.storage.open_destination import destination_at
+from airflow_provider_apimart.results.storage.paths import storage_path, uri_of
 from airflow_provider_apimart.results.storage.receipts import (
     FOREIGN,
     Receipt,
@@ -55,6 +57,17 @@ def test_a_file_appears_with_its_receipt_and_without_leftovers(tmp_path: Path) -
     with hostile(whole(PICTURE)) as server, saver_to(tmp_path, server.url) as saver:
         save(saver, server.url, "deep/x", owner="task_1#0")
     assert files_below(tmp_path, receipts=True) == [f".apimart/{key_of('deep/x')}.json", "deep/x.png"]
+
+
+@pytest.mark.parametrize("root", ["memory://bucket", "memory://bucket/a b/", "memory://bucket/x", "file://{}/", "{}"])
+@given(value=st.text())
+def test_a_name_is_joined_to_its_root_as_paths_of_object_storages_are(
+    tmp_path_factory: pytest.TempPathFactory, root: str, value: str
+) -> None:
+    attach_anew("memory", MemoryFileSystem())
+    place = root.format(tmp_path_factory.getbasetemp())
+    name = FileNames("{id}/{generation_id}").stem({"id": value, "generation_id": value}) + ".png"
+    assert destination_at(place).uri(name) == uri_of(storage_path(place) / name)
 
 
 def test_what_lies_there_by_its_receipt_is_not_fetched_again(tmp_path: Path) -> None:
