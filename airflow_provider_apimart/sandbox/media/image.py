@@ -5,6 +5,7 @@ from __future__ import annotations
 import colorsys
 import io
 import math
+import zlib
 from collections.abc import Sequence
 from random import Random
 
@@ -29,7 +30,7 @@ def render_image(recipe: Recipe, references: Sequence[bytes]) -> bytes:
     :return: a PNG file
     """
     written = io.BytesIO()
-    captioned(recipe, scene(recipe, references)).save(written, "PNG", compress_level=1)
+    captioned(recipe, scene(recipe, references)).save(written, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
     return written.getvalue()
 
 
@@ -69,17 +70,25 @@ def _landscape(size: tuple[int, int], random: Random) -> Image.Image:
 
 
 def _sky(size: tuple[int, int], top: Colour, bottom: Colour) -> Image.Image:
-    return ImageOps.colorize(Image.linear_gradient("L").resize(size), top, bottom)
+    column = ImageOps.colorize(Image.linear_gradient("L").resize((1, size[1])), top, bottom)
+    return column.resize(size, Image.Resampling.NEAREST)
 
 
 def _sun(picture: Image.Image, random: Random, colour: Colour) -> None:
     width, height = picture.size
     x, y, radius = width * random.uniform(0.2, 0.8), height * random.uniform(0.2, 0.4), min(width, height) * 0.09
-    glow = Image.new("L", picture.size)
-    ImageDraw.Draw(glow).ellipse((x - 2 * radius, y - 2 * radius, x + 2 * radius, y + 2 * radius), fill=140)
-    glow = glow.filter(ImageFilter.GaussianBlur(radius))
-    ImageDraw.Draw(glow).ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
-    picture.paste(colour, (0, 0), glow.filter(ImageFilter.GaussianBlur(1)))
+    light = _glow(radius)
+    picture.paste(colour, (round(x - light.width / 2), round(y - light.height / 2)), light)
+
+
+def _glow(radius: float) -> Image.Image:
+    """Return the mask of a sun. Its glow is drawn small: to blur all of a large image takes longer than to draw it."""
+    small, middle, side = radius / 4, 5 * radius / 4, max(8, round(10 * radius))
+    glow = Image.new("L", (max(2, side // 4), max(2, side // 4)))
+    ImageDraw.Draw(glow).ellipse((middle - 2 * small, middle - 2 * small, middle + 2 * small, middle + 2 * small), 140)
+    light = glow.filter(ImageFilter.GaussianBlur(small)).resize((side, side), Image.Resampling.BICUBIC)
+    ImageDraw.Draw(light).ellipse((side / 2 - radius, side / 2 - radius, side / 2 + radius, side / 2 + radius), 255)
+    return light
 
 
 def _hill(picture: Image.Image, random: Random, depth: float, colour: Colour) -> None:
