@@ -262,6 +262,8 @@ class ApimartDestinationError(ApimartError):
 class ApimartLibraryError(ApimartError):
     """The library of results can't be read, and ``max_cost`` was planned with what it holds. Nothing was submitted."""
 
+    stops_batch = True
+
 
 class ApimartDownloadError(ApimartError):
     """A result could not be downloaded from its temporary URL. A retry downloads it again."""

@@ -22,7 +22,7 @@ from typing import Any
 
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.generation import OutputKind
-from airflow_provider_apimart.library.entry import Entry, EntryFile, Maker
+from airflow_provider_apimart.library.entry import EntryFile, LibraryEntry, Maker
 from airflow_provider_apimart.library.identity import request_identity
 from airflow_provider_apimart.library.library import Library
 from airflow_provider_apimart.results.storage.kept_file import KeptFile, present_files
@@ -99,9 +99,9 @@ def _prepare() -> dict[str, Any]:
     return {}
 
 
-def _entry(number: int, kept: KeptFile) -> Entry:
+def _entry(number: int, kept: KeptFile) -> LibraryEntry:
     request = {"model": MODEL, "prompt": f"Cat {number}"}
-    return Entry(
+    return LibraryEntry(
         identity=request_identity(Modality.IMAGE, request, {}),
         generation_id=f"task_{number}",
         modality=Modality.IMAGE,

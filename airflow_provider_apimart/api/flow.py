@@ -54,7 +54,7 @@ def retrying(
     """
     Run a flow until it succeeds or the policy gives up.
 
-    This is the only place of the provider that repeats requests. An error is logged when it occurs first.
+    This is the only place of the provider that repeats requests to APIMart. An error is logged when it occurs first.
 
     :param start: Starts the flow; called for every try.
     :param clock: Monotonic seconds.

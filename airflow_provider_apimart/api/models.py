@@ -34,7 +34,7 @@ _SCALARS = (str, int, float, bool)
 
 
 @dataclass(frozen=True)
-class Limits:
+class AllowedValues:
     """
     Values that a description allows. What is ``None`` isn't limited.
 
@@ -61,7 +61,7 @@ class Parameter:
 
     name: str
     type: str | None = None
-    alternatives: tuple[Limits, ...] = (Limits(),)
+    alternatives: tuple[AllowedValues, ...] = (AllowedValues(),)
 
 
 @dataclass(frozen=True)
@@ -109,12 +109,12 @@ class ModelDescription:
 
 
 def _parameter_to_json(parameter: Parameter) -> dict[str, Any]:
-    limits = [_limits_to_json(each) for each in parameter.alternatives if each != Limits()]
+    limits = [_limits_to_json(each) for each in parameter.alternatives if each != AllowedValues()]
     alternatives = limits[0] if len(limits) == 1 else {"any_of": limits} if limits else {}
     return {"type": parameter.type, **alternatives}
 
 
-def _limits_to_json(limits: Limits) -> dict[str, Any]:
+def _limits_to_json(limits: AllowedValues) -> dict[str, Any]:
     named = {
         "enum": limits.enum,
         "minimum": limits.minimum,
@@ -195,7 +195,7 @@ def _type(schema: JsonObject) -> str | None:
     return text(schema.get("type")) if isinstance(schema.get("type"), str) else None
 
 
-def _alternatives(schema: JsonObject) -> Iterator[Limits]:
+def _alternatives(schema: JsonObject) -> Iterator[AllowedValues]:
     branches = [*items(schema.get("anyOf")), *items(schema.get("oneOf"))]
     for branch in branches or [{}]:
         limits = {**schema, **mapping(branch)}
@@ -204,12 +204,12 @@ def _alternatives(schema: JsonObject) -> Iterator[Limits]:
             yield _limits(limits)
 
 
-def _limits(schema: JsonObject) -> Limits:
+def _limits(schema: JsonObject) -> AllowedValues:
     minimum, maximum = _number(schema.get("minimum")), _number(schema.get("maximum"))
     if minimum is not None and maximum is not None and minimum > maximum:
         minimum = maximum = None
     length = _number(schema.get("maxItems"))
-    return Limits(_enum(schema), minimum, maximum, None if length is None or length < 0 else int(length))
+    return AllowedValues(_enum(schema), minimum, maximum, None if length is None or length < 0 else int(length))
 
 
 def _number(value: object) -> float | None:

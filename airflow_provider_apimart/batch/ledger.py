@@ -1,7 +1,8 @@
 """
-Ledger of a batch in memory: the items with their facts, their lines, and the work that is left for each.
+Ledger of a batch in memory: the items with their facts and their lines.
 
-A line is a view of the item's facts (:mod:`airflow_provider_apimart.durable.facts`). No payment depends on it.
+A line is a view of the item's facts (:mod:`airflow_provider_apimart.durable.facts`). No payment depends on the file of
+lines that people read.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from enum import Enum, auto
 from typing import Any
 
 from airflow_provider_apimart.api.generation import Generation
@@ -17,22 +17,12 @@ from airflow_provider_apimart.api.json_values import JsonObject, plain
 from airflow_provider_apimart.batch.entry_of_facts import end_of, entry_of_attempt, entry_of_record
 from airflow_provider_apimart.batch.items import BatchItem
 from airflow_provider_apimart.batch.ledger_entry import JsonObjects, LedgerEntry
+from airflow_provider_apimart.batch.todo import Todo, todo_of
 from airflow_provider_apimart.durable.attempt import Attempt
 from airflow_provider_apimart.durable.facts import Fact, FactKind
 from airflow_provider_apimart.durable.item_record import ItemRecord
 from airflow_provider_apimart.durable.item_status import ItemStatus
 from airflow_provider_apimart.durable.paid_once import note_end
-
-
-class Todo(Enum):
-    """Work of a try of the task for an item."""
-
-    NOTHING = auto()
-    SAVE = auto()
-    """The generation is completed, and its files aren't saved or, where nothing is saved, lack URLs."""
-    RESUME = auto()
-    """It was or may have been charged: continue with it."""
-    SUBMIT = auto()
 
 
 class Ledger:
@@ -151,28 +141,8 @@ class Ledger:
 
         :param saves: Whether files are to be saved.
         """
-        entry = self._entries[item_id]
-        match entry.status:
-            case ItemStatus.COMPLETED:
-                return Todo.SAVE if (not entry.is_saved if saves else entry.lacks_urls) else Todo.NOTHING
-            case ItemStatus.REUSED:
-                return Todo.NOTHING
-            case ItemStatus.MODERATED if entry.clear_marker == self._clear_marker:
-                return Todo.NOTHING
-            case ItemStatus.NOT_SUBMITTED:
-                return Todo.SUBMIT
-            case _ if entry.tried_at == self._started_at:
-                return Todo.NOTHING
-            case ItemStatus.UNKNOWN if self._was_decided(item_id):
-                return Todo.SUBMIT
-            case ItemStatus.RUNNING | ItemStatus.UNKNOWN:
-                return Todo.RESUME
-        return Todo.SUBMIT
-
-    def _was_decided(self, item_id: str) -> bool:
-        """Whether a person was asked about a submit of unknown outcome, and has cleared the task since."""
-        attempt = self._attempt(item_id)
-        return attempt is not None and attempt.stopped is not None and self._clear_marker > attempt.stopped
+        entry, attempt = self._entries[item_id], self._attempt(item_id)
+        return todo_of(entry, attempt, self._clear_marker, self._started_at, saves=saves)
 
     def _attempt(self, item_id: str) -> Attempt | None:
         return self._records[item_id].latest(self._fingerprints[item_id])

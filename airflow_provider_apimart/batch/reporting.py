@@ -17,7 +17,7 @@ from airflow_provider_apimart.batch.plan import BatchPlan
 from airflow_provider_apimart.batch.summary import BatchCounts
 from airflow_provider_apimart.durable.identity import TaskIdentity, file_name_of
 from airflow_provider_apimart.durable.item_status import ItemStatus
-from airflow_provider_apimart.page_index.entry import Entry, Kind, Outcome, State, spending_of
+from airflow_provider_apimart.page_index.entry import IndexEntry, Kind, Outcome, State, spending_of
 from airflow_provider_apimart.page_index.writing import IndexFile
 
 _FIRST_SECONDS = 1.0
@@ -53,7 +53,7 @@ class BatchReports:
 
     def __init__(self, plan: BatchPlan, ledger_uri: str, destination: str, file: IndexFile | None = None) -> None:
         self._file = file or IndexFile()
-        self._last = Entry(
+        self._last = IndexEntry(
             name=file_name_of(plan.task),
             kind=Kind.BATCH,
             **task_fields(plan.task),
@@ -80,7 +80,7 @@ class BatchReports:
         reason = str(error) or type(error).__name__
         self._file.write(replace(self._last, state=State.INTERRUPTED, in_flight=0, ends_at=None, reason=reason))
 
-    def _entry(self, now: BatchNow, state: State) -> Entry:
+    def _entry(self, now: BatchNow, state: State) -> IndexEntry:
         entries = [*now.ledger.entries, *now.ledger.left_behind]
         counts: dict[str, Any] = now.counts.to_json()
         spending = spending_of(map(_outcome, entries), datetime.now(UTC))

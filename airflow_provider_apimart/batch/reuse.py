@@ -14,7 +14,7 @@ from airflow_provider_apimart.batch.items import BatchItem
 from airflow_provider_apimart.batch.ledger import Ledger
 from airflow_provider_apimart.batch.ledger_entry import LedgerEntry
 from airflow_provider_apimart.durable.identity import TaskIdentity
-from airflow_provider_apimart.library.entry import Entry, Maker
+from airflow_provider_apimart.library.entry import LibraryEntry, Maker
 from airflow_provider_apimart.library.matching import assign, same_requests, unused
 from airflow_provider_apimart.library.pack import pack_place
 from airflow_provider_apimart.library.reuse import TaskLibrary, result_id
@@ -72,14 +72,14 @@ class BatchLibrary:
         used = set(map(self._entry_id, ledger.entries))
         same = same_requests(zip(items, identities, strict=True))
 
-        def note(item: BatchItem, entry: Entry, files: Sequence[SavedFile]) -> None:
+        def note(item: BatchItem, entry: LibraryEntry, files: Sequence[SavedFile]) -> None:
             ledger.note_reuse(item.id, entry.generation(), entry.cost, [file.to_json() for file in files])
             on_reused(item, entry)
 
-        def serve(requests: Sequence[BatchItem], entries: Sequence[Entry]) -> None:
+        def serve(requests: Sequence[BatchItem], entries: Sequence[LibraryEntry]) -> None:
             assign(requests, unused(entries, used), take)
 
-        def take(item: BatchItem, entry: Entry) -> bool:
+        def take(item: BatchItem, entry: LibraryEntry) -> bool:
             files = self.library.reuse(entry, lambda generation, kept: self.copy(item, generation, kept))
             if files is not None:
                 loop.call_soon_threadsafe(note, item, entry, files)
@@ -98,7 +98,7 @@ class BatchLibrary:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-OnReused = Callable[[BatchItem, Entry], None]
+OnReused = Callable[[BatchItem, LibraryEntry], None]
 
 
 async def _all(futures: Sequence[asyncio.Future[None]]) -> None:

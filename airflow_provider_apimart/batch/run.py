@@ -30,7 +30,7 @@ from airflow_provider_apimart.api.waiting import (
 from airflow_provider_apimart.batch.budget import Admission
 from airflow_provider_apimart.batch.items import BatchItem
 from airflow_provider_apimart.batch.journal import Journal
-from airflow_provider_apimart.batch.ledger import Ledger, Todo
+from airflow_provider_apimart.batch.ledger import Ledger
 from airflow_provider_apimart.batch.plan import BatchPlan
 from airflow_provider_apimart.batch.progress import BatchProgress
 from airflow_provider_apimart.batch.reporting import BatchNow, BatchReports
@@ -38,12 +38,13 @@ from airflow_provider_apimart.batch.reuse import BatchLibrary
 from airflow_provider_apimart.batch.save_failures import SaveFailures
 from airflow_provider_apimart.batch.spending import Spending
 from airflow_provider_apimart.batch.summary import count_items
+from airflow_provider_apimart.batch.todo import Todo
 from airflow_provider_apimart.batch.uploads import BatchUploads
 from airflow_provider_apimart.checks.check import Check, CheckedRequest, check_requests
 from airflow_provider_apimart.durable.idempotency_key import key_scope
-from airflow_provider_apimart.durable.item_status import ItemStatus
+from airflow_provider_apimart.durable.item_status import ItemStatus, status_after
 from airflow_provider_apimart.durable.paid_once import PaidOnce
-from airflow_provider_apimart.library.entry import Entry
+from airflow_provider_apimart.library.entry import LibraryEntry
 from airflow_provider_apimart.metrics import GenerationMetrics
 from airflow_provider_apimart.quotes.quote import QuoteTotal
 
@@ -142,7 +143,7 @@ class BatchRun:
         if self._library is None or not self._library.library.reuses or not items or self._plan.finished is not None:
             return
 
-        def count(item: BatchItem, entry: Entry) -> None:
+        def count(item: BatchItem, entry: LibraryEntry) -> None:
             self._metrics(item).reused(entry.cost)
 
         try:
@@ -433,19 +434,7 @@ class BatchRun:
         if entry.status in (ItemStatus.COMPLETED, ItemStatus.UNKNOWN):
             # An unknown outcome stays unknown if its repetition couldn't be sent.
             return entry.status
-        match error:
-            case errors.ApimartCostLimitError():
-                return ItemStatus.NOT_SUBMITTED
-            case errors.ApimartModerationError():
-                return ItemStatus.MODERATED
-            case errors.ApimartGenerationFailedError():
-                return ItemStatus.FAILED
-            case errors.ApimartGenerationNotFoundError():
-                return ItemStatus.UNKNOWN
-        if entry.generation_id is not None:
-            return ItemStatus.RUNNING
-        passes = error.stops_batch or isinstance(error, errors.ApimartTransientError)
-        return ItemStatus.NOT_SUBMITTED if passes else ItemStatus.REFUSED
+        return status_after(error, is_known=entry.generation_id is not None)
 
 
 async def _end(tasks: set[asyncio.Task[None]]) -> None:

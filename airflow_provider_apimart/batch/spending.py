@@ -16,9 +16,10 @@ from airflow_provider_apimart.api.payload import requested_outputs
 from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.batch.budget import Admission, Budget, ItemPrice, price_kind
 from airflow_provider_apimart.batch.items import BatchItem
-from airflow_provider_apimart.batch.ledger import Ledger, Todo
+from airflow_provider_apimart.batch.ledger import Ledger
 from airflow_provider_apimart.batch.ledger_entry import LedgerEntry
 from airflow_provider_apimart.batch.plan import BatchPlan
+from airflow_provider_apimart.batch.todo import Todo
 from airflow_provider_apimart.durable.item_status import ItemStatus
 from airflow_provider_apimart.quotes.price_book import PriceBook
 from airflow_provider_apimart.quotes.quote import Quote, QuoteTotal, quote_from_json, total

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from airflow_provider_apimart.api.json_values import number
-from airflow_provider_apimart.api.models import Limits, Parameter
+from airflow_provider_apimart.api.models import AllowedValues, Parameter
 
 _MOST_SHOWN = 12
 
@@ -24,7 +24,7 @@ def allowed(parameter: Parameter) -> str:
     return " or ".join(filter(None, map(_described, parameter.alternatives)))
 
 
-def _allows(limits: Limits, value: object) -> bool:
+def _allows(limits: AllowedValues, value: object) -> bool:
     if value is None or isinstance(value, dict):
         return True
     if isinstance(value, list):
@@ -43,11 +43,11 @@ def _comparable(value: object) -> object:
     return str(value).strip().casefold() if size is None else size
 
 
-def _described(limits: Limits) -> str:
+def _described(limits: AllowedValues) -> str:
     return ", ".join(_parts(limits))
 
 
-def _parts(limits: Limits) -> Iterator[str]:
+def _parts(limits: AllowedValues) -> Iterator[str]:
     if limits.enum is not None:
         yield from map(str, limits.enum[:_MOST_SHOWN])
         if len(limits.enum) > _MOST_SHOWN:

@@ -7,5 +7,5 @@ fingerprint of a request, ``idempotency_key`` the key that is sent with it.
 
 ``record`` is the interface of a record and its form in Airflow's state store. ``fact_files`` keeps facts in files
 (``segment``) of any object storage, and ``file_record`` one generation's record in them. ``record_choice`` chooses
-between the two. ``version_1`` reads the records of version 1.0.0.
+between the two. By the ``fence``, the newest try alone submits. ``version_1`` reads the records of version 1.0.0.
 """

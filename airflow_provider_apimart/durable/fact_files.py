@@ -25,14 +25,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from airflow_provider_apimart.durable import text_lines
-from airflow_provider_apimart.durable.checksummed_json import checked_json, with_checksum
+from airflow_provider_apimart.durable.checksummed_json import with_checksum
 from airflow_provider_apimart.durable.facts import Fact
+from airflow_provider_apimart.durable.fence import FENCE, Fence, read_fence, superseded
 from airflow_provider_apimart.durable.folder import Folder
-from airflow_provider_apimart.durable.record import record_errors, superseded
+from airflow_provider_apimart.durable.record import record_errors
 from airflow_provider_apimart.durable.segment import (
-    FENCE,
     SUFFIX,
-    Fence,
     Segment,
     UnfinishedError,
     segment_from_bytes,
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 _NAME = re.compile(r"([0-9a-f]+)-(\d+)" + re.escape(SUFFIX))
-# Another process may compact while this one reads, or be in the midst of writing the fence in place.
+# Another process may compact while this one reads.
 _PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 
 
@@ -55,10 +54,6 @@ def is_of_record(name: str) -> bool:
 
 class _MissingError(ValueError):
     """A file that should be there isn't: another process has just replaced it, or it is lost."""
-
-
-# Its writer has died or was stopped while it was writing in place.
-_UNREADABLE_FENCE = Fence(owner="", writers=frozenset())
 
 
 class FactFiles:
@@ -108,7 +103,7 @@ class FactFiles:
         :raises ApimartSupersededError: If one has, or may be about to.
         """
         with record_errors(str(self.folder)):
-            fence = self._fence()
+            fence = read_fence(self.folder)
         if fence is not None and fence.owner != self.writer:
             raise superseded()
 
@@ -181,7 +176,7 @@ class FactFiles:
         return self._segments()
 
     def _segments(self) -> list[Segment]:
-        fence = self._fence()
+        fence = read_fence(self.folder)
         writers = fence.writers if fence else frozenset()
         found = self._listed()
         for writer in {*writers, *(writer for writer, _ in found)}:
@@ -236,26 +231,6 @@ class FactFiles:
         self.folder.write(segment_name(self.writer, number), content)
         self.written = number
         self._writers |= {self.writer}
-
-    def _fence(self) -> Fence | None:
-        if self.folder.writes_whole:
-            return self._read_fence()
-        for seconds in _PAUSES_SECONDS[:5]:
-            try:
-                return self._read_fence()
-            except ValueError:
-                # Somebody is in the midst of writing it.
-                time.sleep(seconds)
-        return _UNREADABLE_FENCE
-
-    def _read_fence(self) -> Fence | None:
-        try:
-            said = checked_json(self.folder.read(FENCE).decode())
-            return Fence(said["owner"], frozenset(said["writers"]))
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{FENCE} is damaged: {error}") from error
 
 
 def _marks(segments: Iterable[Segment], *, with_own: bool) -> dict[str, int]:

@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from airflow_provider_apimart.durable.facts import Fact, FactKind, fact_from_json
+from airflow_provider_apimart.durable.fence import overtaken, superseded
 from airflow_provider_apimart.durable.item_record import ItemRecord
 from airflow_provider_apimart.durable.version_1 import facts_of_submission
-from airflow_provider_apimart.exceptions import ApimartRecordError, ApimartSupersededError
+from airflow_provider_apimart.exceptions import ApimartRecordError
 
 log = logging.getLogger(__name__)
 
@@ -158,21 +159,6 @@ def _try_of(fence: object) -> int:
     if not isinstance(number, int):
         raise ValueError("its fence can't be read, or is of a newer version of the provider")
     return number
-
-
-def superseded() -> ApimartSupersededError:
-    """Return the error of a try that a newer one has replaced."""
-    return ApimartSupersededError(
-        "A newer try of this task has begun and continues with its generations. This one submits nothing more"
-    )
-
-
-def overtaken() -> ApimartSupersededError:
-    """Return the error of a try that has decided on less than an older one, which still runs, has noted by now."""
-    return ApimartSupersededError(
-        "An older try of this task still runs and has submitted since this one began. This one submits nothing. A "
-        "retry continues with the older one's generation"
-    )
 
 
 def _facts_from(value: object) -> list[Fact]:

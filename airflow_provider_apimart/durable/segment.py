@@ -1,4 +1,4 @@
-"""Segment and fence: the two kinds of files in which facts are kept, as they are written. No I/O."""
+"""Segment: a file in which facts are kept, as it is written. No I/O."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from airflow_provider_apimart.durable.facts import Fact, fact_from_json
 from airflow_provider_apimart.durable.record import VERSION
 
 SUFFIX = ".facts"
-FENCE = "fence.json"
 _READ_TOGETHER = 1_000
 
 
@@ -130,19 +129,3 @@ def _checked_head(name: str, line: bytes) -> dict[str, Any]:
             f"{name} has version {head['apimart_facts']!r}, and this version of the provider reads {VERSION}"
         )
     return head
-
-
-@dataclass(frozen=True)
-class Fence:
-    """
-    The newest writer, and all writers that have files.
-
-    :param owner: The only writer that may submit.
-    """
-
-    owner: str
-    writers: frozenset[str]
-
-    def to_bytes(self) -> bytes:
-        """Return the file's content."""
-        return with_checksum({"owner": self.owner, "writers": sorted(self.writers)}).encode()

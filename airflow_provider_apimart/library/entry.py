@@ -64,7 +64,7 @@ class EntryFile:
 
 
 @dataclass(frozen=True)
-class Entry:
+class LibraryEntry:
     """
     One generation that was completed and saved.
 
@@ -133,9 +133,9 @@ class Entry:
         return with_checksum(written).encode()
 
 
-def entry_from_bytes(name: str, content: bytes) -> Entry:
+def entry_from_bytes(name: str, content: bytes) -> LibraryEntry:
     """
-    Return the entry that :meth:`Entry.to_bytes` wrote.
+    Return the entry that :meth:`LibraryEntry.to_bytes` wrote.
 
     :param name: The name of its file.
     :raises ValueError: If it is none: damaged, foreign, or of another version.
@@ -151,7 +151,7 @@ def entry_from_bytes(name: str, content: bytes) -> Entry:
         raise ValueError(f"{name} lacks an identity or a time")
     if said["generation_id"] != text(said["generation_id"]):
         raise ValueError(f"{name} has an invalid generation id")
-    entry = Entry(
+    entry = LibraryEntry(
         identity=said["identity"],
         generation_id=said["generation_id"],
         modality=Modality(said["modality"]),

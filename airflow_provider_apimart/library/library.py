@@ -18,7 +18,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_apimart.durable.folder import Folder
-from airflow_provider_apimart.library.entry import Entry, entry_from_bytes, identity_and_time
+from airflow_provider_apimart.library.entry import LibraryEntry, entry_from_bytes, identity_and_time
 from airflow_provider_apimart.library.pack import Copied, pack_from_bytes, pack_to_bytes
 from airflow_provider_apimart.results.storage.atomic_write import write_whole
 from airflow_provider_apimart.results.storage.kept_file import content_tag
@@ -62,7 +62,9 @@ class Library:
         if not Folder(self.root).exists(_README):
             self.write(_README, _ABOUT)
 
-    def find(self, identities: Collection[str], since: datetime, pack: str | None = None) -> dict[str, list[Entry]]:
+    def find(
+        self, identities: Collection[str], since: datetime, pack: str | None = None
+    ) -> dict[str, list[LibraryEntry]]:
         """
         Return the entries of some identities, each generation once, in the order in which they are reused.
 
@@ -75,14 +77,14 @@ class Library:
         wanted = frozenset(identities)
         listed = [each for folder in _in_threads(self._listed, {each[:2] for each in wanted}) for each in folder]
         chosen = [each for each in listed if _is_wanted(each.name, wanted, since)]
-        found: defaultdict[str, dict[str, Entry]] = defaultdict(dict)
+        found: defaultdict[str, dict[str, LibraryEntry]] = defaultdict(dict)
         for name, content in self._contents(chosen, pack).items():
             entry = _entry(name, content)
             if entry is not None and entry.completed >= since:
                 found[entry.identity].setdefault(entry.generation_id, entry)
         return {identity: sorted(each.values(), key=lambda entry: entry.order) for identity, each in found.items()}
 
-    def enter(self, entry: Entry) -> None:
+    def enter(self, entry: LibraryEntry) -> None:
         """Write an entry. Its files must be saved."""
         self.write(f"{ENTRIES}/{entry.identity[:2]}/{entry.name}", entry.to_bytes())
 
@@ -190,7 +192,7 @@ def _is_wanted(name: str, identities: Collection[str], since: datetime) -> bool:
     return found is not None and found[0] in identities and found[1] >= since.replace(microsecond=0)
 
 
-def _entry(name: str, content: bytes) -> Entry | None:
+def _entry(name: str, content: bytes) -> LibraryEntry | None:
     try:
         return entry_from_bytes(name, content)
     except (ValueError, RecursionError) as error:

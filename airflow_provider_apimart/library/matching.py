@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from airflow_provider_apimart.library.entry import Entry
+from airflow_provider_apimart.library.entry import LibraryEntry
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ def same_requests(identities: Iterable[tuple[T, str]]) -> dict[str, list[T]]:
     return dict(grouped)
 
 
-def unused(entries: Iterable[Entry], used: Collection[str | None]) -> list[Entry]:
+def unused(entries: Iterable[LibraryEntry], used: Collection[str | None]) -> list[LibraryEntry]:
     """
     Return the entries that serve nothing yet, in their order.
 
@@ -33,7 +33,7 @@ def unused(entries: Iterable[Entry], used: Collection[str | None]) -> list[Entry
     return [entry for entry in entries if entry.generation_id not in used]
 
 
-def assign(requests: Sequence[T], entries: Iterable[Entry], take: Callable[[T, Entry], bool]) -> None:
+def assign(requests: Sequence[T], entries: Iterable[LibraryEntry], take: Callable[[T, LibraryEntry], bool]) -> None:
     """
     Give the k-th request the k-th entry that can be taken, as far as there are any.
 
@@ -45,7 +45,7 @@ def assign(requests: Sequence[T], entries: Iterable[Entry], take: Callable[[T, E
             return
 
 
-def unserved(requests: Mapping[str, Sequence[T]], entries: Mapping[str, Sequence[Entry]]) -> list[T]:
+def unserved(requests: Mapping[str, Sequence[T]], entries: Mapping[str, Sequence[LibraryEntry]]) -> list[T]:
     """
     Return the requests for which there are no entries.
 

@@ -18,7 +18,7 @@ from airflow_provider_apimart.api.error_mapping import root_reason
 from airflow_provider_apimart.api.payload import requested_outputs
 from airflow_provider_apimart.durable.identity import PaidRequest
 from airflow_provider_apimart.exceptions import ApimartLibraryError
-from airflow_provider_apimart.library.entry import Entry, EntryFile, Maker
+from airflow_provider_apimart.library.entry import EntryFile, LibraryEntry, Maker
 from airflow_provider_apimart.library.identity import reference_urls, request_identity
 from airflow_provider_apimart.library.library import Library
 from airflow_provider_apimart.library.matching import assign, unused
@@ -80,7 +80,7 @@ class TaskLibrary:
 
     def find(
         self, identities: Collection[str], now: datetime | None = None, pack: str | None = None
-    ) -> dict[str, list[Entry]]:
+    ) -> dict[str, list[LibraryEntry]]:
         """
         Return the entries that may be reused, by their identities: completed lately enough, with all files in place.
 
@@ -100,7 +100,7 @@ class TaskLibrary:
             return {}
         return _with_their_files(found)
 
-    def reuse(self, entry: Entry, copy: CopyFiles) -> Sequence[SavedFile] | None:
+    def reuse(self, entry: LibraryEntry, copy: CopyFiles) -> Sequence[SavedFile] | None:
         """
         Return the files of an entry for this task, ``None`` if they aren't whole any more.
 
@@ -119,16 +119,16 @@ class TaskLibrary:
             return None
         return [file.file for file in files]
 
-    def reuse_one(self, request: PaidRequest, copy: CopyFiles) -> tuple[Entry, Sequence[SavedFile]] | None:
+    def reuse_one(self, request: PaidRequest, copy: CopyFiles) -> tuple[LibraryEntry, Sequence[SavedFile]] | None:
         """
         Return the entry that serves a single request, and its files for this task; ``None`` if there is none.
 
         :raises ApimartLibraryError: If the library is required and can't be read.
         :raises ApimartDestinationError: If the destination can't be written.
         """
-        taken: list[tuple[Entry, Sequence[SavedFile]]] = []
+        taken: list[tuple[LibraryEntry, Sequence[SavedFile]]] = []
 
-        def take(_: PaidRequest, entry: Entry) -> bool:
+        def take(_: PaidRequest, entry: LibraryEntry) -> bool:
             files = self.reuse(entry, copy)
             if files is not None:
                 taken.append((entry, files))
@@ -197,11 +197,11 @@ class TaskLibrary:
             log.warning("%s", self.troubles[0])
 
 
-def _with_their_files(found: dict[str, list[Entry]]) -> dict[str, list[Entry]]:
+def _with_their_files(found: dict[str, list[LibraryEntry]]) -> dict[str, list[LibraryEntry]]:
     """Return the entries whose files are all in place, with the tags that are still those of their files."""
     present = present_files(file.kept for entries in found.values() for entry in entries for file in entry.files)
 
-    def current(entry: Entry) -> Entry | None:
+    def current(entry: LibraryEntry) -> LibraryEntry | None:
         files = tuple(EntryFile(present[each.kept], each.kind) for each in entry.files if each.kept in present)
         return replace(entry, files=files) if len(files) == len(entry.files) else None
 
@@ -210,9 +210,9 @@ def _with_their_files(found: dict[str, list[Entry]]) -> dict[str, list[Entry]]:
 
 def _entry(
     identity: str, request: PaidRequest, generation: Generation, files: Iterable[KeptFile], made_by: Maker
-) -> Entry:
+) -> LibraryEntry:
     kept = tuple(EntryFile(file, output.kind) for file, output in zip(files, generation.outputs, strict=True))
-    return Entry(
+    return LibraryEntry(
         identity=identity,
         generation_id=generation.generation_id or result_id((file.kept.file.sha256 for file in kept), made_by),
         modality=request.modality,

@@ -49,7 +49,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Spending:
+class DaySpending:
     """
     Generations of one model on one day, and their cost.
 
@@ -72,7 +72,7 @@ class Spending:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class IndexEntry:
     """
     What a task has written about a batch or a generation.
 
@@ -111,7 +111,7 @@ class Entry:
     cost: Decimal | None = None
     quoted: Decimal | None = None
     reason: str | None = None
-    spending: tuple[Spending, ...] = ()
+    spending: tuple[DaySpending, ...] = ()
     item: Mapping[str, Any] | None = None
     files: tuple[Mapping[str, Any], ...] = ()
 
@@ -122,7 +122,7 @@ class Entry:
         return {"version": VERSION, **said, "spending": rows}
 
 
-def entry_from_json(name: str, value: object) -> Entry | None:
+def entry_from_json(name: str, value: object) -> IndexEntry | None:
     """
     Return the entry in a file, ``None`` if it names no task instance or is of an unknown kind.
 
@@ -134,7 +134,7 @@ def entry_from_json(name: str, value: object) -> Entry | None:
     if kind not in set(Kind) or not (dag_id and task_id and run_id):
         return None
     state = text(said.get("state"))
-    return Entry(
+    return IndexEntry(
         name=name,
         kind=Kind(kind),
         dag_id=dag_id,
@@ -159,8 +159,8 @@ def entry_from_json(name: str, value: object) -> Entry | None:
     )
 
 
-def _spending(row: Mapping[str, Any]) -> Spending:
-    return Spending(
+def _spending(row: Mapping[str, Any]) -> DaySpending:
+    return DaySpending(
         day=(text(row.get("day")) or "")[:10],
         model=text(row.get("model")) or "",
         generations=_whole(row.get("generations")),
@@ -196,7 +196,7 @@ class Outcome:
     saved: Decimal | None = None
 
 
-def spending_of(outcomes: Iterable[Outcome], today: datetime) -> tuple[Spending, ...]:
+def spending_of(outcomes: Iterable[Outcome], today: datetime) -> tuple[DaySpending, ...]:
     """
     Return the sums of money by day and model.
 
@@ -215,4 +215,4 @@ def spending_of(outcomes: Iterable[Outcome], today: datetime) -> tuple[Spending,
         row[2] += (each.quoted or 0) if completed else 0
         row[3] += reused
         row[4] += (each.saved or 0) if reused else 0
-    return tuple(Spending(day, model, *row) for (day, model), row in sorted(rows.items()))
+    return tuple(DaySpending(day, model, *row) for (day, model), row in sorted(rows.items()))

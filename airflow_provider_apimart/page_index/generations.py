@@ -14,8 +14,8 @@ from airflow_provider_apimart.api.generation import Generation, generation_from_
 from airflow_provider_apimart.api.json_values import mapping, money, plain
 from airflow_provider_apimart.api.redaction import without_query
 from airflow_provider_apimart.durable.identity import file_name_of, task_identity
-from airflow_provider_apimart.durable.item_status import ItemStatus
-from airflow_provider_apimart.page_index.entry import Entry, Kind, Outcome, State, spending_of
+from airflow_provider_apimart.durable.item_status import ItemStatus, status_after
+from airflow_provider_apimart.page_index.entry import IndexEntry, Kind, Outcome, State, spending_of
 from airflow_provider_apimart.page_index.writing import IndexFile
 
 if TYPE_CHECKING:
@@ -94,24 +94,6 @@ def report_files(context: Context, files: Sequence[JsonObject], destination: str
         IndexFile().write(entry)
 
 
-def status_after(error: errors.ApimartError, *, is_known: bool) -> str:
-    """
-    Return the status of a generation after an error, in the words of a ledger.
-
-    :param is_known: Whether its id is known.
-    """
-    match error:
-        case errors.ApimartModerationError():
-            return "moderated"
-        case errors.ApimartGenerationFailedError():
-            return "failed"
-        case errors.ApimartUnknownOutcomeError() | errors.ApimartIndeterminateOutcomeError():
-            return "unknown"
-    if is_known:
-        return "running"
-    return "refused" if error.outcome == "refused" else "not_submitted"
-
-
 def _entry(
     context: Context,
     task: TaskIdentity,
@@ -119,7 +101,7 @@ def _entry(
     item: JsonObject | None,
     destination: str | None,
     files: Sequence[JsonObject] = (),
-) -> Entry:
+) -> IndexEntry:
     ti, now = context["ti"], datetime.now(UTC)
     item = item or {}
     is_live = item.get("status") == "running" and not item.get("reason")
@@ -131,7 +113,7 @@ def _entry(
         money(mapping(item.get("quote")).get("cost")),
         money(item.get("saved_cost")),
     )
-    return Entry(
+    return IndexEntry(
         name=_name(task, kind, item),
         kind=kind,
         dag_id=task.dag_id,
@@ -167,7 +149,7 @@ def _item(
     if generation.reused and status == "completed":
         status = ItemStatus.REUSED.value
     if error and status not in (ItemStatus.COMPLETED, ItemStatus.REUSED):
-        status = status_after(error, is_known=generation.generation_id is not None)
+        status = status_after(error, is_known=generation.generation_id is not None).value
     names = ("generation_id", "modality", "outputs", "result", "cost", "completed", "quote", "requested", "reused")
     return {
         "id": generation.key or generation.generation_id or "generation",

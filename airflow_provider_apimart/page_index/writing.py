@@ -16,7 +16,7 @@ from airflow_provider_apimart.results.storage.paths import storage_path
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-    from airflow_provider_apimart.page_index.entry import Entry
+    from airflow_provider_apimart.page_index.entry import IndexEntry
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class IndexFile:
         self._folder: ObjectStoragePath | None = None
         self._has_failed = False
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: IndexEntry) -> None:
         """
         Write the entry, and return when it is written, has failed, or takes too long.
 
@@ -62,7 +62,7 @@ class IndexFile:
 class _Writing:
     """One write in a thread of its own, which nobody waits for longer than he wants to."""
 
-    def __init__(self, folder: ObjectStoragePath, entry: Entry) -> None:
+    def __init__(self, folder: ObjectStoragePath, entry: IndexEntry) -> None:
         self._folder = folder
         self._entry = entry
         self._error: Exception | None = None

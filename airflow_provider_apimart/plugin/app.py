@@ -15,7 +15,7 @@ from airflow_provider_apimart.links.pages import PREFIX
 from airflow_provider_apimart.plugin.access import authenticated
 from airflow_provider_apimart.plugin.index import Index
 from airflow_provider_apimart.plugin.ledgers import Ledgers
-from airflow_provider_apimart.plugin.pages import NotFoundError, Pages, Place, Seen
+from airflow_provider_apimart.plugin.pages import Addresses, NotFoundError, Pages, Seen
 from airflow_provider_apimart.plugin.pictures import CACHED, OpenFile, open_file, response_of
 from airflow_provider_apimart.plugin.query import Query
 from airflow_provider_apimart.plugin.ranges import is_current
@@ -67,19 +67,19 @@ def create_app(pages: Pages | None = None) -> FastAPI:
 
 
 async def _batches(request: Request, user: User) -> Response:
-    return await _page(request, user, lambda seen: seen.batches(_place(request), _query(request)))
+    return await _page(request, user, lambda seen: seen.batches(_addresses(request), _query(request)))
 
 
 async def _gallery(request: Request, user: User) -> Response:
-    return await _page(request, user, lambda seen: seen.gallery(_place(request), _query(request)))
+    return await _page(request, user, lambda seen: seen.gallery(_addresses(request), _query(request)))
 
 
 async def _item(request: Request, user: User, name: str, key: str) -> Response:
-    return await _page(request, user, lambda seen: seen.item(_place(request), _query(request), name, key))
+    return await _page(request, user, lambda seen: seen.item(_addresses(request), _query(request), name, key))
 
 
 async def _cost(request: Request, user: User) -> Response:
-    return await _page(request, user, lambda seen: seen.cost(_place(request), _query(request)))
+    return await _page(request, user, lambda seen: seen.cost(_addresses(request), _query(request)))
 
 
 async def _cost_csv(request: Request, user: User) -> Response:
@@ -91,7 +91,7 @@ async def _cost_csv(request: Request, user: User) -> Response:
 
 async def _live(request: Request, user: User) -> Response:
     seen = await _seen(request, user)
-    return JSONResponse(await in_thread(seen.live, _place(request), request.query_params.getlist("work")))
+    return JSONResponse(await in_thread(seen.live, _addresses(request), request.query_params.getlist("work")))
 
 
 async def _file(request: Request, user: User, name: str, key: str, number: int) -> Response:
@@ -161,9 +161,9 @@ def _query(request: Request) -> Query:
     return Query.of(request.query_params)
 
 
-def _place(request: Request) -> Place:
+def _addresses(request: Request) -> Addresses:
     root = str(request.scope.get("root_path", "")).rstrip("/")
-    return Place(root, root.removesuffix(PREFIX))
+    return Addresses(root, root.removesuffix(PREFIX))
 
 
 async def _with_headers(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -175,11 +175,11 @@ async def _with_headers(request: Request, answer: Callable[[Request], Awaitable[
 
 async def _refused(request: Request, error: HTTPException) -> Response:
     """Lead a browser to the login page, and answer everything else with the status."""
-    place = _place(request)
+    addresses = _addresses(request)
     # Airflow answers 403 to a token that another key has signed, such as one from before a restart.
     if error.status_code in (401, 403) and _wants_page(request):
         query = urlencode({"next": str(request.url)})
-        return RedirectResponse(f"{place.airflow}/api/v2/auth/login?{query}", status_code=307)
+        return RedirectResponse(f"{addresses.airflow}/api/v2/auth/login?{query}", status_code=307)
     return JSONResponse({"detail": error.detail}, status_code=error.status_code)
 
 
@@ -194,9 +194,10 @@ async def _not_readable(request: Request, error: NotReadableError) -> Response:
 def _problem(request: Request, status: int, reason: str) -> Response:
     if not _wants_page(request):
         return JSONResponse({"detail": reason}, status_code=status)
-    place = _place(request)
+    addresses = _addresses(request)
     return HTMLResponse(
-        render("problem.html", {"place": place, "title": "", "reason": reason, "status": status}), status_code=status
+        render("problem.html", {"addresses": addresses, "title": "", "reason": reason, "status": status}),
+        status_code=status,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
-from airflow_provider_apimart.page_index.entry import Entry, Kind
+from airflow_provider_apimart.page_index.entry import IndexEntry, Kind
 from airflow_provider_apimart.plugin.index import Known
 from airflow_provider_apimart.plugin.query import Query
 
@@ -84,7 +84,7 @@ def total(figures: Iterable[Figure]) -> Sum:
     return sum((figure.sum for figure in figures), Sum())
 
 
-def _counted(entries: Mapping[str, Known]) -> Iterator[Entry]:
+def _counted(entries: Mapping[str, Known]) -> Iterator[IndexEntry]:
     generations: dict[str, Known] = {}
     for known in entries.values():
         match known.entry.kind:
@@ -98,7 +98,7 @@ def _counted(entries: Mapping[str, Known]) -> Iterator[Entry]:
     yield from (known.entry for known in generations.values())
 
 
-def _figures(entries: Iterable[Entry], today: str) -> Iterator[Figure]:
+def _figures(entries: Iterable[IndexEntry], today: str) -> Iterator[Figure]:
     for entry in entries:
         for row in entry.spending:
             counted = Sum(row.generations, row.cost, row.quoted, row.reused, row.saved)

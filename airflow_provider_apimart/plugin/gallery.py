@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from airflow_provider_apimart.page_index.entry import Entry
+from airflow_provider_apimart.page_index.entry import IndexEntry
 from airflow_provider_apimart.plugin.generations import Shown
 from airflow_provider_apimart.plugin.index import Known
 from airflow_provider_apimart.plugin.ledgers import Items
@@ -66,7 +66,7 @@ class Gallery:
         return self.page * PAGE_SIZE < self.total
 
 
-def in_scope(entry: Entry, query: Query) -> bool:
+def in_scope(entry: IndexEntry, query: Query) -> bool:
     """Whether an entry is of the batch, DAG, task and run that are asked for."""
     asked = {"name": query.batch, "dag_id": query.dag_id, "task_id": query.task_id, "run_id": query.run_id}
     if any(value and getattr(entry, name) != value for name, value in asked.items()):
@@ -86,7 +86,7 @@ class Sources:
 
     batches: Iterable[Known]
     generations: Iterable[Shown]
-    items_of: Callable[[Entry], Items]
+    items_of: Callable[[IndexEntry], Items]
 
 
 def gallery_of(sources: Sources, query: Query) -> Gallery:

@@ -18,7 +18,7 @@ from airflow_provider_apimart.api.error_mapping import root_reason
 from airflow_provider_apimart.api.json_values import mapping, parse, text
 from airflow_provider_apimart.durable.folder import Folder
 from airflow_provider_apimart.durable.ledger_path import ledger_path
-from airflow_provider_apimart.page_index.entry import Entry, Kind, entry_from_json
+from airflow_provider_apimart.page_index.entry import IndexEntry, Kind, entry_from_json
 from airflow_provider_apimart.page_index.writing import INDEX, SUFFIX
 from airflow_provider_apimart.plugin.items import File, Item, files_of, item_of
 from airflow_provider_apimart.plugin.storage import TIMES, signature
@@ -54,7 +54,7 @@ class Known:
         to be kept.
     """
 
-    entry: Entry
+    entry: IndexEntry
     item: Item | None
     path: str
     saved: tuple[tuple[str, File], ...] | None = ()
@@ -240,7 +240,7 @@ def _read_entry(root: ObjectStoragePath, path: str, info: Mapping[str, Any], bef
     return now, known_of(entry, path)
 
 
-def known_of(entry: Entry, path: str) -> Known:
+def known_of(entry: IndexEntry, path: str) -> Known:
     """Return what the pages need of an entry: its whole generation is read again where it is opened."""
     named = [(text(said.get("generation_id")), files_of([said])) for said in entry.files]
     saved = tuple((generation_id, file) for generation_id, files in named if generation_id for file in files)

@@ -18,7 +18,7 @@ from airflow_provider_apimart.batch.journal import read_records
 from airflow_provider_apimart.durable.identity import TaskIdentity, file_name_of
 from airflow_provider_apimart.durable.ledger_path import LEDGER_SUFFIX
 from airflow_provider_apimart.durable.no_collections import no_collections
-from airflow_provider_apimart.page_index.entry import Entry
+from airflow_provider_apimart.page_index.entry import IndexEntry
 from airflow_provider_apimart.plugin.items import Item, Line, item_of
 from airflow_provider_apimart.plugin.storage import Location, NotReadableError, signature, storage_errors
 
@@ -77,7 +77,7 @@ class Ledgers:
         # One for the batches whose names have the same hash, so that a storage that hangs holds up no other.
         self._reading = tuple(Lock() for _ in range(_READ_AT_ONCE))
 
-    def items(self, entry: Entry) -> Items:
+    def items(self, entry: IndexEntry) -> Items:
         """Return the items of a batch; what can't be read is said in its ``problem``."""
         reading = self._reading[hash(entry.name) % _READ_AT_ONCE]
         if not reading.acquire(timeout=_WAIT_SECONDS):
@@ -91,7 +91,7 @@ class Ledgers:
         finally:
             reading.release()
 
-    def said(self, entry: Entry, item: Item) -> Mapping[str, Any]:
+    def said(self, entry: IndexEntry, item: Item) -> Mapping[str, Any]:
         """
         Return the whole line of an item.
 
@@ -108,7 +108,7 @@ class Ledgers:
         # The ledger may have been replaced since.
         return said if said.get("id") == item.id else {}
 
-    def _items(self, entry: Entry) -> Items:
+    def _items(self, entry: IndexEntry) -> Items:
         path = _path_of(entry)
         with storage_errors(_ledger_of(entry)):
             now = self._signature(entry, path)
@@ -118,7 +118,7 @@ class Ledgers:
         self._keep(entry, kept)
         return kept[1]
 
-    def _keep(self, entry: Entry, kept: tuple[tuple[str, ...], Items]) -> None:
+    def _keep(self, entry: IndexEntry, kept: tuple[tuple[str, ...], Items]) -> None:
         with self._lock:
             self._failed.pop(entry.name, None)
             self._kept[entry.name] = kept
@@ -126,7 +126,7 @@ class Ledgers:
             while len(self._kept) > 1 and sum(len(each.all) for _, each in self._kept.values()) > _MOST_ITEMS:
                 self._kept.popitem(last=False)
 
-    def _unreadable(self, entry: Entry, error: NotReadableError) -> Items:
+    def _unreadable(self, entry: IndexEntry, error: NotReadableError) -> Items:
         found = Items(problem=str(error), is_temporary=error.is_temporary)
         if error.is_temporary:
             with self._lock:
@@ -135,7 +135,7 @@ class Ledgers:
                 self._failed[entry.name] = (now + _FAILED_SECONDS, found)
         return found
 
-    def _signature(self, entry: Entry, path: ObjectStoragePath) -> tuple[str, ...]:
+    def _signature(self, entry: IndexEntry, path: ObjectStoragePath) -> tuple[str, ...]:
         if entry.state.is_live:
             return (str(path), "record", str(int(self._clock() / _RECORD_SECONDS)))
         path.fs.invalidate_cache(str(path.parent.path))
@@ -145,13 +145,13 @@ class Ledgers:
         return (str(path), *signature(info))
 
 
-def _ledger_of(entry: Entry) -> str:
+def _ledger_of(entry: IndexEntry) -> str:
     """Return how messages name the ledger of a batch."""
     mapped = f", map index {entry.map_index}" if entry.map_index >= 0 else ""
     return f"The ledger of {entry.dag_id}, {entry.task_id}, {entry.run_id}{mapped}"
 
 
-def _path_of(entry: Entry) -> ObjectStoragePath:
+def _path_of(entry: IndexEntry) -> ObjectStoragePath:
     """
     Return the path of a batch's ledger.
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from airflow_provider_apimart.api.json_values import items, mapping, moment, money, plain, text
 from airflow_provider_apimart.html.environment import render
-from airflow_provider_apimart.page_index.entry import Entry, Kind
+from airflow_provider_apimart.page_index.entry import IndexEntry, Kind
 from airflow_provider_apimart.plugin.access import permitted
 from airflow_provider_apimart.plugin.chart import chart_of
 from airflow_provider_apimart.plugin.figures import Figure, figures_of, grouped, total
@@ -42,9 +42,9 @@ class NotFoundError(Exception):
 
 
 @dataclass(frozen=True)
-class Place:
+class Addresses:
     """
-    Where the pages are.
+    Addresses of the pages and of Airflow's interface.
 
     :param root: Their path, without a slash at its end.
     :param airflow: The path of Airflow's interface, without a slash at its end.
@@ -57,7 +57,7 @@ class Place:
         """Return the address of a page."""
         return f"{self.root}/{page}{'?' if query else ''}{query}"
 
-    def task(self, entry: Entry | Work, tab: str = "") -> str:
+    def task(self, entry: IndexEntry | Work, tab: str = "") -> str:
         """Return the address of a task instance in Airflow."""
         named = [quote(part, safe="") for part in (entry.dag_id, entry.run_id, entry.task_id)]
         mapped = f"/mapped/{entry.map_index}" if entry.map_index is not None and entry.map_index >= 0 else ""
@@ -67,7 +67,7 @@ class Place:
         """Return the address of a DAG in Airflow."""
         return f"{self.airflow}/dags/{quote(dag_id, safe='')}"
 
-    def run(self, entry: Entry | Work) -> str:
+    def run(self, entry: IndexEntry | Work) -> str:
         """Return the address of a run in Airflow."""
         return f"{self.dag(entry.dag_id)}/runs/{quote(entry.run_id, safe='')}"
 
@@ -142,7 +142,7 @@ class Seen:
         seen = [shown for shown in generations if shown.known.entry.dag_id in self._dags]
         return Sources(batches, seen, self._pages.ledgers.items)
 
-    def batches(self, place: Place, query: Query) -> str:
+    def batches(self, addresses: Addresses, query: Query) -> str:
         """Return the page *Batches*."""
         works = self._works
         wanted = [work for work in works if _is_wanted(work, query)]
@@ -151,7 +151,7 @@ class Seen:
         begin = (query.page - 1) * WORKS_A_PAGE
         return render(
             "batches.html",
-            self._common(place, query, "Batches")
+            self._common(addresses, query, "Batches")
             | {
                 "works": wanted[begin : begin + WORKS_A_PAGE],
                 "total": len(wanted),
@@ -161,24 +161,24 @@ class Seen:
             },
         )
 
-    def live(self, place: Place, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    def live(self, addresses: Addresses, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Return rows of the page *Batches* as they are now, by the ids of the works."""
         wanted = set(list(ids)[:_MOST_LIVE])
-        common = self._common(place, Query(), "")
+        common = self._common(addresses, Query(), "")
         return {
             work.id: {"html": render("work.html", common | {"work": work}), "live": work.state.is_live}
             for work in self._works
             if work.id in wanted
         }
 
-    def gallery(self, place: Place, query: Query) -> str:
+    def gallery(self, addresses: Addresses, query: Query) -> str:
         """Return the page *Gallery*."""
         found = gallery_of(self._sources, query)
         query = replace(query, page=found.page)
         works = [work for work in self._works if _is_shown(work, query)]
         return render(
             "gallery.html",
-            self._common(place, query, "Gallery")
+            self._common(addresses, query, "Gallery")
             | {
                 "gallery": found,
                 "work": works[0] if len(works) == 1 else None,
@@ -187,7 +187,7 @@ class Seen:
             },
         )
 
-    def item(self, place: Place, query: Query, name: str, key: str) -> str:
+    def item(self, addresses: Addresses, query: Query, name: str, key: str) -> str:
         """
         Return the page of an opened item.
 
@@ -204,7 +204,7 @@ class Seen:
         before, after = neighbours(all_in_order(self._sources, query), shown)
         return render(
             "item.html",
-            self._common(place, query, "Gallery")
+            self._common(addresses, query, "Gallery")
             | {
                 "shown": shown,
                 "item": shown.item,
@@ -222,13 +222,13 @@ class Seen:
             },
         )
 
-    def cost(self, place: Place, query: Query) -> str:
+    def cost(self, addresses: Addresses, query: Query) -> str:
         """Return the page *Cost*."""
         today = datetime.now(UTC).date()
         figures = figures_of(self._entries, query, today)
         return render(
             "cost.html",
-            self._common(place, query, "Cost")
+            self._common(addresses, query, "Cost")
             | {
                 "chart": chart_of(figures, query.days, today),
                 "total": total(figures),
@@ -272,9 +272,9 @@ class Seen:
         is_of_index = shown.known.entry.kind is Kind.GENERATION
         return file, file.folder if is_of_index else self._overview.destination_of(file.uri)
 
-    def _common(self, place: Place, query: Query, title: str) -> dict[str, Any]:
+    def _common(self, addresses: Addresses, query: Query, title: str) -> dict[str, Any]:
         return {
-            "place": place,
+            "addresses": addresses,
             "query": query,
             "title": title,
             "dags": sorted({known.entry.dag_id for known in self._entries.values()})[:_MOST_OPTIONS],

@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from airflow_provider_apimart.durable.item_status import FAILURES, ItemStatus
-from airflow_provider_apimart.page_index.entry import Entry, Kind, State
+from airflow_provider_apimart.page_index.entry import IndexEntry, Kind, State
 from airflow_provider_apimart.plugin.generations import Shown
 from airflow_provider_apimart.plugin.index import Known
 from airflow_provider_apimart.plugin.items import Item
@@ -110,7 +110,7 @@ def works_of(entries: Mapping[str, Known], generations: Iterable[Shown]) -> list
     return sorted(found, key=lambda work: work.began.timestamp() if work.began else 0, reverse=True)
 
 
-def _batch(entry: Entry) -> Work:
+def _batch(entry: IndexEntry) -> Work:
     known = dict(entry.counts or {})
     unsaved, files = known.pop("unsaved", 0), known.pop("files", 0)
     known.pop("items", None)
@@ -167,7 +167,7 @@ def _only_reason(items: list[Item]) -> str | None:
     return reasons.pop() if len(reasons) == 1 else None
 
 
-def _digest(entry: Entry) -> str:
+def _digest(entry: IndexEntry) -> str:
     written = json.dumps([entry.dag_id, entry.run_id, entry.task_id])
     return hashlib.sha256(written.encode()).hexdigest()[:20]
 

@@ -8,7 +8,7 @@ import pytest
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.http_messages import RequestKind
-from airflow_provider_apimart.api.models import Limits, ModelDescription, Parameter, list_models
+from airflow_provider_apimart.api.models import AllowedValues, ModelDescription, Parameter, list_models
 
 from .driver import error_reply, reply, run_flow
 
@@ -54,10 +54,10 @@ def test_what_a_description_says() -> None:
     assert (found.id, found.category, found.modalities) == ("m", "image", frozenset({Modality.IMAGE}))
     assert (found.endpoint, found.operation) == ("/v1/images/generations", Modality.IMAGE)
     assert found.parameters == {
-        "model": Parameter("model", "string", (Limits(enum=("m",)),)),
-        "size": Parameter("size", "string", (Limits(enum=("1:1", "16:9")),)),
-        "n": Parameter("n", "integer", (Limits(minimum=1, maximum=4),)),
-        "image_urls": Parameter("image_urls", "array", (Limits(max_items=3),)),
+        "model": Parameter("model", "string", (AllowedValues(enum=("m",)),)),
+        "size": Parameter("size", "string", (AllowedValues(enum=("1:1", "16:9")),)),
+        "n": Parameter("n", "integer", (AllowedValues(minimum=1, maximum=4),)),
+        "image_urls": Parameter("image_urls", "array", (AllowedValues(max_items=3),)),
     }
     assert found.is_complete
     assert json.loads(json.dumps(found.to_json())) == {
@@ -95,23 +95,23 @@ def test_what_a_model_makes(changes: dict[str, Any], modalities: set[Modality]) 
 @pytest.mark.parametrize(
     ("schema", "alternatives"),
     [
-        ({}, (Limits(),)),
-        (None, (Limits(),)),
-        ({"enum": []}, (Limits(),)),
-        ({"enum": "1:1"}, (Limits(),)),
-        ({"enum": [{"a": 1}]}, (Limits(),)),
-        ({"enum": [None, 5, 0.5, True]}, (Limits(enum=(5, 0.5, True)),)),
-        ({"const": "x"}, (Limits(enum=("x",)),)),
-        ({"minimum": "1", "maximum": "many"}, (Limits(),)),
-        ({"minimum": 5, "maximum": 1}, (Limits(),)),
-        ({"maxItems": -1}, (Limits(),)),
-        ({"maxItems": None}, (Limits(),)),
-        ({"anyOf": [{"type": "string", "enum": ["a"]}, {"type": "null"}]}, (Limits(enum=("a",)),)),
-        ({"oneOf": [{"enum": ["auto"]}, {"minimum": 1}]}, (Limits(enum=("auto",)), Limits(minimum=1))),
-        ({"anyOf": [{"enum": ["a"]}, {"$ref": "#/x"}]}, (Limits(enum=("a",)), Limits())),
+        ({}, (AllowedValues(),)),
+        (None, (AllowedValues(),)),
+        ({"enum": []}, (AllowedValues(),)),
+        ({"enum": "1:1"}, (AllowedValues(),)),
+        ({"enum": [{"a": 1}]}, (AllowedValues(),)),
+        ({"enum": [None, 5, 0.5, True]}, (AllowedValues(enum=(5, 0.5, True)),)),
+        ({"const": "x"}, (AllowedValues(enum=("x",)),)),
+        ({"minimum": "1", "maximum": "many"}, (AllowedValues(),)),
+        ({"minimum": 5, "maximum": 1}, (AllowedValues(),)),
+        ({"maxItems": -1}, (AllowedValues(),)),
+        ({"maxItems": None}, (AllowedValues(),)),
+        ({"anyOf": [{"type": "string", "enum": ["a"]}, {"type": "null"}]}, (AllowedValues(enum=("a",)),)),
+        ({"oneOf": [{"enum": ["auto"]}, {"minimum": 1}]}, (AllowedValues(enum=("auto",)), AllowedValues(minimum=1))),
+        ({"anyOf": [{"enum": ["a"]}, {"$ref": "#/x"}]}, (AllowedValues(enum=("a",)), AllowedValues())),
     ],
 )
-def test_what_cannot_be_read_limits_nothing(schema: Any, alternatives: tuple[Limits, ...]) -> None:
+def test_what_cannot_be_read_limits_nothing(schema: Any, alternatives: tuple[AllowedValues, ...]) -> None:
     assert parameter(schema).alternatives == alternatives
 
 

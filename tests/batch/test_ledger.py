@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_apimart.api.generation import generation_from_xcom
-from airflow_provider_apimart.batch.ledger import Ledger, Todo
+from airflow_provider_apimart.batch.ledger import Ledger
 from airflow_provider_apimart.batch.ledger_entry import ledger_text
+from airflow_provider_apimart.batch.todo import Todo
 from airflow_provider_apimart.durable.facts import Fact, FactKind
 from airflow_provider_apimart.durable.item_record import ItemRecord, fold
 from airflow_provider_apimart.durable.item_status import ItemStatus

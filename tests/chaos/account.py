@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_apimart.durable.segment import FENCE, SUFFIX
+from airflow_provider_apimart.durable.fence import FENCE
+from airflow_provider_apimart.durable.segment import SUFFIX
 from airflow_provider_apimart.results.storage.receipts import FOLDER as RECEIPTS
 from airflow_provider_apimart.sandbox import Sandbox
 from tests.chaos.run import Task

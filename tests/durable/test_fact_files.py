@@ -20,8 +20,8 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 from airflow_provider_apimart.durable.checksummed_json import with_checksum
 from airflow_provider_apimart.durable.fact_files import FactFiles
 from airflow_provider_apimart.durable.facts import Fact, FactKind
+from airflow_provider_apimart.durable.fence import FENCE
 from airflow_provider_apimart.durable.folder import Folder
-from airflow_provider_apimart.durable.segment import FENCE
 from airflow_provider_apimart.exceptions import ApimartError, ApimartRecordError, ApimartSupersededError
 from tests.durable.stores import InPlaceFileSystem, Killed, StaleFileSystem, WholeFileSystem
 from tests.object_storage import attach_anew

@@ -11,9 +11,9 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_apimart.durable.fact_files import FactFiles
 from airflow_provider_apimart.durable.facts import Fact, FactKind
+from airflow_provider_apimart.durable.fence import FENCE
 from airflow_provider_apimart.durable.old_records import records_of_batches, records_of_tasks
 from airflow_provider_apimart.durable.retention import Retention
-from airflow_provider_apimart.durable.segment import FENCE
 from airflow_provider_apimart.results.storage.atomic_write import write_whole
 from tests.batch.places import BUCKET, Place
 

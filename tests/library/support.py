@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.generation import OutputKind
-from airflow_provider_apimart.library.entry import Entry, EntryFile, Maker
+from airflow_provider_apimart.library.entry import EntryFile, LibraryEntry, Maker
 from airflow_provider_apimart.library.identity import request_identity
 from airflow_provider_apimart.results.storage.kept_file import KeptFile
 from airflow_provider_apimart.results.storage.receipts import SavedFile
@@ -35,7 +35,7 @@ def stored(uri: str, content: bytes) -> SavedFile:
     return saved(uri, content)
 
 
-def entry(number: int = 0, **changes: Any) -> Entry:
+def entry(number: int = 0, **changes: Any) -> LibraryEntry:
     """Return an entry of a generation of its own."""
     given: dict[str, Any] = {
         "identity": IDENTITY,
@@ -49,4 +49,4 @@ def entry(number: int = 0, **changes: Any) -> Entry:
         "result": {},
         **changes,
     }
-    return Entry(**given)
+    return LibraryEntry(**given)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_apimart.api.generation import OutputKind
 from airflow_provider_apimart.durable.checksummed_json import checked_json, with_checksum
-from airflow_provider_apimart.library.entry import Entry, EntryFile, Maker, entry_from_bytes, identity_and_time
+from airflow_provider_apimart.library.entry import EntryFile, LibraryEntry, Maker, entry_from_bytes, identity_and_time
 from airflow_provider_apimart.results.storage.kept_file import KeptFile
 from tests.library.support import IDENTITY, NOON, entry, saved
 
@@ -36,13 +36,13 @@ entries = st.builds(
 
 
 @given(entries)
-def test_an_entry_survives_its_journey(kept: Entry) -> None:
+def test_an_entry_survives_its_journey(kept: LibraryEntry) -> None:
     assert entry_from_bytes(kept.name, kept.to_bytes()) == kept
     assert identity_and_time(kept.name) == (kept.identity, kept.completed)
 
 
 @given(entries, st.data())
-def test_a_damaged_entry_is_none(kept: Entry, data: st.DataObject) -> None:
+def test_a_damaged_entry_is_none(kept: LibraryEntry, data: st.DataObject) -> None:
     content = bytearray(kept.to_bytes())
     place = data.draw(st.integers(0, len(content) - 1))
     content[place] ^= data.draw(st.integers(1, 255))

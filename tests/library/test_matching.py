@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_apimart.library.entry import Entry
+from airflow_provider_apimart.library.entry import LibraryEntry
 from airflow_provider_apimart.library.matching import assign, same_requests, unserved, unused
 from tests.library.support import entry
 
@@ -19,7 +19,7 @@ def test_the_kth_request_has_the_kth_entry_that_is_whole(requests: int, entries:
     given_to: dict[int, str] = {}
     asked: list[str] = []
 
-    def take(request: int, each: Entry) -> bool:
+    def take(request: int, each: LibraryEntry) -> bool:
         asked.append(each.generation_id)
         is_whole = int(each.generation_id.removeprefix("task_")) not in lost
         if is_whole:

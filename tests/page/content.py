@@ -19,7 +19,7 @@ from airflow_provider_apimart.operators.generation import (
     ApimartMusicGenerationOperator,
     ApimartVideoGenerationOperator,
 )
-from airflow_provider_apimart.page_index.entry import Entry, Kind, Spending, State
+from airflow_provider_apimart.page_index.entry import DaySpending, IndexEntry, Kind, State
 from airflow_provider_apimart.page_index.writing import IndexFile
 
 IMAGE_MODEL = "gemini-3-pro-image-preview"
@@ -74,12 +74,12 @@ def generation(dag_id: str, modality: str = "image", *, where: Mapping[str, Any]
     operator.execute(of)
 
 
-def large_batch(dag_id: str, folder: Path, items: int, picture: Path | None = None) -> Entry:
+def large_batch(dag_id: str, folder: Path, items: int, picture: Path | None = None) -> IndexEntry:
     """Write ledger and entry of a batch of many items, as a task would."""
     folder.mkdir(parents=True, exist_ok=True)
     ledger = folder / ledger_name(dag_id, "generate", "large")
     ledger.write_bytes(ledger_text(line(number, picture) for number in range(items)))
-    entry = Entry(
+    entry = IndexEntry(
         name=f"{dag_id}.large",
         kind=Kind.BATCH,
         dag_id=dag_id,
@@ -91,7 +91,7 @@ def large_batch(dag_id: str, folder: Path, items: int, picture: Path | None = No
         destination=folder.as_uri(),
         counts={"items": items, "completed": items},
         cost=Decimal("0.05") * items,
-        spending=(Spending(f"{datetime.now(UTC):%Y-%m-%d}", IMAGE_MODEL, items, Decimal("0.05") * items),),
+        spending=(DaySpending(f"{datetime.now(UTC):%Y-%m-%d}", IMAGE_MODEL, items, Decimal("0.05") * items),),
     )
     IndexFile().write(entry)
     return entry

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_apimart.page_index.entry import (
-    Entry,
+    DaySpending,
+    IndexEntry,
     Kind,
     Outcome,
-    Spending,
     State,
     entry_from_json,
     spending_of,
@@ -63,7 +63,7 @@ ITEM_FIELDS = (
 
 
 @given(st.builds(
-    Entry,
+    IndexEntry,
     name=st.just("a"),
     kind=st.sampled_from(Kind),
     dag_id=TEXTS,
@@ -77,10 +77,10 @@ ITEM_FIELDS = (
     cost=MONEY,
     quoted=MONEY,
     spending=st.lists(
-        st.builds(Spending, day=st.just("2026-11-26"), model=TEXTS, generations=st.integers(0, 99)), max_size=3
+        st.builds(DaySpending, day=st.just("2026-11-26"), model=TEXTS, generations=st.integers(0, 99)), max_size=3
     ).map(tuple),
 ))  # fmt: skip
-def test_an_entry_is_read_as_it_was_written(entry: Entry) -> None:
+def test_an_entry_is_read_as_it_was_written(entry: IndexEntry) -> None:
     assert entry_from_json("a", json.loads(json.dumps(entry.to_json()))) == entry
 
 
@@ -128,7 +128,7 @@ def test_no_dollar_is_lost_in_the_sums(outcomes: list[Outcome]) -> None:
 def test_an_entry_is_replaced_by_its_next_writing(tmp_path: Path) -> None:
     file = IndexFile(str(tmp_path))
     for cost in (1, 2):
-        file.write(Entry("a", Kind.BATCH, "d", "t", "r", cost=Decimal(cost)))
+        file.write(IndexEntry("a", Kind.BATCH, "d", "t", "r", cost=Decimal(cost)))
     assert len(list(tmp_path.rglob("*.json"))) == 1
     (known,) = Index(str(tmp_path)).entries().values()
     assert known.entry.dag_id == "d"
@@ -139,7 +139,7 @@ def test_a_storage_that_cannot_be_written_fails_nothing(tmp_path: Path, caplog: 
     (tmp_path / "index").write_text("a file where a directory should be")
     file = IndexFile(str(tmp_path))
     for _ in range(3):
-        file.write(Entry("a", Kind.BATCH, "d", "t", "r"))
+        file.write(IndexEntry("a", Kind.BATCH, "d", "t", "r"))
     assert [record.message for record in caplog.records if "will lack this task" in record.message] != []
     assert len([record for record in caplog.records if "will lack this task" in record.message]) == 1
 
@@ -154,7 +154,7 @@ def test_a_storage_that_hangs_holds_up_no_task(
     released = threading.Event()
     monkeypatch.setattr("airflow_provider_apimart.page_index.writing._LONGEST_WRITE", 0.1)
     monkeypatch.setattr(Folder, "write", lambda *_: released.wait(30))
-    IndexFile(str(tmp_path)).write(Entry("a", Kind.BATCH, "d", "t", "r"))
+    IndexFile(str(tmp_path)).write(IndexEntry("a", Kind.BATCH, "d", "t", "r"))
     released.set()
     assert "hasn't answered" in caplog.text
 
@@ -163,10 +163,10 @@ def test_the_index_reads_what_has_changed_only(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("airflow_provider_apimart.plugin.index._FRESH_SECONDS", 2.0)
     now = [0.0]
     for name in ("a", "b"):
-        IndexFile(str(tmp_path)).write(Entry(name, Kind.BATCH, "d", "t", "r"))
+        IndexFile(str(tmp_path)).write(IndexEntry(name, Kind.BATCH, "d", "t", "r"))
     index = Index(str(tmp_path), clock=lambda: now[0])
     before = index.entries()
-    IndexFile(str(tmp_path)).write(Entry("b", Kind.BATCH, "d", "t", "r", cost=Decimal(7)))
+    IndexFile(str(tmp_path)).write(IndexEntry("b", Kind.BATCH, "d", "t", "r", cost=Decimal(7)))
     assert index.entries() is before
     now[0] = 60.0
     after = index.entries()
@@ -181,5 +181,5 @@ def test_files_that_are_no_entries_are_left_out(tmp_path: Path) -> None:
         (folder / f"{name}.json").write_bytes(content)
     (folder / "g.txt").write_text("{}")
     (folder / "h.json").mkdir()
-    IndexFile(str(tmp_path)).write(Entry("i", Kind.BATCH, "d", "t", "r"))
+    IndexFile(str(tmp_path)).write(IndexEntry("i", Kind.BATCH, "d", "t", "r"))
     assert list(Index(str(tmp_path)).entries()) == ["i"]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_apimart.page_index.entry import Entry, Kind, Spending
+from airflow_provider_apimart.page_index.entry import DaySpending, IndexEntry, Kind
 from airflow_provider_apimart.plugin.chart import OTHERS, chart_of, nice_top
 from airflow_provider_apimart.plugin.figures import Figure, Sum, figures_of, grouped, total
 from airflow_provider_apimart.plugin.generations import merged
@@ -23,13 +23,13 @@ TODAY = date(2026, 11, 26)
 AMOUNTS = st.decimals(0, 1000, places=3)
 
 
-def spent(cost: str, day: str = "2026-11-26", model: str = "m") -> tuple[Spending, ...]:
-    return (Spending(day, model, 1, Decimal(cost)),)
+def spent(cost: str, day: str = "2026-11-26", model: str = "m") -> tuple[DaySpending, ...]:
+    return (DaySpending(day, model, 1, Decimal(cost)),)
 
 
 def known(name: str, generation_id: str, *, dag_id: str = "d", cost: str | None = None, **said: object) -> Known:
     """Return what a task says about a generation."""
-    entry = Entry(
+    entry = IndexEntry(
         name, Kind.GENERATION, dag_id, name, "r", spending=spent(cost) if cost else (), began=datetime.now(UTC)
     )
     item = {"id": generation_id, "generation_id": generation_id, "cost": cost, "status": "running"} | said
@@ -64,7 +64,7 @@ def test_a_sensor_in_another_dag_counts_once_too_and_adds_nothing_there() -> Non
 @pytest.mark.parametrize(("dag_id", "is_shown"), [("d", True), ("other", False)])
 def test_files_of_a_transfer_are_shown_with_the_generation_of_its_own_dag(dag_id: str, is_shown: bool) -> None:
     file = {"generation_id": "g", "uri": "file:///x/a.png", "media_type": "image/png", "sha256": "", "bytes": 1}
-    transfer = known_of(Entry("t", Kind.FILES, dag_id, "save", "r", destination="file:///x", files=(file,)), "t")
+    transfer = known_of(IndexEntry("t", Kind.FILES, dag_id, "save", "r", destination="file:///x", files=(file,)), "t")
     (shown,) = merged(entries(known("send", "g"), transfer)).values()
     assert bool(shown.item.files) == is_shown
     assert shown.folder == ("file:///x" if is_shown else None)
@@ -72,7 +72,7 @@ def test_files_of_a_transfer_are_shown_with_the_generation_of_its_own_dag(dag_id
 
 def test_only_the_days_that_are_asked_for_count() -> None:
     given = {
-        day: Known(Entry(day, Kind.BATCH, "d", "t", "r", spending=spent("1", day)), None, day)
+        day: Known(IndexEntry(day, Kind.BATCH, "d", "t", "r", spending=spent("1", day)), None, day)
         for day in ("2026-11-26", "2026-11-20", "2026-11-19", "")
     }
     found = figures_of(given, Query(days=7), TODAY)
@@ -84,8 +84,8 @@ def test_table_and_chart_show_every_dollar(rows: list[tuple[int, str, Decimal]],
     given = {}
     for number, (ago, model, cost) in enumerate(rows):
         day = (TODAY - timedelta(days=ago)).isoformat()
-        spending = (Spending(day, model, 1, cost),)
-        given[str(number)] = Known(Entry(str(number), Kind.BATCH, "d", "t", "r", spending=spending), None, "")
+        spending = (DaySpending(day, model, 1, cost),)
+        given[str(number)] = Known(IndexEntry(str(number), Kind.BATCH, "d", "t", "r", spending=spending), None, "")
     figures = figures_of(given, Query(days=days), TODAY)
     expected = sum((cost for ago, _, cost in rows if ago < days), Decimal(0))
     assert total(figures).cost == expected

@@ -23,7 +23,7 @@ from PIL import Image
 
 from airflow_provider_apimart.api.dollars import written_dollars
 from airflow_provider_apimart.durable.folder import Folder
-from airflow_provider_apimart.page_index.entry import Entry, Kind, Spending, State
+from airflow_provider_apimart.page_index.entry import DaySpending, IndexEntry, Kind, State
 from airflow_provider_apimart.page_index.writing import IndexFile
 from airflow_provider_apimart.plugin import gallery as gallery_module
 from airflow_provider_apimart.plugin import index as index_module
@@ -215,9 +215,11 @@ def test_a_storage_that_has_failed_is_not_asked_again_at_once(place: Path, error
     assert storage.calls == 2
 
 
-def _remote_entry(dag_id: str) -> Entry:
+def _remote_entry(dag_id: str) -> IndexEntry:
     ledger = f"s3://bucket/{ledger_name(dag_id, 't', 'r')}"
-    return Entry(dag_id, Kind.BATCH, dag_id, "t", "r", state=State.FINISHED, ledger=ledger, destination="s3://bucket")
+    return IndexEntry(
+        dag_id, Kind.BATCH, dag_id, "t", "r", state=State.FINISHED, ledger=ledger, destination="s3://bucket"
+    )
 
 
 def test_a_storage_that_hangs_holds_up_no_other_batch(
@@ -540,7 +542,7 @@ def test_csv_and_tables_have_the_same_exact_sums(
 ) -> None:
     """Entries as tasks write them, through JSON and back."""
     spending = tuple(
-        Spending(
+        DaySpending(
             f"{datetime.now(UTC) - timedelta(days=ago):%Y-%m-%d}",
             model,
             generations=1,
@@ -554,7 +556,7 @@ def test_csv_and_tables_have_the_same_exact_sums(
     dags = [dag for _, dag, *_ in rows]
     for dag in "ab":
         own = tuple(row for row, of in zip(spending, dags, strict=True) if of == dag)
-        IndexFile().write(Entry(dag, Kind.BATCH, dag, "t", "r", state=State.FINISHED, spending=own))
+        IndexFile().write(IndexEntry(dag, Kind.BATCH, dag, "t", "r", state=State.FINISHED, spending=own))
     written = list(csv.DictReader(io.StringIO(viewer.get("/cost.csv?days=7").text)))
     page = ParsedPage(viewer.get("/cost?days=7").text).text
     for name in ("cost", "quoted", "saved"):

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import pytest
 from PIL import Image
 
-from airflow_provider_apimart.page_index.entry import Entry, Kind, State
+from airflow_provider_apimart.page_index.entry import IndexEntry, Kind, State
 from airflow_provider_apimart.page_index.writing import IndexFile
 from airflow_provider_apimart.plugin import thumbnails
 from airflow_provider_apimart.plugin.items import item_of
@@ -47,7 +47,9 @@ def requested(
     line: dict[str, Any] = {"id": "a", "status": "completed", "files": files}
     ledger = ledgers / ledger_name("d", "t", "r")
     ledger.write_text(json.dumps(line))
-    entry = Entry("b", Kind.BATCH, "d", "t", "r", state=State.FINISHED, ledger=ledger.as_uri(), destination=destination)
+    entry = IndexEntry(
+        "b", Kind.BATCH, "d", "t", "r", state=State.FINISHED, ledger=ledger.as_uri(), destination=destination
+    )
     IndexFile().write(entry)
     item = item_of(line)
     assert item

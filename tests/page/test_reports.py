@@ -16,7 +16,7 @@ from airflow_provider_apimart.api.generation import generation_from_xcom
 from airflow_provider_apimart.batch.interruption import Interruption
 from airflow_provider_apimart.batch.task_try import run_try
 from airflow_provider_apimart.page_index.entry import Kind, State
-from airflow_provider_apimart.page_index.generations import shown_request, status_after
+from airflow_provider_apimart.page_index.generations import shown_request
 from airflow_provider_apimart.plugin.generations import merged
 from airflow_provider_apimart.plugin.index import Index, Known
 from airflow_provider_apimart.plugin.ledgers import Ledgers
@@ -209,22 +209,6 @@ def test_urls_are_shown_without_their_queries() -> None:
         "deep": {"mask_url": "https://example.com/a.png?***"},
         "n": 2,
     }
-
-
-@pytest.mark.parametrize(
-    ("error", "is_known", "status"),
-    [
-        (errors.ApimartGenerationFailedError("x"), True, "failed"),
-        (errors.ApimartModerationError("x"), False, "moderated"),
-        (errors.ApimartUnknownOutcomeError("x"), False, "unknown"),
-        (errors.ApimartIndeterminateOutcomeError("x"), False, "unknown"),
-        (errors.ApimartInvalidRequestError("x"), False, "refused"),
-        (errors.ApimartWaitTimeoutError("x"), True, "running"),
-        (errors.ApimartRateLimitError("x"), False, "not_submitted"),
-    ],
-)
-def test_what_an_error_says_of_a_generation(error: errors.ApimartError, is_known: bool, status: str) -> None:
-    assert status_after(error, is_known=is_known) == status
 
 
 def test_an_error_after_the_completion_loses_no_cost(apimart: Sandbox, place: Path, index: Index) -> None:

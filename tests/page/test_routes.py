@@ -16,7 +16,7 @@ import pytest
 from fastapi import FastAPI
 
 from airflow_provider_apimart.exceptions import ApimartGenerationFailedError
-from airflow_provider_apimart.page_index.entry import Entry, Kind, Spending, State
+from airflow_provider_apimart.page_index.entry import DaySpending, IndexEntry, Kind, State
 from airflow_provider_apimart.page_index.writing import IndexFile
 from airflow_provider_apimart.plugin.gallery import PAGE_SIZE
 from airflow_provider_apimart.sandbox import Sandbox
@@ -188,7 +188,7 @@ def test_a_damaged_ledger_shows_what_can_be_read(apimart: Sandbox, viewer: TestC
 
 
 def test_a_running_batch_moves(apimart: Sandbox, viewer: TestClient, place: Path) -> None:
-    entry = Entry("b", Kind.BATCH, "animals", "generate", "run", state=State.RUNNING, in_flight=2)
+    entry = IndexEntry("b", Kind.BATCH, "animals", "generate", "run", state=State.RUNNING, in_flight=2)
     IndexFile().write(entry_with(entry, completed=1, running=2, not_submitted=7))
     page = viewer.get("/").text
     assert 'data-work="b" data-is-live' in page
@@ -198,7 +198,7 @@ def test_a_running_batch_moves(apimart: Sandbox, viewer: TestClient, place: Path
     assert "1</b> of 10 done" in live["b"]["html"]
 
 
-def entry_with(entry: Entry, **counts: int) -> Entry:
+def entry_with(entry: IndexEntry, **counts: int) -> IndexEntry:
     from dataclasses import replace
 
     return replace(entry, counts={"items": sum(counts.values()), **counts})
@@ -236,8 +236,8 @@ def test_a_reused_picture_is_shown_with_what_it_saved(
 
 
 def test_a_cell_of_the_csv_is_no_formula(place: Path, viewer: TestClient) -> None:
-    spending = (Spending(f"{datetime.now(UTC):%Y-%m-%d}", "=cmd|' /C calc'!A0", 1, Decimal(1)),)
-    IndexFile().write(Entry("b", Kind.BATCH, "animals", "generate", "run", spending=spending))
+    spending = (DaySpending(f"{datetime.now(UTC):%Y-%m-%d}", "=cmd|' /C calc'!A0", 1, Decimal(1)),)
+    IndexFile().write(IndexEntry("b", Kind.BATCH, "animals", "generate", "run", spending=spending))
     (row,) = csv.DictReader(io.StringIO(viewer.get("/cost.csv").text))
     assert row["model"].startswith("'=")
 
