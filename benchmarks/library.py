@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from airflow_provider_apimart.api.generation import OutputKind
 from airflow_provider_apimart.library.entry import EntryFile, LibraryEntry, Maker
 from airflow_provider_apimart.library.identity import request_identity
 from airflow_provider_apimart.library.library import Library
+from airflow_provider_apimart.library.pack import pack_place
 from airflow_provider_apimart.results.storage.kept_file import KeptFile, present_files
 from airflow_provider_apimart.results.storage.receipts import SavedFile
 from airflow_provider_apimart.sandbox import Sandbox
@@ -35,6 +36,8 @@ from tests.results.hostile import picture, sha256
 ITEMS, SHORT_ITEMS = 10_000, 150
 BYTES = 100_000
 MODEL = "gemini-2.5-flash-image-preview"
+# The batch over its runs, as the tests' context names it.
+_TASK = ("dag", "generate", -1)
 
 
 _ROWS = {
@@ -84,7 +87,7 @@ def _kept_uri(number: int) -> str:
 
 
 def _prepare() -> dict[str, Any]:
-    """Write the kept files and their entries."""
+    """Write the kept files, and enter them as the batch that made them does."""
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     root, content = ObjectStoragePath(os.environ["BENCH_ROOT"]), picture(BYTES)
@@ -95,7 +98,10 @@ def _prepare() -> dict[str, Any]:
         list(pool.map(lambda file: root.fs.pipe_file(ObjectStoragePath(file.uri).path, content), files))
         library, kept = Library(str(root / "library")), present_files(map(KeptFile, files), tagged=True)
         library.prepare()
-        list(pool.map(lambda file: library.enter(_entry(file[0], kept[KeptFile(file[1])])), enumerate(files)))
+        entries = [_entry(number, kept[KeptFile(file)]) for number, file in enumerate(files)]
+        list(pool.map(library.enter, entries))
+    since = datetime.now(UTC) - timedelta(hours=1)
+    library.add_to_pack(pack_place(*_TASK), {each.name: each.to_bytes() for each in entries}, since)
     return {}
 
 
@@ -114,7 +120,7 @@ def _entry(number: int, kept: KeptFile) -> LibraryEntry:
 
 
 def _batch(night: str = "tonight") -> dict[str, Any]:
-    """Run the batch operator. From the second night on, it has a pack of entries on S3."""
+    """Run the batch operator."""
     from airflow_provider_apimart.operators.batch import ApimartBatchGenerationOperator
     from tests.batch.bare import task_context
 

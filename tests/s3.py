@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 CONNECTION_ID = "aws_test"
+# More only take turns: moto computes. Connections that wait hold none.
+_THREADS = 4
 _KEYS = {"aws_access_key_id": "sandbox-key", "aws_secret_access_key": "sandbox-secret", "region_name": "us-east-1"}
 
 
@@ -54,7 +56,9 @@ def s3_server() -> Iterator[S3Server]:
     from cheroot.wsgi import Server
     from moto.moto_server.werkzeug_app import create_backend_app
 
-    server = Server(("127.0.0.1", 0), _whole_bodies(create_backend_app("s3")), numthreads=16, request_queue_size=128)
+    server = Server(
+        ("127.0.0.1", 0), _whole_bodies(create_backend_app("s3")), numthreads=_THREADS, request_queue_size=128
+    )
     server.prepare()
     threading.Thread(target=server.serve, name="moto", daemon=True).start()
     running = S3Server(f"http://127.0.0.1:{server.bind_addr[1]}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 # Copies mostly wait, for the disk or for the network.
 _THREADS = 16
 
+Waiting = deque[tuple[Sequence[BatchItem], Sequence[LibraryEntry]]]
 Copy = Callable[[BatchItem, Generation, Sequence[KeptFile]], Sequence[SavedFile]]
 
 
@@ -45,6 +47,14 @@ class BatchLibrary:
     def enter(self, item: BatchItem, generation: Generation, files: Sequence[JsonObject]) -> None:
         """Enter an item's generation whose outputs were all saved. It blocks."""
         self.library.enter(item.request, generation, list(map(saved_file_from_json, files)), self._maker(item.id))
+
+    def pack_entered(self) -> None:
+        """Let the next run of the task read at once what was entered. It blocks."""
+        self.library.pack_entered(self._pack)
+
+    @property
+    def _pack(self) -> str:
+        return pack_place(self.task.dag_id, self.task.task_id, self.task.map_index)
 
     def _maker(self, item_id: str) -> Maker:
         task = self.task
@@ -67,8 +77,7 @@ class BatchLibrary:
         """
         loop = asyncio.get_running_loop()
         identities = await asyncio.to_thread(self.library.identities, [item.request for item in items])
-        pack = pack_place(self.task.dag_id, self.task.task_id, self.task.map_index)
-        found = await asyncio.to_thread(self.library.find, frozenset(identities), pack=pack)
+        found = await asyncio.to_thread(self.library.find, frozenset(identities), pack=self._pack)
         used = set(map(self._entry_id, ledger.entries))
         same = same_requests(zip(items, identities, strict=True))
 
@@ -85,28 +94,34 @@ class BatchLibrary:
                 loop.call_soon_threadsafe(note, item, entry, files)
             return files is not None
 
+        waiting: Waiting = deque((requests, found.pop(name)) for name, requests in same.items() if found.get(name))
         pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="apimart-reuse")
         try:
-            await _all(
-                [
-                    loop.run_in_executor(pool, serve, requests, found[identity])
-                    for identity, requests in same.items()
-                    if found.get(identity)
-                ]
-            )
+            await _all([loop.run_in_executor(pool, _serve_all, waiting, serve) for _ in range(_THREADS)])
         finally:
+            waiting.clear()
             pool.shutdown(wait=False, cancel_futures=True)
 
 
 OnReused = Callable[[BatchItem, LibraryEntry], None]
 
 
+def _serve_all(waiting: Waiting, serve: Callable[[Sequence[BatchItem], Sequence[LibraryEntry]], None]) -> None:
+    """Serve what waits, as one of several threads, until nothing is left or another one has failed."""
+    while True:
+        try:
+            requests, entries = waiting.popleft()
+        except IndexError:
+            return
+        try:
+            serve(requests, entries)
+        except BaseException:
+            waiting.clear()
+            raise
+
+
 async def _all(futures: Sequence[asyncio.Future[None]]) -> None:
     """Wait for all, and raise the first error, so that what was served is noted before."""
-    if futures:
-        await asyncio.wait(futures, return_when=asyncio.FIRST_EXCEPTION)
-        for future in futures:
-            future.cancel()
-        for outcome in await asyncio.gather(*futures, return_exceptions=True):
-            if isinstance(outcome, Exception):
-                raise outcome
+    for outcome in await asyncio.gather(*futures, return_exceptions=True):
+        if isinstance(outcome, Exception):
+            raise outcome

@@ -126,6 +126,8 @@ async def _run(
             if text := left_running(ledger.entries):
                 log.warning("%s from the ledger %s", text, uri_of(journal.ledger))
             raise
+    if library:
+        await asyncio.to_thread(library.pack_entered)
     return run, ledger
 
 

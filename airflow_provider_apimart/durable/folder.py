@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_apimart.api.error_mapping import root_reason
 from airflow_provider_apimart.exceptions import ApimartDestinationError
 from airflow_provider_apimart.results.storage.atomic_write import is_atomic, remove_all_unfinished, write_whole
+from airflow_provider_apimart.results.storage.listing import listed
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -30,22 +32,19 @@ class Folder:
 
     def names(self) -> list[str]:
         """Return the names of its files and directories; there are none where it doesn't exist."""
-        return [_name(each) for each in self._listed(detail=False)]
+        return [_name(each["name"]) for each in self._listed()]
 
     def directories(self) -> list[str]:
         """Return the names of its directories."""
-        return sorted(_name(each["name"]) for each in self._listed(detail=True) if each["type"] == "directory")
+        return sorted(_name(each["name"]) for each in self._listed() if each["type"] == "directory")
 
     def sizes(self) -> list[int]:
         """Return the sizes of its files."""
-        return [int(each["size"] or 0) for each in self._listed(detail=True) if each["type"] != "directory"]
+        return [int(each["size"] or 0) for each in self._listed() if each["type"] != "directory"]
 
-    def _listed(self, *, detail: bool) -> list[Any]:
-        directory = self.path.path
-        # Storages keep listings for minutes, also of what other processes write.
-        self.path.fs.invalidate_cache(directory)
+    def _listed(self) -> list[Mapping[str, Any]]:
         with suppress(FileNotFoundError, NotADirectoryError):
-            return list(self.path.fs.ls(directory, detail=detail))
+            return listed(self.path)
         return []
 
     def read(self, name: str) -> bytes:

@@ -22,6 +22,7 @@ from airflow_provider_apimart.library.entry import LibraryEntry, entry_from_byte
 from airflow_provider_apimart.library.pack import Copied, pack_from_bytes, pack_to_bytes
 from airflow_provider_apimart.results.storage.atomic_write import write_whole
 from airflow_provider_apimart.results.storage.kept_file import content_tag
+from airflow_provider_apimart.results.storage.listing import listed
 from airflow_provider_apimart.results.storage.paths import LOCAL_PROTOCOLS, storage_path
 
 if TYPE_CHECKING:
@@ -88,6 +89,23 @@ class Library:
         """Write an entry. Its files must be saved."""
         self.write(f"{ENTRIES}/{entry.identity[:2]}/{entry.name}", entry.to_bytes())
 
+    def add_to_pack(self, pack: str, entries: Mapping[str, bytes], since: datetime) -> None:
+        """
+        Add entries that were just entered to a task's pack, if they are many.
+
+        :param pack: Place of the pack.
+        :param entries: Their contents by their names.
+        :param since: The earliest time of completion that may still be reused; older copies leave the pack.
+        """
+        if len(entries) < _PACKED_FROM or self.root.protocol in LOCAL_PROTOCOLS:
+            return
+        copies = {name: each for name, each in self._packed(pack).items() if _is_recent(name, since)}
+        for folder in _in_threads(self._listed, {name[:2] for name in entries}):
+            copies |= {
+                each.name: Copied(each.tag, entries[each.name]) for each in folder if each.tag and each.name in entries
+            }
+        self._pack(pack, copies)
+
     def read(self, places: Collection[str]) -> dict[str, bytes]:
         """
         Return the contents of files, without those that don't exist or belong to somebody else.
@@ -117,13 +135,11 @@ class Library:
 
     def _listed(self, prefix: str) -> list[_Listed]:
         folder = f"{ENTRIES}/{prefix}"
-        path = (self.root / folder).path
-        # Storages keep listings for minutes, also of what other processes write.
-        self.root.fs.invalidate_cache(path)
+        path = self.root / folder
         try:
-            if self.root.protocol in LOCAL_PROTOCOLS:
-                return [_Listed(f"{folder}/{name}") for name in os.listdir(path)]
-            found = self.root.fs.ls(path, detail=True)
+            if path.protocol in LOCAL_PROTOCOLS:
+                return [_Listed(f"{folder}/{name}") for name in os.listdir(path.path)]
+            found = listed(path)
         except FileNotFoundError:
             return []
         return [_Listed(f"{folder}/{PurePosixPath(each['name']).name}", content_tag(each)) for each in found]
@@ -189,7 +205,12 @@ class _Listed:
 
 def _is_wanted(name: str, identities: Collection[str], since: datetime) -> bool:
     found = identity_and_time(name)
-    return found is not None and found[0] in identities and found[1] >= since.replace(microsecond=0)
+    return found is not None and found[0] in identities and _is_recent(name, since)
+
+
+def _is_recent(name: str, since: datetime) -> bool:
+    found = identity_and_time(name)
+    return found is not None and found[1] >= since.replace(microsecond=0)
 
 
 def _entry(name: str, content: bytes) -> LibraryEntry | None:

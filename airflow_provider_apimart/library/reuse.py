@@ -56,6 +56,7 @@ class TaskLibrary:
         self.troubles: list[str] = []
         self._contents: dict[str, str] = {}
         self._unusable: Exception | None = None
+        self._entered: dict[str, bytes] = {}
         self._library = self._begin()
 
     @property
@@ -154,10 +155,27 @@ class TaskLibrary:
         try:
             kept = [kept_file(file) for file in files]
             (identity,) = self.identities([request])
-            self._library.enter(_entry(identity, request, generation, kept, made_by))
+            entry = _entry(identity, request, generation, kept, made_by)
+            self._library.enter(entry)
+            if self.reuses:
+                self._entered[entry.name] = entry.to_bytes()
         except Exception as error:
             # Any error: storage libraries raise errors of any class.
             self._warn("Results can't be entered into the library", error)
+
+    def pack_entered(self, pack: str) -> None:
+        """
+        Add what this task has entered to its pack, so that its next run doesn't read each entry by itself.
+
+        :param pack: See :meth:`~airflow_provider_apimart.library.library.Library.find`.
+        """
+        if not self._library or self._reuse_within is None:
+            return
+        try:
+            self._library.add_to_pack(pack, self._entered, datetime.now(UTC) - timedelta(seconds=self._reuse_within))
+        except Exception as error:
+            # Any error: storage libraries raise errors of any class, and the entries have files of their own.
+            log.info("The library's %s can't be written: %s", pack, error)
 
     def note_upload(self, url: str, sha256: str) -> None:
         """Keep the content of an upload, so that another upload of the same file is the same reference."""

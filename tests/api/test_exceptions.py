@@ -78,6 +78,7 @@ RESENT = {
     errors.ApimartGenerationNotFoundError,
 }
 STOPS_BATCH = {
+    errors.ApimartLibraryError,
     errors.ApimartBalanceError,
     errors.ApimartAuthenticationError,
     errors.ApimartConfigurationError,

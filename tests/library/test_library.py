@@ -189,21 +189,47 @@ def test_a_damaged_line_of_a_pack_is_left_out(line: bytes) -> None:
     assert pack_from_bytes(line + b"\tcontent\n" + whole)["a"] == Copied("tag", b"content")
 
 
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the names of the files that libraries read from now on."""
+    names: list[str] = []
+    read = Library._read
+
+    def noted(self: Library, where: str) -> bytes | None:
+        names.append(where)
+        return read(self, where)
+
+    monkeypatch.setattr(Library, "_read", noted)
+    return names
+
+
 @pytest.mark.parametrize("place", ["local", "S3"], indirect=True)
-def test_a_pack_saves_reads_and_serves_nothing_that_has_changed(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_task_has_entered_is_read_at_once_by_its_next_run(place: str, reads: list[str]) -> None:
+    library, pack = Library(place), pack_place("dag", "task", -1)
+    identities = [f"{number:064x}" for number in range(60)]
+    for hours in (0, 24):
+        entries = [
+            entry(number, identity=identity, completed=NOON + timedelta(hours=hours), generation_id=f"{hours}-{number}")
+            for number, identity in enumerate(identities)
+        ]
+        for each in entries:
+            library.enter(each)
+        library.add_to_pack(pack, {each.name: each.to_bytes() for each in entries}, NOON + timedelta(hours=hours / 2))
+        del reads[:]
+        assert library.find(identities, entries[0].completed, pack) == {each.identity: [each] for each in entries}
+        assert len(reads) == (1 if place.startswith("s3") else 60)
+    if place.startswith("s3"):
+        assert len(pack_from_bytes(library.read([pack])[pack])) == 60, "what is too old has left the pack"
+
+
+@pytest.mark.parametrize("place", ["local", "S3"], indirect=True)
+def test_a_pack_saves_reads_and_serves_nothing_that_has_changed(place: str, reads: list[str]) -> None:
     library, pack = Library(place), pack_place("dag", "task", -1)
     identities = [f"{number:064x}" for number in range(60)]
     for number, identity in enumerate(identities):
         library.enter(entry(number, identity=identity))
     first = library.find(identities, NOON, pack)
-    reads: list[str] = []
-    read = Library._read
-
-    def noted(self: Library, where: str) -> bytes | None:
-        reads.append(where)
-        return read(self, where)
-
-    monkeypatch.setattr(Library, "_read", noted)
+    del reads[:]
     assert library.find(identities, NOON, pack) == first
     assert len(reads) == (1 if place.startswith("s3") else 60), "a disk is read as fast without a pack"
     changed, damaged, gone = entry(0, identity=identities[0], cost=None), entry(1, identity=identities[1]), entry(2)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from airflow_provider_apimart.api.error_mapping import root_reason
 from airflow_provider_apimart.results.media import extension
 from airflow_provider_apimart.results.storage.destination import Destination
+from airflow_provider_apimart.results.storage.listing import listed
 from airflow_provider_apimart.results.storage.paths import LOCAL_PROTOCOLS, StorageUri, storage_path
 from airflow_provider_apimart.results.storage.receipts import KeptFileLostError, SavedFile, key_of
 
@@ -93,8 +94,7 @@ def _details(folder: str, names: list[str]) -> list[tuple[str, Mapping[str, Any]
         path = storage_path(folder or "/")
         if path.protocol in LOCAL_PROTOCOLS or len(names) < _LISTED_FROM:
             return _asked_one_by_one(path, names)
-        path.fs.invalidate_cache(path.path)
-        found = {PurePosixPath(each["name"]).name: each for each in path.fs.ls(path.path, detail=True)}
+        found = {PurePosixPath(each["name"]).name: each for each in listed(path)}
         return [(name, found[name]) for name in names if name in found]
     except _ABSENT:
         return []

@@ -1,0 +1,25 @@
+"""Listing of a directory of any object storage, as it is now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+
+def listed(directory: ObjectStoragePath) -> list[Mapping[str, Any]]:
+    """
+    Return what a directory holds now, with the details that its storage gives.
+
+    Storages keep listings for minutes, also of what other processes write; a kept one of thousands of files takes
+    megabytes.
+
+    :raises FileNotFoundError: If there is no such directory; other storages return nothing.
+    """
+    store, path = directory.fs, directory.path
+    store.invalidate_cache(path)
+    found: list[Mapping[str, Any]] = store.ls(path, detail=True)
+    store.invalidate_cache(path)
+    return found
