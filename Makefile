@@ -37,8 +37,8 @@ demo: .venv/runtime ## make a picture from a reference in a real Airflow, at no 
 test: .venv/development ## run all tests but those that need a browser
 	@$(BIN)/python -m pytest -n 4 --dist worksteal --ignore tests/browser
 
-quick: .venv/development ## run the tests that start no Airflow and aren't long, while you edit
-	@$(BIN)/python -m pytest -q -n 4 --dist worksteal --ignore tests/browser -m "not starts_airflow and not long"
+quick: .venv/development ## run the tests that start neither Airflow nor a server and aren't slow, while you edit
+	@$(BIN)/python -m pytest -q -n 4 --dist worksteal --ignore tests/browser -m "not starts_airflow and not long and not slow"
 
 .venv/browser: .venv/development
 	@echo "Installing what drives a browser into .venv (once) ..."

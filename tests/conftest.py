@@ -25,6 +25,9 @@ from tests.object_storage import detach_all
 from tests.s3 import S3Server, s3_server
 
 _FIXTURES_WITH_AIRFLOW = {"airflow_template", "lab"}
+# The names by which tests start a server.
+_SERVERS = {"Sandbox", "hostile", "s3_server"}
+_FIXTURES_WITH_SERVER = {"apimart", "apimart_sandbox", "hook", "s3", "sandbox", "server"}
 
 atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
@@ -41,14 +44,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the tests that start an Airflow, by the fixtures behind all that do; ``make quick`` leaves them out."""
-    starting = [item for item in items if _FIXTURES_WITH_AIRFLOW & set(getattr(item, "fixturenames", ()))]
+    """Mark the tests that start an Airflow or a server, by what provides it; ``make quick`` leaves them out."""
+    starting = [item for item in items if _FIXTURES_WITH_AIRFLOW & _fixtures(item)]
     for item in starting:
         item.add_marker("starts_airflow")
+    for item in items:
+        if _FIXTURES_WITH_SERVER & _fixtures(item) or _SERVERS & vars(getattr(item, "module", item)).keys():
+            item.add_marker("slow")
     left_out = set(starting) - set(_dealt_out(starting, config.getoption("--starting")))
     left_out |= set(items) - set(_cases(items, config.getoption("--cases")))
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
+
+
+def _fixtures(item: pytest.Item) -> set[str]:
+    return set(getattr(item, "fixturenames", ()))
 
 
 def _dealt_out(items: Iterable[pytest.Item], share: str | None) -> Iterator[pytest.Item]:

@@ -39,6 +39,8 @@ from .test_status_shapes import COMPLETED_SHAPES
 from .test_submission_shapes import WITH_ID
 from .test_upload_and_balance_replies import PICTURE
 
+pytestmark = pytest.mark.slow
+
 ONCE = RetryPolicy(tries=1, rate_limited_seconds=-1.0)
 
 

@@ -22,6 +22,8 @@ from airflow_provider_apimart.batch.items import Shared, read_items
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 from tests.api.test_arguments import Scalar
 
+pytestmark = pytest.mark.slow
+
 URL = "https://upload.apimart.ai/f/image/1-photo.jpg"
 GIVEN = {"model": "m", "prompt": "a fox"}
 

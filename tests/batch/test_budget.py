@@ -12,6 +12,8 @@ from airflow_provider_apimart.batch.items import BatchItem
 from airflow_provider_apimart.quotes.quote import Certainty, Quote, no_quote
 from tests.batch.support import as_items
 
+pytestmark = pytest.mark.slow
+
 dollars = st.decimals(min_value="0.001", max_value="5", places=3)
 
 

@@ -13,6 +13,8 @@ from tests.api.test_arbitrary_replies import places, replaced, trees
 
 from .support import entry, messages, models
 
+pytestmark = pytest.mark.slow
+
 SIZE = {"size": {"type": "string", "enum": ["1:1", "16:9", "2K", "auto"]}}
 N = {"n": {"type": "integer", "minimum": 1, "maximum": 4}}
 ALL = {"prompt": {}, "aspect_ratio": {}, "resolution": {}, **SIZE, **N, "image_urls": {"maxItems": 2}}

@@ -26,6 +26,8 @@ from airflow_provider_apimart.exceptions import ApimartError, ApimartRecordError
 from tests.durable.stores import InPlaceFileSystem, Killed, StaleFileSystem, WholeFileSystem
 from tests.object_storage import attach_anew
 
+pytestmark = pytest.mark.slow
+
 numbers = itertools.count(1)
 
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from airflow_provider_apimart.durable.facts import FIELDS, Fact, FactKind, fact_from_json
 from airflow_provider_apimart.durable.item_record import ItemRecord, fold
 
+pytestmark = pytest.mark.slow
+
 KEYS = ("key-1", "key-2", "key-3")
 FINGERPRINTS = ("cat", "dog")
 

@@ -17,6 +17,8 @@ from airflow_provider_apimart.durable.retention import Retention
 from airflow_provider_apimart.results.storage.atomic_write import write_whole
 from tests.batch.places import BUCKET, Place
 
+pytestmark = pytest.mark.slow
+
 DAYS = timedelta(days=30)
 NOW = time.time()
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_apimart.durable.facts import Fact, FactKind
 from airflow_provider_apimart.durable.retention import FETCHABLE, Retention, retention
 from tests.durable.test_facts import facts
+
+pytestmark = pytest.mark.slow
 
 ages = st.timedeltas(timedelta(0), timedelta(days=200))
 moments = st.floats(0, 400 * 86_400)

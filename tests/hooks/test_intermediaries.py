@@ -15,6 +15,8 @@ from airflow_provider_apimart.api.waiting import Wait, read_status_with_retries
 
 from .support import PAYLOAD, QUICK, Holder, http, quick_hook, wire
 
+pytestmark = pytest.mark.slow
+
 ONCE = RetryPolicy(tries=1)
 PAGE = b"<html><head><title>Just a moment...</title></head><body>%s</body></html>" % (b"x" * 500)
 CLOUDFLARE = "Server: cloudflare\r\nContent-Type: text/html\r\n"

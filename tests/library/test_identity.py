@@ -14,6 +14,8 @@ from airflow_provider_apimart.api.payload import build_payload
 from airflow_provider_apimart.api.references import names_references
 from airflow_provider_apimart.library.identity import reference_urls, request_identity
 
+pytestmark = pytest.mark.slow
+
 SHA = "ab" * 32
 URL = "https://cdn.example/uploads/1.png"
 

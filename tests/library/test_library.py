@@ -24,6 +24,8 @@ from tests.durable.stores import WholeFileSystem
 from tests.library.support import IDENTITY, NOON, REQUEST, entry, stored
 from tests.object_storage import attach_anew
 
+pytestmark = pytest.mark.slow
+
 # A storage whose listings lag behind makes misses, until it shows what was written.
 everywhere = pytest.mark.parametrize("place", ["local", "memory", "S3", "in place"], indirect=True)
 OTHER = "0" * 64

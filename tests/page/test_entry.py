@@ -25,6 +25,8 @@ from airflow_provider_apimart.page_index.writing import IndexFile
 from airflow_provider_apimart.plugin.index import Index
 from airflow_provider_apimart.plugin.items import item_of
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 MONEY = st.none() | st.decimals(0, 1000, places=4)
 TEXTS = st.text(min_size=1, max_size=20).filter(lambda each: each.strip() == each and each.isprintable())

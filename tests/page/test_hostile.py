@@ -37,6 +37,8 @@ from tests.page import content
 from tests.page.content import ledger_name
 from tests.parsed_page import ParsedPage
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from fastapi.testclient import TestClient

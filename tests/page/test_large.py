@@ -13,6 +13,8 @@ from airflow_provider_apimart.plugin.gallery import PAGE_SIZE
 from airflow_provider_apimart.plugin.ledgers import Ledgers
 from tests.page import content
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from fastapi.testclient import TestClient
 

@@ -14,6 +14,8 @@ from airflow_provider_apimart.plugin.items import Item, item_of
 from airflow_provider_apimart.plugin.ledgers import read_line
 from tests.page.test_hostile import LINES, VALUES
 
+pytestmark = pytest.mark.slow
+
 PLACE = (7, 70)
 DEEP = 100_000
 _SHOWN = (

@@ -18,6 +18,8 @@ from airflow_provider_apimart.plugin.items import item_of
 from tests.object_storage import attach_anew
 from tests.page.content import ledger_name
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from fastapi.testclient import TestClient
 

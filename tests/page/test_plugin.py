@@ -14,6 +14,8 @@ import pytest
 from airflow_provider_apimart.plugin import plugin
 from tests.airflow_versions import needs
 
+pytestmark = pytest.mark.slow
+
 PROBE = """
 import json, sys
 import airflow.plugins_manager

@@ -23,6 +23,8 @@ from airflow_provider_apimart.quotes.price_list import PriceListError, read_pric
 from airflow_provider_apimart.quotes.quote import Quote, total
 from airflow_provider_apimart.quotes.quote_calculation import quote_request
 
+pytestmark = pytest.mark.slow
+
 PICTURE = "https://example.com/a.png"
 SECONDS = {"billing_type": "per_second", "paid_price": 0.1}
 VIDEO = {"duration": 5}

@@ -23,6 +23,8 @@ from tests.library.support import saved, stored
 from tests.results.hostile import picture
 from tests.s3 import S3Server
 
+pytestmark = pytest.mark.slow
+
 CONTENT, OTHER = picture(3000), picture(3000, 2)
 
 
