@@ -40,18 +40,17 @@ def pytest_configure() -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let each version of Airflow run a part of the tests, for a short form of the matrix."""
     parser.addoption("--cases", metavar="K/N", help="of each test, run the first case and every Nth other one")
-    parser.addoption("--starting", metavar="K/N", help="of the tests that start an Airflow, run every Nth")
+    parser.addoption("--tests", metavar="K/N", help="run every Nth test, with all its cases")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests that start an Airflow or a server, by what provides it; ``make quick`` leaves them out."""
-    starting = [item for item in items if _FIXTURES_WITH_AIRFLOW & _fixtures(item)]
-    for item in starting:
-        item.add_marker("starts_airflow")
     for item in items:
+        if _FIXTURES_WITH_AIRFLOW & _fixtures(item):
+            item.add_marker("starts_airflow")
         if _FIXTURES_WITH_SERVER & _fixtures(item) or _SERVERS & vars(getattr(item, "module", item)).keys():
             item.add_marker("slow")
-    left_out = set(starting) - set(_dealt_out(starting, config.getoption("--starting")))
+    left_out = set(items) - set(_dealt_out(items, config.getoption("--tests")))
     left_out |= set(items) - set(_cases(items, config.getoption("--cases")))
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]

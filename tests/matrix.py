@@ -182,8 +182,8 @@ def _short_form(version: str, versions: Sequence[str]) -> Sequence[str]:
     """
     Return the tests of a version in the short form, as arguments of pytest.
 
-    Each version runs a part of the cases. The oldest version differs most, so it runs each test that starts an Airflow;
-    those between share these tests.
+    Each version runs a part of the cases. The oldest version differs most, so it runs each test; those between share
+    the tests.
     """
     cases = ("--cases", f"{versions.index(version) + 1}/{len(versions)}")
     if version == "lowest":
@@ -192,7 +192,7 @@ def _short_form(version: str, versions: Sequence[str]) -> Sequence[str]:
     if version == VERSIONS[0]:
         return (*TOUCHES_AIRFLOW, *cases)
     between = [each for each in versions if each not in (VERSIONS[0], "lowest")]
-    return (*TOUCHES_AIRFLOW, *cases, "--starting", f"{between.index(version) + 1}/{len(between)}")
+    return (*TOUCHES_AIRFLOW, *cases, "--tests", f"{between.index(version) + 1}/{len(between)}")
 
 
 def _run(environment: Environment, tests: Sequence[str]) -> Outcome:
