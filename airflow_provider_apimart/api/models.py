@@ -109,17 +109,17 @@ class ModelDescription:
 
 
 def _parameter_to_json(parameter: Parameter) -> dict[str, Any]:
-    limits = [_limits_to_json(each) for each in parameter.alternatives if each != AllowedValues()]
-    alternatives = limits[0] if len(limits) == 1 else {"any_of": limits} if limits else {}
+    allowed = [_allowed_to_json(each) for each in parameter.alternatives if each != AllowedValues()]
+    alternatives = allowed[0] if len(allowed) == 1 else {"any_of": allowed} if allowed else {}
     return {"type": parameter.type, **alternatives}
 
 
-def _limits_to_json(limits: AllowedValues) -> dict[str, Any]:
+def _allowed_to_json(allowed: AllowedValues) -> dict[str, Any]:
     named = {
-        "enum": limits.enum,
-        "minimum": limits.minimum,
-        "maximum": limits.maximum,
-        "max_items": limits.max_items,
+        "enum": allowed.enum,
+        "minimum": allowed.minimum,
+        "maximum": allowed.maximum,
+        "max_items": allowed.max_items,
     }
     return {name: plain(value) for name, value in named.items() if value is not None}
 
@@ -198,13 +198,13 @@ def _type(schema: JsonObject) -> str | None:
 def _alternatives(schema: JsonObject) -> Iterator[AllowedValues]:
     branches = [*items(schema.get("anyOf")), *items(schema.get("oneOf"))]
     for branch in branches or [{}]:
-        limits = {**schema, **mapping(branch)}
+        both = {**schema, **mapping(branch)}
         # Whatever is null is left out of a request.
-        if limits.get("type") != "null" or not branches:
-            yield _limits(limits)
+        if both.get("type") != "null" or not branches:
+            yield _allowed(both)
 
 
-def _limits(schema: JsonObject) -> AllowedValues:
+def _allowed(schema: JsonObject) -> AllowedValues:
     minimum, maximum = _number(schema.get("minimum")), _number(schema.get("maximum"))
     if minimum is not None and maximum is not None and minimum > maximum:
         minimum = maximum = None

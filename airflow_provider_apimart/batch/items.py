@@ -72,7 +72,7 @@ class Shared:
     request: Callable[[str, Modality, Mapping[str, Any]], PaidRequest] | None = None
 
 
-@no_collections()
+@no_collections(for_good=True)
 def read_items(written: Iterable[object], shared: Shared) -> list[BatchItem]:
     """
     Return the items of a batch.

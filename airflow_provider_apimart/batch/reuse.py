@@ -97,7 +97,8 @@ class BatchLibrary:
         waiting: Waiting = deque((requests, found.pop(name)) for name, requests in same.items() if found.get(name))
         pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="apimart-reuse")
         try:
-            await _all([loop.run_in_executor(pool, _serve_all, waiting, serve) for _ in range(_THREADS)])
+            threads = min(_THREADS, len(waiting))
+            await _all([loop.run_in_executor(pool, _serve_all, waiting, serve) for _ in range(threads)])
         finally:
             waiting.clear()
             pool.shutdown(wait=False, cancel_futures=True)
@@ -121,7 +122,7 @@ def _serve_all(waiting: Waiting, serve: Callable[[Sequence[BatchItem], Sequence[
 
 
 async def _all(futures: Sequence[asyncio.Future[None]]) -> None:
-    """Wait for all, and raise the first error, so that what was served is noted before."""
+    """Wait for all, and raise an error of one, so that what was served is noted before."""
     for outcome in await asyncio.gather(*futures, return_exceptions=True):
         if isinstance(outcome, Exception):
             raise outcome

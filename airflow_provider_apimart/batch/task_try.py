@@ -97,6 +97,8 @@ def run_try(
         log.warning("%s", line)
     page = None if parked else _write_results(plan, journal, ledger, saves=save is not None)
     reports.end(replace(run.now(), ledger=ledger, counts=counts), State.DEFERRED if parked else State.FINISHED)
+    if library:
+        library.pack_entered()
     manifest = {
         "ledger": uri_of(journal.ledger),
         "gallery": page,
@@ -114,7 +116,7 @@ async def _run(
     reports: BatchReports,
     library: BatchLibrary | None,
 ) -> tuple[BatchRun, Ledger]:
-    with no_collections():
+    with no_collections(for_good=True):
         records = await asyncio.to_thread(journal.load)
         plan = _continued(plan, records)
         ledger = Ledger(plan.items, records, journal.note, plan.task.clear_marker, plan.started_at)
@@ -126,8 +128,6 @@ async def _run(
             if text := left_running(ledger.entries):
                 log.warning("%s from the ledger %s", text, uri_of(journal.ledger))
             raise
-    if library:
-        await asyncio.to_thread(library.pack_entered)
     return run, ledger
 
 

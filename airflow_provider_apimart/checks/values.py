@@ -1,4 +1,4 @@
-"""Check of a value against a parameter's limits."""
+"""Check of a value against a parameter's allowed values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def allows(parameter: Parameter, value: object) -> bool:
 
     Capitals, surrounding spaces, and numbers as text don't count: whether APIMart takes them isn't described.
     """
-    return any(_allows(limits, value) for limits in parameter.alternatives)
+    return any(_allows(allowed, value) for allowed in parameter.alternatives)
 
 
 def allowed(parameter: Parameter) -> str:
@@ -24,18 +24,18 @@ def allowed(parameter: Parameter) -> str:
     return " or ".join(filter(None, map(_described, parameter.alternatives)))
 
 
-def _allows(limits: AllowedValues, value: object) -> bool:
+def _allows(allowed: AllowedValues, value: object) -> bool:
     if value is None or isinstance(value, dict):
         return True
     if isinstance(value, list):
-        return limits.max_items is None or len(value) <= limits.max_items
-    if limits.enum is not None and _comparable(value) not in map(_comparable, limits.enum):
+        return allowed.max_items is None or len(value) <= allowed.max_items
+    if allowed.enum is not None and _comparable(value) not in map(_comparable, allowed.enum):
         return False
     size = number(value)
     if size is None:
         return True
-    above = limits.minimum is None or size >= limits.minimum
-    return above and (limits.maximum is None or size <= limits.maximum)
+    above = allowed.minimum is None or size >= allowed.minimum
+    return above and (allowed.maximum is None or size <= allowed.maximum)
 
 
 def _comparable(value: object) -> object:
@@ -43,20 +43,20 @@ def _comparable(value: object) -> object:
     return str(value).strip().casefold() if size is None else size
 
 
-def _described(limits: AllowedValues) -> str:
-    return ", ".join(_parts(limits))
+def _described(allowed: AllowedValues) -> str:
+    return ", ".join(_parts(allowed))
 
 
-def _parts(limits: AllowedValues) -> Iterator[str]:
-    if limits.enum is not None:
-        yield from map(str, limits.enum[:_MOST_SHOWN])
-        if len(limits.enum) > _MOST_SHOWN:
-            yield f"and {len(limits.enum) - _MOST_SHOWN} more"
-    if limits.minimum is not None and limits.maximum is not None:
-        yield f"{limits.minimum:g} to {limits.maximum:g}"
-    elif limits.minimum is not None:
-        yield f"at least {limits.minimum:g}"
-    elif limits.maximum is not None:
-        yield f"at most {limits.maximum:g}"
-    if limits.max_items is not None:
-        yield f"at most {limits.max_items} entries"
+def _parts(allowed: AllowedValues) -> Iterator[str]:
+    if allowed.enum is not None:
+        yield from map(str, allowed.enum[:_MOST_SHOWN])
+        if len(allowed.enum) > _MOST_SHOWN:
+            yield f"and {len(allowed.enum) - _MOST_SHOWN} more"
+    if allowed.minimum is not None and allowed.maximum is not None:
+        yield f"{allowed.minimum:g} to {allowed.maximum:g}"
+    elif allowed.minimum is not None:
+        yield f"at least {allowed.minimum:g}"
+    elif allowed.maximum is not None:
+        yield f"at most {allowed.maximum:g}"
+    if allowed.max_items is not None:
+        yield f"at most {allowed.max_items} entries"

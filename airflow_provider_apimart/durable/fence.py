@@ -1,7 +1,7 @@
 """
 Fence: of all tries of a task, the newest one alone may submit.
 
-Each try writes the fence when it begins to submit, and looks at it before each POST. An older try that still runs
+Each try writes the fence before its first submit, and looks at it before each POST. An older try that still runs
 finds another owner there, and submits nothing more. In files the fence is ``fence.json``, beside the facts; in
 Airflow's state store it is an entry (:class:`~airflow_provider_apimart.durable.record.StateStoreRecord`).
 """

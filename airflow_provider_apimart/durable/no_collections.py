@@ -8,12 +8,15 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def no_collections() -> Iterator[None]:
+def no_collections(*, for_good: bool = False) -> Iterator[None]:
     """
-    Collect no garbage for a moment, and count what was made in it among the old objects.
+    Collect no garbage for a moment.
 
     Ten thousand new objects make Python look through all others twenty times over, and a process of Airflow has many.
-    Those that were made while it was paused would be looked through three times afterwards.
+
+    :param for_good: Whether what is made in it stays until the process ends. All objects count as old ones afterwards
+        then: as young ones they would be looked through three times more. Young garbage counts as old too, so that a
+        process that lives long must not do this again and again.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -21,7 +24,8 @@ def no_collections() -> Iterator[None]:
         yield
     finally:
         if was_enabled:
-            _count_all_as_old()
+            if for_good:
+                _count_all_as_old()
             gc.enable()
 
 

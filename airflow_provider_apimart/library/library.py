@@ -58,6 +58,11 @@ class Library:
     def __init__(self, place: str | ObjectStoragePath) -> None:
         self.root = storage_path(place)
 
+    @property
+    def keeps_packs(self) -> bool:
+        """Whether tasks have packs of entries in it. A disk is read as fast without."""
+        return self.root.protocol not in LOCAL_PROTOCOLS
+
     def prepare(self) -> None:
         """Check that the library can be read, and begin it if there is none: what can't be read isn't empty."""
         if not Folder(self.root).exists(_README):
@@ -76,8 +81,8 @@ class Library:
         :param pack: Place of the task's pack of entries, ``None`` to read each entry's own file.
         """
         wanted = frozenset(identities)
-        listed = [each for folder in _in_threads(self._listed, {each[:2] for each in wanted}) for each in folder]
-        chosen = [each for each in listed if _is_wanted(each.name, wanted, since)]
+        folders = _in_threads(self._listed, {each[:2] for each in wanted})
+        chosen = [each for folder in folders for each in folder if _is_wanted(each.name, wanted, since)]
         found: defaultdict[str, dict[str, LibraryEntry]] = defaultdict(dict)
         for name, content in self._contents(chosen, pack).items():
             entry = _entry(name, content)
@@ -91,20 +96,21 @@ class Library:
 
     def add_to_pack(self, pack: str, entries: Mapping[str, bytes], since: datetime) -> None:
         """
-        Add entries that were just entered to a task's pack, if they are many.
+        Copy many new entries into a task's pack. A few are read by themselves.
 
         :param pack: Place of the pack.
-        :param entries: Their contents by their names.
+        :param entries: The contents of the entries by their names.
         :param since: The earliest time of completion that may still be reused; older copies leave the pack.
         """
-        if len(entries) < _PACKED_FROM or self.root.protocol in LOCAL_PROTOCOLS:
+        if len(entries) < _PACKED_FROM or not self.keeps_packs:
             return
         copies = {name: each for name, each in self._packed(pack).items() if _is_recent(name, since)}
-        for folder in _in_threads(self._listed, {name[:2] for name in entries}):
+        for found in _in_threads(self._listed, {name[:2] for name in entries}):
             copies |= {
-                each.name: Copied(each.tag, entries[each.name]) for each in folder if each.tag and each.name in entries
+                each.name: Copied(each.tag, entries[each.name]) for each in found if each.tag and each.name in entries
             }
-        self._pack(pack, copies)
+        if copies:
+            self._pack(pack, copies)
 
     def read(self, places: Collection[str]) -> dict[str, bytes]:
         """
@@ -146,7 +152,7 @@ class Library:
 
     def _contents(self, chosen: Collection[_Listed], pack: str | None) -> dict[str, bytes]:
         """Return the contents of entries by their names: from the pack where it has them, else from their own files."""
-        packed = self._packed(pack) if pack and any(each.tag for each in chosen) else {}
+        packed = self._packed(pack) if pack and self.keeps_packs else {}
         contents, missing = {}, []
         for each in chosen:
             copied = packed.get(each.name)
@@ -156,9 +162,13 @@ class Library:
                 missing.append(each)
         read = self.read([each.place for each in missing])
         contents |= {each.name: read[each.place] for each in missing if each.place in read}
-        if pack and len(missing) >= _PACKED_FROM:
+        unused = len(packed) + len(missing) - len(chosen)
+        if pack and self.keeps_packs and (len(missing) >= _PACKED_FROM or unused > max(_PACKED_FROM, len(chosen))):
             tags = {each.name: each.tag for each in chosen if each.tag}
-            self._pack(pack, {name: Copied(tag, contents[name]) for name, tag in tags.items() if name in contents})
+            copies = {name: Copied(tag, contents[name]) for name, tag in tags.items() if name in contents}
+            # Some storages have no tags, or none that change with the content.
+            if copies or packed:
+                self._pack(pack, copies)
         return contents
 
     def _packed(self, pack: str) -> dict[str, Copied]:
@@ -170,9 +180,6 @@ class Library:
             return {}
 
     def _pack(self, pack: str, copies: Mapping[str, Copied]) -> None:
-        if not copies:
-            # This storage has no tags, or none that change with the content.
-            return
         try:
             self.write(pack, pack_to_bytes(copies))
         except Exception as error:

@@ -1,5 +1,7 @@
 """
-Pack: copies of the entries that a task has looked up, in one file, so that its next run doesn't read thousands.
+Pack: one file with copies of entries, so that a task's next run doesn't read thousands of files.
+
+A pack holds the entries that the task has looked up and those that it has entered.
 
 A copy is used only where the listing shows the entry with the tag that it had when it was copied. So a pack may be
 removed, damaged or out of date at any time.

@@ -157,7 +157,7 @@ class TaskLibrary:
             (identity,) = self.identities([request])
             entry = _entry(identity, request, generation, kept, made_by)
             self._library.enter(entry)
-            if self.reuses:
+            if self.reuses and self._library.keeps_packs:
                 self._entered[entry.name] = entry.to_bytes()
         except Exception as error:
             # Any error: storage libraries raise errors of any class.

@@ -149,7 +149,7 @@ def _item(
     if generation.reused and status == "completed":
         status = ItemStatus.REUSED.value
     if error and status not in (ItemStatus.COMPLETED, ItemStatus.REUSED):
-        status = status_after(error, is_known=generation.generation_id is not None).value
+        status = _status_after(error, generation)
     names = ("generation_id", "modality", "outputs", "result", "cost", "completed", "quote", "requested", "reused")
     return {
         "id": generation.key or generation.generation_id or "generation",
@@ -164,6 +164,14 @@ def _item(
         "files": [dict(file) for file in files],
         "request": shown_request(request),
     }
+
+
+def _status_after(error: errors.ApimartError, generation: Generation) -> str:
+    status = status_after(error, is_known=generation.generation_id is not None)
+    if status is ItemStatus.REFUSED and error.outcome != "refused":
+        # A batch doesn't try such an item again; of one generation it isn't true.
+        return ItemStatus.NOT_SUBMITTED.value
+    return status.value
 
 
 def shown_request(request: JsonObject) -> JsonObject:

@@ -22,6 +22,7 @@ from airflow_provider_apimart.page_index.entry import IndexEntry, Kind, entry_fr
 from airflow_provider_apimart.page_index.writing import INDEX, SUFFIX
 from airflow_provider_apimart.plugin.items import File, Item, files_of, item_of
 from airflow_provider_apimart.plugin.storage import TIMES, signature
+from airflow_provider_apimart.results.storage.listing import listed
 from airflow_provider_apimart.results.storage.paths import storage_path
 
 if TYPE_CHECKING:
@@ -215,10 +216,9 @@ def _changed(info: Mapping[str, Any]) -> str:
     return str(next(filter(None, (info.get(name) for name in TIMES)), ""))
 
 
-def _infos(folder: ObjectStoragePath) -> list[dict[str, Any]]:
-    folder.fs.invalidate_cache(folder.path)
+def _infos(folder: ObjectStoragePath) -> list[Mapping[str, Any]]:
     try:
-        found = folder.fs.ls(folder.path, detail=True)
+        found = listed(folder)
     except (FileNotFoundError, NotADirectoryError):
         return []
     return [info for info in found if info["type"] == "file" and str(info["name"]).endswith(SUFFIX)]

@@ -222,6 +222,8 @@ def test_what_a_task_has_entered_is_read_at_once_by_its_next_run(place: str, rea
         assert len(reads) == (1 if place.startswith("s3") else 60)
     if place.startswith("s3"):
         assert len(pack_from_bytes(library.read([pack])[pack])) == 60, "what is too old has left the pack"
+        library.find(["f" * 64], NOON, pack)
+        assert not pack_from_bytes(library.read([pack])[pack]), "nor does it keep what isn't looked up any more"
 
 
 @pytest.mark.parametrize("place", ["local", "S3"], indirect=True)

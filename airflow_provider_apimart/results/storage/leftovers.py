@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_apimart.api.json_values import moment
 from airflow_provider_apimart.results.storage.atomic_write import PARTIAL
+from airflow_provider_apimart.results.storage.listing import listed
 from airflow_provider_apimart.results.storage.paths import LOCAL_PROTOCOLS
 from airflow_provider_apimart.results.storage.receipts import FOLDER, receipt_from_bytes, receipt_name
 from airflow_provider_apimart.results.storage.staging import PARTIAL_FOLDER, is_in_use, private_folder
@@ -75,12 +76,10 @@ def files_before(folder: ObjectStoragePath, before: datetime) -> Iterator[Remova
 
     Files of storages that don't report the time are left out.
     """
-    store = folder.fs
-    store.invalidate_cache(folder.path)
-    listed: list[dict[str, Any]] = []
+    found: list[Mapping[str, Any]] = []
     with suppress(FileNotFoundError, NotADirectoryError):
-        listed = store.ls(folder.path, detail=True)
-    for each in listed:
+        found = listed(folder)
+    for each in found:
         modified = _modified(each) if each["type"] == "file" else None
         if modified is not None and modified < before:
             name = PurePosixPath(each["name"]).name

@@ -70,14 +70,18 @@ class ObjectStoreDestination(Destination):
         """Remove what killed processes left on this machine, and write a first object, before anything is paid for."""
         for _ in self.staging.left_behind():
             pass
-        self._put_bytes(f"{FOLDER}/README.txt", _README, "text/plain")
+        # As a result is: by way of a file on this machine, which may be full.
+        with self.staging.new_file("README") as file:
+            file.write(_README)
+            file.flush()
+            self._put_file(file.name, f"{FOLDER}/README.txt", "text/plain")
 
     def shares_store(self, uri: str) -> bool:
         """Whether a file lies in the same store, which can copy it by itself."""
         place = uri.removesuffix(StorageUri.of(uri).path)
         if place not in self._shared:
-            self._shared[place] = self._has_conditions and bool(storage_path(uri).fs == self._store)
-        return self._shared[place]
+            self._shared[place] = bool(storage_path(uri).fs == self._store)
+        return self._has_conditions and self._shared[place]
 
     def copy_within(self, kept: SavedFile, version: str, stem: str, extension: str, owner: str) -> SavedFile:
         """
@@ -210,6 +214,9 @@ class ObjectStoreDestination(Destination):
                 self._put_whole(upload, name, media_type, mode="create")
             except FileExistsError:
                 return False
+            except TypeError:
+                # The library for Google Cloud Storage before 2024.12.
+                self._has_conditions = False
             except OSError as error:
                 if error.errno not in _NO_CONDITIONS:
                     raise

@@ -108,7 +108,7 @@ class StorageUri:
 
     @property
     def key(self) -> str:
-        """The path as the storage's library takes it."""
+        """The path as the libraries of S3 and Google Cloud Storage take it."""
         return f"{self.bucket}{self.path}"
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import tempfile
@@ -298,3 +299,54 @@ def test_where_half_files_can_be_seen_they_never_have_a_final_name(store: Watche
     assert sha256(store.cat_file("/bucket/pictures/a/x.png")) == saved.sha256
     assert {size for name, size in store.seen if name.endswith("x.png")} == {5000}
     assert not [name for name in store.find("/") if "partial" in name]
+
+
+class Unconditional(MemoryFileSystem):
+    """A store that can't create an object only if there is none."""
+
+    cachable = False
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.store, self.pseudo_dirs, self._error = {}, [""], error
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: object) -> None:
+        self._refuse(mode)
+        super().pipe_file(path, value)
+
+    def put_file(self, lpath: str, rpath: str, mode: str = "overwrite", **options: object) -> None:
+        self._refuse(mode)
+        super().put_file(lpath, rpath)
+
+    def _refuse(self, mode: str) -> None:
+        if mode == "create":
+            raise self._error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [TypeError("unexpected keyword argument 'mode'"), OSError(errno.EINVAL, "header"), OSError(errno.ENOSYS, "header")],
+)
+def test_a_store_without_conditional_writes_holds_each_output(error: Exception) -> None:
+    store = Unconditional(error)
+    attach_anew("gs", store)
+    with hostile(whole(PICTURE)) as server:
+        network = Network(address_policy=AddressPolicy(server.url))
+        with ResultSaver("gs://bucket/pictures", network=network) as saver:
+            uris = {save(saver, server.url, "x", owner=owner).uri for owner in ("o", "p", "o")}
+    assert len(uris) == 2
+    assert all(store.cat_file(uri.removeprefix("gs://")) == PICTURE for uri in uris)
+    destination = destination_at("gs://bucket/pictures")
+    assert destination.shares_store("gs://bucket/kept.png")
+    assert destination.claim("y.png", "o")
+    assert not destination.shares_store("gs://bucket/kept.png"), "its copies can't be claimed before they are made"
+
+
+def test_a_full_disk_is_noticed_before_anything_is_paid_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    attach_anew("gs", MemoryFileSystem())
+    monkeypatch.setattr(Staging, "new_file", full)
+    with pytest.raises(errors.ApimartDestinationError, match="No space left"):
+        ResultSaver("gs://bucket/pictures")
