@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
@@ -308,7 +309,8 @@ class Unconditional(MemoryFileSystem):
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
-        self.store, self.pseudo_dirs, self._error = {}, [""], error
+        self.store: dict[str, Any] = {}
+        self.pseudo_dirs, self._error = [""], error
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: object) -> None:
         self._refuse(mode)
