@@ -68,7 +68,7 @@ class AirflowServer:
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any] = MappingProxyType({})) -> str:
         """Start a run of a DAG, as soon as Airflow has read it, and return the run's id."""
-        self._until(lambda: self._ask(f"/api/v2/dags/{dag_id}") is not None, _LONGEST_WAIT)
+        self._until(lambda: self._unpause(dag_id), _LONGEST_WAIT)
         wish = {"logical_date": None, "conf": dict(conf)}
         return str(self._ask(f"/api/v2/dags/{dag_id}/dagRuns", wish)["dag_run_id"])
 
@@ -93,10 +93,15 @@ class AirflowServer:
         self._until(arrived, _LONGEST_WAIT)
         return found
 
+    def _unpause(self, dag_id: str) -> bool:
+        return not self._ask(f"/api/v2/dags/{dag_id}", {"is_paused": False}, method="PATCH")["is_paused"]
+
     def _environment(self) -> Mapping[str, str]:
         return airflow_environment(self.home, PROJECT / "example_dags") | {
             # `airflow standalone` starts its parts by the command's name.
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            # A DAG with a schedule would run by itself, and the sandbox count what no test has asked for.
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
             "AIRFLOW__CORE__PARALLELISM": str(_TASKS_AT_ONCE),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.base_url}/execution/",
@@ -114,12 +119,12 @@ class AirflowServer:
         parts = self._ask("/api/v2/monitor/health")
         return all(parts[part]["status"] == "healthy" for part in ("scheduler", "triggerer", "dag_processor"))
 
-    def _ask(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    def _ask(self, path: str, body: Mapping[str, Any] | None = None, *, method: str | None = None) -> Any:
         headers = {"Content-Type": "application/json"}
         if path.startswith("/api/v2/dags"):
             headers["Authorization"] = f"Bearer {self._token()}"
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.base_url + path.replace("+", "%2B"), data, headers)
+        request = urllib.request.Request(self.base_url + path.replace("+", "%2B"), data, headers, method=method)
         with urllib.request.urlopen(request, timeout=30) as reply:
             return json.load(reply)
 
