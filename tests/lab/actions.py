@@ -12,6 +12,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 from airflow import settings
+from airflow.models import import_all_models
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.trigger import Trigger
@@ -19,6 +20,7 @@ from airflow.triggers.base import TriggerEvent
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, State, TaskInstanceState
 from sqlalchemy import inspect, select, text
+from sqlalchemy.orm import configure_mappers
 
 from tests.lab import airflow_internals
 from tests.lab.airflow_internals import AWAITING_INPUT
@@ -37,6 +39,9 @@ def warm_up() -> None:
     """Do once what every forked process would do again, beside what a command would."""
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
+    import_all_models()
+    # Half of what a fork does otherwise.
+    configure_mappers()
     _dag_bag()
     airflow_internals.read_metrics()
     # It imports the libraries of all storages, two seconds of them.
