@@ -6,6 +6,9 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+# So many new objects are worth the look through all frozen ones. A batch of some thousand items makes them.
+_MANY_OBJECTS = 50_000
+
 
 @contextmanager
 def no_collections(*, for_good: bool = False) -> Iterator[None]:
@@ -14,9 +17,9 @@ def no_collections(*, for_good: bool = False) -> Iterator[None]:
 
     Ten thousand new objects make Python look through all others twenty times over, and a process of Airflow has many.
 
-    :param for_good: Whether what is made in it stays until the process ends. All objects count as old ones afterwards
-        then: as young ones they would be looked through three times more. Young garbage counts as old too, so that a
-        process that lives long must not do this again and again.
+    :param for_good: Whether what is made in it stays until the process ends. If it is much, all objects count as old
+        ones afterwards: as young ones they would be looked through three times more. Young garbage counts as old too,
+        so that a process that lives long must not do this again and again.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -24,7 +27,7 @@ def no_collections(*, for_good: bool = False) -> Iterator[None]:
         yield
     finally:
         if was_enabled:
-            if for_good:
+            if for_good and gc.get_count()[0] >= _MANY_OBJECTS:
                 _count_all_as_old()
             gc.enable()
 
