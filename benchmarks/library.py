@@ -23,9 +23,9 @@ from typing import Any
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.generation import OutputKind
 from airflow_provider_apimart.library.entry import EntryFile, LibraryEntry, Maker
-from airflow_provider_apimart.library.identity import request_identity
 from airflow_provider_apimart.library.library import Library
 from airflow_provider_apimart.library.pack import pack_place
+from airflow_provider_apimart.library.request_identity import request_identity
 from airflow_provider_apimart.results.storage.kept_file import KeptFile, present_files
 from airflow_provider_apimart.results.storage.receipts import SavedFile
 from airflow_provider_apimart.sandbox import Sandbox

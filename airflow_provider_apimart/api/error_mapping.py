@@ -83,7 +83,7 @@ class ErrorReply:
     :param kind: APIMart's type of error, ``None`` if it names none.
     :param message: APIMart's message, or a description of what an intermediary answered.
     :param retry_after: Seconds after which to call again, as the reply asks.
-    :param is_verdict: Whether APIMart itself sent the reply. Otherwise an intermediary did, or it is unknown who did.
+    :param is_from_apimart: Whether APIMart itself sent the reply. Otherwise an intermediary or somebody unknown did.
     :param moved_to: The base URL that a redirect of the whole API leads to.
     """
 
@@ -93,12 +93,12 @@ class ErrorReply:
     message: str
     request_id: str | None
     retry_after: float | None
-    is_verdict: bool = True
+    is_from_apimart: bool = True
     moved_to: str | None = None
 
     def says(self, word: str) -> bool:
         """Whether the code is this word, or the message begins with it."""
-        return self.is_verdict and (self.code == word or self.message.startswith(word))
+        return self.is_from_apimart and (self.code == word or self.message.startswith(word))
 
     @property
     def is_moderation(self) -> bool:
@@ -129,15 +129,15 @@ def read_error_reply(reply: Reply) -> ErrorReply:
     details = mapping(body.get("error")) or body
     code, kind = details.get("code"), text(details.get("type"))
     code_text = text(code) if isinstance(code, str) else None
-    is_verdict = _is_error(body)
+    is_from_apimart = _is_error(body)
     return ErrorReply(
-        status=_status(reply, code, code_text, kind) if is_verdict else reply.status,
+        status=_status(reply, code, code_text, kind) if is_from_apimart else reply.status,
         code=code_text and reply.shown(code_text),
         kind=kind,
-        message=(is_verdict and _message(details, body)) or _shortened(answer_of(reply)),
+        message=(is_from_apimart and _message(details, body)) or _shortened(answer_of(reply)),
         request_id=_shown(reply, text(body.get("request_id")) or reply.header(contract.REQUEST_ID_HEADER)),
         retry_after=retry_after_seconds(reply.header(contract.RETRY_AFTER_HEADER)),
-        is_verdict=is_verdict,
+        is_from_apimart=is_from_apimart,
         moved_to=moved_base_url(reply),
     )
 
@@ -196,14 +196,14 @@ def submit_error(error_reply: ErrorReply) -> errors.ApimartError:
     """
     if error_reply.status == HTTPStatus.TOO_MANY_REQUESTS:
         return _rate_limited(error_reply, _NOT_CHARGED)
-    if error_reply.is_verdict:
-        return _submit_verdict(error_reply)
+    if error_reply.is_from_apimart:
+        return _error_from_apimart(error_reply)
     if _is_refusal(error_reply.status):
         return _unanswered(error_reply, _NOT_CHARGED)
     return _unknown_outcome(error_reply)
 
 
-def _submit_verdict(error_reply: ErrorReply) -> errors.ApimartError:
+def _error_from_apimart(error_reply: ErrorReply) -> errors.ApimartError:
     if error_reply.says(_KEY_REUSED):
         return error_reply.error(
             errors.ApimartIdempotencyKeyReusedError,
@@ -239,7 +239,7 @@ def read_error(error_reply: ErrorReply) -> errors.ApimartError:
     """Return the error of a failed reply to a call that costs nothing: a read or an upload."""
     if error_reply.status == HTTPStatus.TOO_MANY_REQUESTS:
         return _rate_limited(error_reply)
-    if not error_reply.is_verdict:
+    if not error_reply.is_from_apimart:
         return _unanswered(error_reply)
     passes = not _is_refusal(error_reply.status) and not error_reply.says(_REFUSED_BEFORE_RUNNING)
     if passes or error_reply.says(_CHANNEL_BUSY):

@@ -85,7 +85,7 @@ def _read(reply: Reply, generation_id: str, modality: Modality | None, model: st
             "The status reply cannot be read", status=reply.status, generation_id=generation_id
         )
     error = read_error(error_reply)
-    is_refused = isinstance(error, errors.ApimartInvalidRequestError) or not error_reply.is_verdict
+    is_refused = isinstance(error, errors.ApimartInvalidRequestError) or not error_reply.is_from_apimart
     if error_reply.status in _UNKNOWN_HERE and is_refused:
         return error_reply
     error.generation_id = generation_id
@@ -94,7 +94,7 @@ def _read(reply: Reply, generation_id: str, modality: Modality | None, model: st
 
 def _not_found(generation_id: str, refusals: Sequence[ErrorReply]) -> errors.ApimartError:
     for refusal in refusals:
-        if not refusal.is_verdict:
+        if not refusal.is_from_apimart:
             # Somebody in between answered, so APIMart was not asked on every route.
             error = read_error(refusal)
             error.generation_id = generation_id

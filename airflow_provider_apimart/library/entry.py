@@ -68,7 +68,7 @@ class LibraryEntry:
     """
     One generation that was completed and saved.
 
-    :param identity: The identity of its request; see :mod:`~airflow_provider_apimart.library.identity`.
+    :param identity: The identity of its request; see :mod:`~airflow_provider_apimart.library.request_identity`.
     :param generation_id: APIMart's id, or a digest of the files where it has none.
     :param request: The request, in which files are named by the SHA-256 of their content.
     :param cost: US dollars that it cost, ``None`` if APIMart didn't report it.

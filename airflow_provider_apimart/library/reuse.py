@@ -19,10 +19,10 @@ from airflow_provider_apimart.api.payload import requested_outputs
 from airflow_provider_apimart.durable.identity import PaidRequest
 from airflow_provider_apimart.exceptions import ApimartLibraryError
 from airflow_provider_apimart.library.entry import EntryFile, LibraryEntry, Maker
-from airflow_provider_apimart.library.identity import reference_urls, request_identity
 from airflow_provider_apimart.library.library import Library
 from airflow_provider_apimart.library.matching import assign, unused
 from airflow_provider_apimart.library.reference_content import ReferenceContents
+from airflow_provider_apimart.library.request_identity import reference_urls, request_identity
 from airflow_provider_apimart.results.storage.kept_file import KeptFile, check_unchanged, kept_file, present_files
 from airflow_provider_apimart.results.storage.receipts import KeptFileLostError, SavedFile
 

@@ -152,17 +152,17 @@ class Sandbox:
     @property
     def accepted(self) -> int:
         """The number of generations accepted."""
-        return self._call(lambda server: server.apimart.ledger.accepted)
+        return self._call(lambda server: server.apimart.billing.accepted)
 
     @property
     def billed(self) -> int:
         """The number of generations charged and not refunded."""
-        return self._call(lambda server: server.apimart.ledger.billed)
+        return self._call(lambda server: server.apimart.billing.billed)
 
     @property
     def dollars(self) -> Decimal:
         """US dollars charged and not refunded; a running generation counts with its reservation."""
-        return self._call(lambda server: server.apimart.ledger.dollars)
+        return self._call(lambda server: server.apimart.billing.dollars)
 
     @property
     def uploaded(self) -> int:
@@ -172,7 +172,7 @@ class Sandbox:
     @property
     def generations(self) -> tuple[GenerationView, ...]:
         """All generations, in order of acceptance."""
-        return self._call(lambda server: tuple(map(server.apimart.view, server.apimart.ledger)))
+        return self._call(lambda server: tuple(map(server.apimart.view, server.apimart.billing)))
 
     @property
     def requests(self) -> tuple[RequestView, ...]:
@@ -198,11 +198,11 @@ class Sandbox:
 
     def complete_all(self) -> None:
         """End all running generations now, each with its intended outcome."""
-        self._call(lambda server: server.apimart.ledger.end_all())
+        self._call(lambda server: server.apimart.billing.end_all())
 
     def fail(self, generation_id: str, reason: str = "upstream error") -> None:
         """Fail a generation now and refund it."""
-        self._call(lambda server: server.apimart.ledger.end(generation_id, reason))
+        self._call(lambda server: server.apimart.billing.end(generation_id, reason))
 
     def replace_api_key(self, new: str) -> None:
         """Replace the accepted API key, as a user rotates it: the account stays, the old key is refused."""

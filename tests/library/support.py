@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.generation import OutputKind
 from airflow_provider_apimart.library.entry import EntryFile, LibraryEntry, Maker
-from airflow_provider_apimart.library.identity import request_identity
+from airflow_provider_apimart.library.request_identity import request_identity
 from airflow_provider_apimart.results.storage.kept_file import KeptFile
 from airflow_provider_apimart.results.storage.receipts import SavedFile
 

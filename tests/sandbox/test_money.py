@@ -12,8 +12,8 @@ import requests
 from hypothesis import given, settings, strategies
 
 from airflow_provider_apimart.sandbox import Fault, Sandbox, SandboxSettings
+from airflow_provider_apimart.sandbox.service.billing import Billing
 from airflow_provider_apimart.sandbox.service.generations import Generation
-from airflow_provider_apimart.sandbox.service.ledger import Ledger
 from airflow_provider_apimart.sandbox.service.settings import ApiKey
 
 from .support import Client
@@ -86,10 +86,10 @@ JOBS = strategies.lists(
 @given(jobs=JOBS, moment=strategies.integers(0, 60))
 def test_the_balance_always_adds_up(jobs: list[tuple[int, int, bool]], moment: int) -> None:
     now = [0.0]
-    ledger = Ledger([ApiKey("k", balance=Decimal(1000))], lambda: now[0])
+    billing = Billing([ApiKey("k", balance=Decimal(1000))], lambda: now[0])
     for number, (seconds, price, fails) in enumerate(jobs):
         failure = "x" if fails else None
-        ledger.accept(
+        billing.accept(
             Generation(
                 str(number), "image", "m", {}, "k", None, "r", 0, seconds, failure, Decimal(price), Decimal(price)
             )
@@ -97,8 +97,8 @@ def test_the_balance_always_adds_up(jobs: list[tuple[int, int, bool]], moment: i
     now[0] = moment
     expected = sum((price for seconds, price, fails in jobs if not (fails and seconds <= moment)), 0)
 
-    assert ledger.dollars == expected
-    assert ledger.account("k").balance == 1000 - expected
+    assert billing.dollars == expected
+    assert billing.account("k").balance == 1000 - expected
 
 
 def test_the_same_request_is_replayed(client: Client, sandbox: Sandbox) -> None:

@@ -151,7 +151,7 @@ def test_run_times_come_from_the_seed() -> None:
                 Client(seeded).submit()
             seeded.complete_all()
             Client(seeded).submit(kind="videos")
-            return [g.seconds for g in seeded.server.apimart.ledger][5:]
+            return [g.seconds for g in seeded.server.apimart.billing][5:]
 
     first = run_times(1)
     assert first == run_times(1) != run_times(2)

@@ -34,7 +34,7 @@ class Control:
             web.post("/_sandbox/faults", self._change(self._inject)),
             web.delete("/_sandbox/faults", self._change(lambda _body: self._server.faults.clear())),
             web.post("/_sandbox/clock", self._change(self._advance)),
-            web.post("/_sandbox/complete", self._change(lambda _body: self._server.apimart.ledger.end_all())),
+            web.post("/_sandbox/complete", self._change(lambda _body: self._server.apimart.billing.end_all())),
             web.post("/_sandbox/fail", self._change(self._fail)),
             web.post("/_sandbox/settings", self._change(self._configure)),
             web.post("/_sandbox/reset", self._change(lambda _body: self._server.reset())),
@@ -43,11 +43,11 @@ class Control:
     def _state(self) -> dict[str, Any]:
         apimart, log = self._server.apimart, self._server.request_log
         return {
-            "accepted": apimart.ledger.accepted,
-            "billed": apimart.ledger.billed,
-            "dollars": apimart.ledger.dollars,
+            "accepted": apimart.billing.accepted,
+            "billed": apimart.billing.billed,
+            "dollars": apimart.billing.dollars,
             "uploaded": self._server.files.uploaded,
-            "balance": apimart.ledger.account(apimart.settings.api_key).balance,
+            "balance": apimart.billing.account(apimart.settings.api_key).balance,
             "requests": log.by_route,
             "refused": log.refused,
             "file_requests": self._server.file_request_log.by_route,
@@ -58,7 +58,7 @@ class Control:
         }
 
     def _generations(self) -> list[Any]:
-        return [self._server.apimart.view(generation) for generation in self._server.apimart.ledger]
+        return [self._server.apimart.view(generation) for generation in self._server.apimart.billing]
 
     def _inject(self, body: Mapping[str, Any]) -> None:
         self._server.faults.inject(*[Fault(**fault) for fault in body.get("faults", [body])])
@@ -67,7 +67,7 @@ class Control:
         self._server.clock.advance(float(body["advance"]))
 
     def _fail(self, body: Mapping[str, Any]) -> None:
-        self._server.apimart.ledger.end(str(body["generation_id"]), str(body.get("reason", "upstream error")))
+        self._server.apimart.billing.end(str(body["generation_id"]), str(body.get("reason", "upstream error")))
 
     def _configure(self, body: Mapping[str, Any]) -> None:
         changes = dict(body)

@@ -70,7 +70,7 @@ class Page:
 
     def _html(self) -> str:
         apimart, log = self._server.apimart, self._server.request_log
-        newest = itertools.islice(reversed(tuple(apimart.ledger)), SHOWN)
+        newest = itertools.islice(reversed(tuple(apimart.billing)), SHOWN)
         refused = [view for view in log.requests[-5000:] if view.status is None or view.status >= 400]
         return _document(
             _figures(self._counts()),
@@ -84,12 +84,12 @@ class Page:
 
     def _counts(self) -> Mapping[str, object]:
         apimart = self._server.apimart
-        balance = apimart.ledger.account(apimart.settings.api_key).balance
+        balance = apimart.billing.account(apimart.settings.api_key).balance
         return {
-            "accepted": apimart.ledger.accepted,
-            "billed": apimart.ledger.billed,
-            "refunded": apimart.ledger.accepted - apimart.ledger.billed,
-            "charged": f"$ {apimart.ledger.dollars}",
+            "accepted": apimart.billing.accepted,
+            "billed": apimart.billing.billed,
+            "refunded": apimart.billing.accepted - apimart.billing.billed,
+            "charged": f"$ {apimart.billing.dollars}",
             "balance": "unlimited" if balance is None else f"$ {balance}",
             "refused": sum(self._server.request_log.refused.values()),
         }

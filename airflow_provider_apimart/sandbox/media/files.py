@@ -163,7 +163,7 @@ class Files:
 
     def _output(self, name: str) -> tuple[Generation, Kind, int] | None:
         parsed = parse_name(name)
-        generation = self._apimart.ledger.find(parsed[0]) if parsed else None
+        generation = self._apimart.billing.find(parsed[0]) if parsed else None
         return (generation, parsed[1], parsed[2]) if parsed and generation else None
 
     def _source(self, name: str, depth: int = 0) -> Source | None:

@@ -21,7 +21,7 @@ class Scope:
 
 
 @dataclass(frozen=True)
-class Record:
+class IdempotencyRecord:
     """
     An accepted request and its reply.
 
@@ -50,7 +50,7 @@ class IdempotencyRecords:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self.records: dict[Scope, Record] = {}
+        self.records: dict[Scope, IdempotencyRecord] = {}
 
     def replay(self, scope: Scope, body: bytes) -> Reply | None:
         """Return the first reply to the same request, if any; raises :class:`.RefusedError` for another body."""
@@ -72,4 +72,4 @@ class IdempotencyRecords:
         :param retention: seconds after which the key expires
         """
         now = self._now()
-        self.records[scope] = Record(body, reply, now + delay, now + retention)
+        self.records[scope] = IdempotencyRecord(body, reply, now + delay, now + retention)

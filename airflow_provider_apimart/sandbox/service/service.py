@@ -12,11 +12,11 @@ from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 from airflow_provider_apimart.sandbox.service import dialects
+from airflow_provider_apimart.sandbox.service.billing import Billing
 from airflow_provider_apimart.sandbox.service.clock import Clock
 from airflow_provider_apimart.sandbox.service.directives import Directive, read_directive
 from airflow_provider_apimart.sandbox.service.generations import Generation, GenerationView
 from airflow_provider_apimart.sandbox.service.idempotency import IdempotencyRecords, Scope, check_key
-from airflow_provider_apimart.sandbox.service.ledger import Ledger
 from airflow_provider_apimart.sandbox.service.model_descriptions import (
     check_known,
     model_document,
@@ -69,7 +69,7 @@ class Apimart:
     def __init__(self, settings: SandboxSettings, clock: Clock, files_url: str) -> None:
         self.clock = clock
         self.files_url = files_url
-        self.ledger = Ledger(settings.keys, clock.now)
+        self.billing = Billing(settings.keys, clock.now)
         self.idempotency = IdempotencyRecords(clock.now)
         self._keys = {key.key: key for key in settings.keys}
         self._random = Random(settings.seed)
@@ -81,7 +81,7 @@ class Apimart:
     def apply(self, settings: SandboxSettings) -> None:
         """Apply other settings; a changed balance becomes the balance of ``api_key``."""
         if settings.balance != self.settings.balance:
-            self.ledger.account(settings.api_key).balance = settings.balance
+            self.billing.account(settings.api_key).balance = settings.balance
         self.settings = settings
         self._buckets = {
             route: TokenBucket(rate, self.clock.now)
@@ -93,7 +93,7 @@ class Apimart:
         """Give the account of ``api_key`` another one; the old one is refused from now on."""
         old = self.settings.api_key
         self._keys[new] = replace(self._keys.pop(old), key=new)
-        self.ledger.rename_account(old, new)
+        self.billing.rename_account(old, new)
         self.settings = replace(self.settings, api_key=new)
 
     def authenticate(self, authorization: str | None) -> ApiKey:
@@ -140,7 +140,7 @@ class Apimart:
         if directive.refuse:
             raise refusal(directive.refuse if directive.refuse in ERRORS else "build_request_failed")
         generation = self._generation(submission, payload, model, directive)
-        self.ledger.accept(generation)
+        self.billing.accept(generation)
         return generation
 
     def _model(self, submission: Submission, payload: Mapping[str, Any]) -> Model:
@@ -222,7 +222,7 @@ class Apimart:
         :param route: the polling route of the request, which the dialect may not have
         :param language: language of messages; the music route is Chinese by default
         """
-        generation = self.ledger.find(generation_id)
+        generation = self.billing.find(generation_id)
         dialect = self._dialect(generation.model if generation else "")
         if route != "music" and dialect.poll_route not in (route, "both"):
             raise refusal("not_found")
@@ -331,7 +331,7 @@ class Apimart:
 
     def balance(self, key: ApiKey) -> Reply:
         """Return the balance; a credit is a tenth of a dollar."""
-        account = self.ledger.account(key.key)
+        account = self.billing.account(key.key)
         left = -1.0 if account.balance is None else float(account.balance)
         body = {
             "success": True,
@@ -357,7 +357,7 @@ class Apimart:
 
     def models(self, key: ApiKey, expand: str) -> Reply:
         """List the models of a key; refused with an empty balance."""
-        balance = self.ledger.account(key.key).balance
+        balance = self.billing.account(key.key).balance
         if balance is not None and balance <= 0:
             raise refusal("insufficient_balance")
         allowed = (model for name, model in MODELS.items() if key.models is None or name in key.models)

@@ -9,9 +9,9 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
+from airflow_provider_apimart.sandbox.service.billing import Account
 from airflow_provider_apimart.sandbox.service.generations import Generation
-from airflow_provider_apimart.sandbox.service.idempotency import Record, Scope
-from airflow_provider_apimart.sandbox.service.ledger import Account
+from airflow_provider_apimart.sandbox.service.idempotency import IdempotencyRecord, Scope
 from airflow_provider_apimart.sandbox.service.replies import Reply
 from airflow_provider_apimart.sandbox.service.service import Apimart
 
@@ -20,12 +20,12 @@ Json = dict[str, Any]
 
 def service_state(apimart: Apimart) -> Json:
     """Return the state of a service as JSON."""
-    ledger = apimart.ledger
+    billing = apimart.billing
     return {
         "ahead": apimart.clock.ahead,
-        "accounts": {key: _plain(vars(account)) for key, account in ledger.accounts.items()},
-        "generations": [_plain(vars(generation)) for generation in ledger],
-        "charges": {generation_id: str(charge) for generation_id, charge in ledger.charges.items()},
+        "accounts": {key: _plain(vars(account)) for key, account in billing.accounts.items()},
+        "generations": [_plain(vars(generation)) for generation in billing],
+        "charges": {generation_id: str(charge) for generation_id, charge in billing.charges.items()},
         "idempotency": [
             {"scope": asdict(scope), **_record_state(record)} for scope, record in apimart.idempotency.records.items()
         ],
@@ -41,7 +41,7 @@ def restore_service(apimart: Apimart, state: Mapping[str, Any]) -> None:
         anything else
     """
     apimart.clock.advance(state["ahead"])
-    apimart.ledger.restore(
+    apimart.billing.restore(
         {key: _account(account) for key, account in state["accounts"].items()},
         [_generation(each) for each in state["generations"]],
         {generation_id: Decimal(charge) for generation_id, charge in state["charges"].items()},
@@ -70,7 +70,7 @@ def _generation(state: Mapping[str, Any]) -> Generation:
     return Generation(**{**state, **money, "payload": MappingProxyType(state["payload"])})
 
 
-def _record_state(record: Record) -> Json:
+def _record_state(record: IdempotencyRecord) -> Json:
     return {
         "body": base64.b64encode(record.body).decode(),
         "reply": {**vars(record.reply), "body": record.reply.body.decode(), "headers": dict(record.reply.headers)},
@@ -79,6 +79,6 @@ def _record_state(record: Record) -> Json:
     }
 
 
-def _record(state: Mapping[str, Any]) -> Record:
+def _record(state: Mapping[str, Any]) -> IdempotencyRecord:
     reply = {**state["reply"], "body": state["reply"]["body"].encode()}
-    return Record(base64.b64decode(state["body"]), Reply(**reply), state["ready"], state["expires"])
+    return IdempotencyRecord(base64.b64decode(state["body"]), Reply(**reply), state["ready"], state["expires"])

@@ -1,4 +1,4 @@
-"""Ledger: accounts, accepted generations and their charges. Tests about money compare with it."""
+"""Billing: accounts, accepted generations and their charges. Tests about money compare with it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Account:
             self.balance -= amount
 
 
-class Ledger:
+class Billing:
     """
     All accepted generations and their charges.
 
