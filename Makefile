@@ -1,11 +1,11 @@
-# The two commands: `make demo` shows a picture, `make test` runs all tests. Both set up what they need in .venv.
+# The two commands: `make demo` shows a picture, `make test` runs the tests. Both set up what they need in .venv.
 
 PYTHON ?= python3
 BIN := .venv/bin
 CONSTRAINTS := constraints/airflow-3.3.txt
 SOURCES := airflow_provider_apimart example_dags tests benchmarks demo docs
 
-.PHONY: help demo quick test test-matrix browser access chaos check coverage docs faults crash-table sweep bench wheel clean
+.PHONY: help demo quick test test-long test-matrix browser access chaos check coverage docs faults crash-table sweep bench wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -34,11 +34,17 @@ install = $(BIN)/python -m uv pip install --compile-bytecode --python $(or $(2),
 demo: .venv/runtime ## make a picture from a reference in a real Airflow, at no cost
 	@$(BIN)/python -m demo
 
-test: .venv/development ## run all tests but those that need a browser
-	@$(BIN)/python -m pytest -n 4 --dist worksteal --ignore tests/browser
+# More workers than processors: many tests wait.
+PYTEST := $(BIN)/python -m pytest -n 6 --dist worksteal --ignore tests/browser
+
+test: .venv/development ## run the tests, of those in a real Airflow one of each module (five minutes on two processors)
+	@$(PYTEST) --half short
+
+test-long: .venv/development ## run the tests that make test leaves out: the others in a real Airflow, and those that take long
+	@$(PYTEST) --half long
 
 quick: .venv/development ## run the tests that start neither Airflow nor a server and aren't slow, while you edit
-	@$(BIN)/python -m pytest -q -n 4 --dist worksteal --ignore tests/browser -m "not starts_airflow and not long and not slow"
+	@$(PYTEST) -q -m "not starts_airflow and not long and not slow"
 
 .venv/browser: .venv/development
 	@echo "Installing what drives a browser into .venv (once) ..."

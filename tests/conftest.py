@@ -9,6 +9,7 @@ import signal
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +28,7 @@ from tests.s3 import S3Server, s3_server
 _FIXTURES_WITH_AIRFLOW = {"airflow_template", "lab"}
 # The names by which tests start a server.
 _SERVERS = {"Sandbox", "hostile", "s3_server"}
+_HALVES = ("short", "long")
 _FIXTURES_WITH_SERVER = {"apimart", "apimart_sandbox", "hook", "s3", "sandbox", "server"}
 
 atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
@@ -41,6 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Let each version of Airflow run a part of the tests, for a short form of the matrix."""
     parser.addoption("--cases", metavar="K/N", help="of each test, run the first case and every Nth other one")
     parser.addoption("--tests", metavar="K/N", help="run every Nth test, with all its cases")
+    parser.addoption("--half", choices=_HALVES, help="what `make test` runs, or what it leaves to `make test-long`")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -52,6 +55,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("slow")
     left_out = set(items) - set(_dealt_out(items, config.getoption("--tests")))
     left_out |= set(items) - set(_cases(items, config.getoption("--cases")))
+    left_out |= set(items) - set(_half(items, config.getoption("--half")))
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
 
@@ -71,6 +75,22 @@ def _cases(items: Iterable[pytest.Item], share: str | None) -> Iterator[pytest.I
     """Return the first case of each test, and every Nth other one."""
     for cases in _by_test(items):
         yield from (case for number, case in enumerate(cases) if number == 0 or _is_of(share, number))
+
+
+def _half(items: Iterable[pytest.Item], half: str | None) -> Iterator[pytest.Item]:
+    """
+    Return one of the two halves of the tests.
+
+    The short one lacks the long tests, and has of each module the first test alone that starts an Airflow.
+    """
+    with_airflow: set[Path] = set()
+    for item in items:
+        is_first = item.path not in with_airflow
+        if starts_airflow := item.get_closest_marker("starts_airflow") is not None:
+            with_airflow.add(item.path)
+        is_long = item.get_closest_marker("long") is not None or (starts_airflow and not is_first)
+        if half is None or is_long == (half == "long"):
+            yield item
 
 
 def _by_test(items: Iterable[pytest.Item]) -> Iterable[list[pytest.Item]]:

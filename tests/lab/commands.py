@@ -29,6 +29,8 @@ def warm_up() -> None:
         from tests.lab import in_process_api
 
         in_process_api.build()
+    import alembic.context  # noqa: F401 - warms the import for the forks
+
     import airflow_provider_apimart.batch.task_try
     import airflow_provider_apimart.hooks.apimart
     import airflow_provider_apimart.triggers.batch
