@@ -5,7 +5,7 @@ BIN := .venv/bin
 CONSTRAINTS := constraints/airflow-3.3.txt
 SOURCES := airflow_provider_apimart example_dags tests benchmarks demo docs
 
-.PHONY: help demo quick test test-long test-matrix browser access chaos check coverage docs faults crash-table sweep bench wheel clean
+.PHONY: help demo quick test test-rest test-matrix browser access chaos check coverage docs faults crash-table sweep bench wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -37,11 +37,11 @@ demo: .venv/runtime ## make a picture from a reference in a real Airflow, at no 
 # More workers than processors: many tests wait.
 PYTEST := $(BIN)/python -m pytest -n 6 --dist worksteal --ignore tests/browser
 
-test: .venv/development ## run the tests, of those in a real Airflow one of each module (five minutes on two processors)
+test: .venv/development ## run the tests, a few of them in a real Airflow (five minutes on two processors)
 	@$(PYTEST) --half short
 
-test-long: .venv/development ## run the tests that make test leaves out: the others in a real Airflow, and those that take long
-	@$(PYTEST) --half long
+test-rest: .venv/development ## run what make test leaves out: the other tests in a real Airflow, and those that take long
+	@$(PYTEST) --half rest
 
 quick: .venv/development ## run the tests that start neither Airflow nor a server and aren't slow, while you edit
 	@$(PYTEST) -q -m "not starts_airflow and not long and not slow"

@@ -28,7 +28,7 @@ from tests.s3 import S3Server, s3_server
 _FIXTURES_WITH_AIRFLOW = {"airflow_template", "lab"}
 # The names by which tests start a server.
 _SERVERS = {"Sandbox", "hostile", "s3_server"}
-_HALVES = ("short", "long")
+_HALVES = ("short", "rest")
 _FIXTURES_WITH_SERVER = {"apimart", "apimart_sandbox", "hook", "s3", "sandbox", "server"}
 
 atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
@@ -40,10 +40,10 @@ def pytest_configure() -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let each version of Airflow run a part of the tests, for a short form of the matrix."""
+    """Let `make test` and each version of Airflow in the short form of the matrix run a part of the tests."""
     parser.addoption("--cases", metavar="K/N", help="of each test, run the first case and every Nth other one")
     parser.addoption("--tests", metavar="K/N", help="run every Nth test, with all its cases")
-    parser.addoption("--half", choices=_HALVES, help="what `make test` runs, or what it leaves to `make test-long`")
+    parser.addoption("--half", choices=_HALVES, help="what `make test` runs, or what it leaves to `make test-rest`")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -81,7 +81,7 @@ def _half(items: Iterable[pytest.Item], half: str | None) -> Iterator[pytest.Ite
     """
     Return one of the two halves of the tests.
 
-    The short one lacks the long tests, and has of each module the first test alone that starts an Airflow.
+    The short one lacks the long tests, and of those that start an Airflow it has the first one of each module alone.
     """
     with_airflow: set[Path] = set()
     for item in items:
@@ -89,7 +89,7 @@ def _half(items: Iterable[pytest.Item], half: str | None) -> Iterator[pytest.Ite
         if starts_airflow := item.get_closest_marker("starts_airflow") is not None:
             with_airflow.add(item.path)
         is_long = item.get_closest_marker("long") is not None or (starts_airflow and not is_first)
-        if half is None or is_long == (half == "long"):
+        if half is None or is_long == (half == "rest"):
             yield item
 
 

@@ -1,9 +1,9 @@
 """
 Classification of failed replies.
 
-A verdict needs APIMart's own JSON. It is classified by HTTP status, then by code and type, then by the beginning of its
-message, since messages may be in any language. Anything else is the answer of an intermediary: it is retried, and the
-error names who answered. The same reply has another meaning for another call: after a gateway's 502 the outcome of a
+APIMart's own JSON is classified by HTTP status, then by code and type, then by the beginning of its message, since
+messages may be in any language. Anything else is the answer of an intermediary: it is retried, and the error names who
+answered. The same reply has another meaning for another call: after a gateway's 502 the outcome of a
 submit is unknown, while a read is only delayed.
 """
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,8 +23,8 @@ from airflow_provider_apimart.library.entry import LibraryEntry, entry_from_byte
 from airflow_provider_apimart.library.pack import Copied, pack_from_bytes, pack_to_bytes
 from airflow_provider_apimart.results.storage.atomic_write import write_whole
 from airflow_provider_apimart.results.storage.kept_file import content_tag
-from airflow_provider_apimart.results.storage.listing import listed
-from airflow_provider_apimart.results.storage.paths import LOCAL_PROTOCOLS, storage_path
+from airflow_provider_apimart.results.storage.listing import listed, listed_below
+from airflow_provider_apimart.results.storage.paths import LOCAL_PROTOCOLS, S3_PROTOCOLS, storage_path
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -39,6 +40,8 @@ R = TypeVar("R")
 _THREADS = 16
 # Reading fewer entries one by one is cheap.
 _PACKED_FROM = 50
+# Of 256 folders: to list so many, S3 takes fewer requests for all of them together. Fewer may be a small part of much.
+_LISTED_TOGETHER_FROM = 192
 _README = "README.txt"
 _ABOUT = (
     b"Library of results of airflow-provider-apimart: what was generated and saved, and where its files are.\n"
@@ -81,8 +84,7 @@ class Library:
         :param pack: Place of the task's pack of entries, ``None`` to read each entry's own file.
         """
         wanted = frozenset(identities)
-        folders = _in_threads(self._listed, {each[:2] for each in wanted})
-        chosen = [each for folder in folders for each in folder if _is_wanted(each.name, wanted, since)]
+        chosen = [each for each in self._listed({each[:2] for each in wanted}) if _is_wanted(each.name, wanted, since)]
         found: defaultdict[str, dict[str, LibraryEntry]] = defaultdict(dict)
         for name, content in self._contents(chosen, pack).items():
             entry = _entry(name, content)
@@ -105,10 +107,10 @@ class Library:
         if len(entries) < _PACKED_FROM or not self.keeps_packs:
             return
         copies = {name: each for name, each in self._packed(pack).items() if _is_recent(name, since)}
-        for found in _in_threads(self._listed, {name[:2] for name in entries}):
-            copies |= {
-                each.name: Copied(each.tag, entries[each.name]) for each in found if each.tag and each.name in entries
-            }
+        found = self._listed({name[:2] for name in entries})
+        copies |= {
+            each.name: Copied(each.tag, entries[each.name]) for each in found if each.tag and each.name in entries
+        }
         if copies:
             self._pack(pack, copies)
 
@@ -139,7 +141,20 @@ class Library:
         """Write a file, whole or not at all."""
         write_whole(self.root / place, content)
 
-    def _listed(self, prefix: str) -> list[_Listed]:
+    def _listed(self, prefixes: Collection[str]) -> Iterator[_Listed]:
+        """Return the files in the folders with some names, of two digits each."""
+        if len(prefixes) < _LISTED_TOGETHER_FROM or self.root.protocol not in S3_PROTOCOLS:
+            return chain.from_iterable(_in_threads(self._listed_in, prefixes))
+        found = _in_threads(self._listed_below, {prefix[0] for prefix in prefixes})
+        return (each for each in chain.from_iterable(found) if each.folder in prefixes)
+
+    def _listed_below(self, digit: str) -> list[_Listed]:
+        """Return the files in all folders whose names begin with a digit."""
+        entries = self.root / ENTRIES
+        names = ((str(each["name"]), content_tag(each)) for each in listed_below(entries, digit))
+        return [_Listed(f"{ENTRIES}{name.removeprefix(entries.path)}", tag) for name, tag in names]
+
+    def _listed_in(self, prefix: str) -> list[_Listed]:
         folder = f"{ENTRIES}/{prefix}"
         path = self.root / folder
         try:
@@ -204,6 +219,11 @@ class _Listed:
 
     place: str
     tag: str | None = None
+
+    @property
+    def folder(self) -> str:
+        """The folder in which it lies, relative to that of all entries."""
+        return self.place.removeprefix(f"{ENTRIES}/").rpartition("/")[0]
 
     @property
     def name(self) -> str:

@@ -14,6 +14,8 @@ MANY = 60_000
 
 @pytest.fixture(autouse=True)
 def collector() -> Iterator[None]:
+    """Let each test begin with a collector that runs and has nothing frozen."""
+    gc.unfreeze()
     gc.collect()
     yield
     gc.unfreeze()

@@ -1,4 +1,4 @@
-"""Replies of intermediaries are no verdicts of APIMart's, over both transports."""
+"""Replies of intermediaries aren't taken for those of APIMart, over both transports."""
 
 from __future__ import annotations
 

@@ -50,6 +50,25 @@ def test_entries_are_found_by_identity_and_age_in_their_order(place: str) -> Non
     assert found(library, "f" * 64) == []
 
 
+@pytest.mark.parametrize("place", ["local", "S3"], indirect=True)
+@pytest.mark.parametrize("ending", ["", "/"])
+def test_many_identities_are_found_as_a_few_are(place: str, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = Library(place + ending)
+    identities = [f"{number:02x}" + "5" * 62 for number in range(0, 256, 2)]
+    for number, identity in enumerate(identities):
+        library.enter(entry(number, identity=identity))
+    # None of these is where its identity says.
+    library.write(f"{ENTRIES}/{entry(501).name}", entry(501).to_bytes())
+    library.write(f"{ENTRIES}/00/inside/{entry(502, identity=identities[3]).name}", b"a directory of that name")
+    library.write(f"{ENTRIES}/01/{entry(503, identity=identities[3]).name}", entry(503).to_bytes())
+    wanted = [*identities[5:], IDENTITY]
+    few = {generation_id for each in wanted for generation_id in found(library, each)}
+    assert len(few) == len(identities) - 5
+
+    monkeypatch.setattr("airflow_provider_apimart.library.library._LISTED_TOGETHER_FROM", 2)
+    assert set(found(library, *wanted)) == few
+
+
 @everywhere
 def test_an_entry_that_is_written_twice_is_one(place: str) -> None:
     library = Library(place)

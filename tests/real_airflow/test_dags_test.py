@@ -18,6 +18,15 @@ from tests.lab.references import write_references
 from tests.real_airflow.dag_test import DagTest
 
 
+@pytest.mark.parametrize("dag_id", ["lab_single_waiting", "lab_single_deferred"])
+def test_a_failed_generation_is_submitted_again_by_the_retry(airflow: Airflow, sandbox: Sandbox, dag_id: str) -> None:
+    run = DagTest(airflow, sandbox, dag_id, "2026-02-02")
+    assert run.run({"prompt": "[sandbox: fail once]"}) == 0, run.log[-6000:]
+    assert (sandbox.accepted, sandbox.billed) == (2, 1)
+    first, second = sandbox.generations
+    assert first.idempotency_key != second.idempotency_key
+
+
 @pytest.mark.skipif(running >= (3, 0), reason="from Airflow 3.0 on, each `airflow dags test` makes a run of its own")
 @pytest.mark.parametrize("dag_id", ["lab_single_waiting", "lab_single_deferred", "lab_mapped_waiting"])
 def test_a_crash_after_the_submit_is_billed_once(airflow: Airflow, sandbox: Sandbox, dag_id: str) -> None:
@@ -30,15 +39,6 @@ def test_a_crash_after_the_submit_is_billed_once(airflow: Airflow, sandbox: Sand
     expected = 2 if "mapped" in dag_id else 1
     assert (sandbox.accepted, sandbox.billed) == (expected, expected)
     assert all(generation.status == "completed" for generation in sandbox.generations)
-
-
-@pytest.mark.parametrize("dag_id", ["lab_single_waiting", "lab_single_deferred"])
-def test_a_failed_generation_is_submitted_again_by_the_retry(airflow: Airflow, sandbox: Sandbox, dag_id: str) -> None:
-    run = DagTest(airflow, sandbox, dag_id, "2026-02-02")
-    assert run.run({"prompt": "[sandbox: fail once]"}) == 0, run.log[-6000:]
-    assert (sandbox.accepted, sandbox.billed) == (2, 1)
-    first, second = sandbox.generations
-    assert first.idempotency_key != second.idempotency_key
 
 
 def test_faults_on_every_route_are_billed_once(airflow: Airflow, sandbox: Sandbox) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,3 +23,13 @@ def listed(directory: ObjectStoragePath) -> list[Mapping[str, Any]]:
     found: list[Mapping[str, Any]] = store.ls(path, detail=True)
     store.invalidate_cache(path)
     return found
+
+
+def listed_below(directory: ObjectStoragePath, prefix: str) -> Iterable[Mapping[str, Any]]:
+    """
+    Return the files at any depth below a directory of S3 whose path in it begins with a prefix.
+
+    One request lists a thousand of them, however many directories they are in.
+    """
+    found: dict[str, Mapping[str, Any]] = directory.fs.find(directory.path, prefix=prefix, detail=True)
+    return found.values()
