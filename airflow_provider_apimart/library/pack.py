@@ -10,6 +10,7 @@ removed, damaged or out of date at any time.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -55,8 +56,8 @@ def pack_from_bytes(content: bytes) -> dict[str, Copied]:
 
 
 def _lines(content: bytes) -> Iterator[tuple[str, Copied]]:
-    for line in content.split(b"\n"):
-        head, _, entry = line.partition(b"\t")
+    for line in io.BytesIO(content):
+        head, _, entry = line.removesuffix(b"\n").partition(b"\t")
         try:
             name, tag = json.loads(head)
         except (ValueError, TypeError, RecursionError):
