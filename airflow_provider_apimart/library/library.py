@@ -151,7 +151,11 @@ class Library:
     def _listed_below(self, digit: str) -> list[_Listed]:
         """Return the files in all folders whose names begin with a digit."""
         entries = self.root / ENTRIES
-        names = ((str(each["name"]), content_tag(each)) for each in listed_below(entries, digit))
+        try:
+            found = listed_below(entries, digit)
+        except FileNotFoundError:
+            return []
+        names = ((str(each["name"]), content_tag(each)) for each in found)
         return [_Listed(f"{ENTRIES}{name.removeprefix(entries.path)}", tag) for name, tag in names]
 
     def _listed_in(self, prefix: str) -> list[_Listed]:

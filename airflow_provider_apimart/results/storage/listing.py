@@ -30,6 +30,8 @@ def listed_below(directory: ObjectStoragePath, prefix: str) -> Iterable[Mapping[
     Return the files at any depth below a directory of S3 whose path in it begins with a prefix.
 
     One request lists a thousand of them, however many directories they are in.
+
+    :raises FileNotFoundError: If there is no such bucket.
     """
     found: dict[str, Mapping[str, Any]] = directory.fs.find(directory.path, prefix=prefix, detail=True)
     return found.values()
