@@ -23,6 +23,7 @@ from airflow_provider_apimart.results.storage.kept_file import KeptFile
 from tests.durable.stores import WholeFileSystem
 from tests.library.support import IDENTITY, NOON, REQUEST, entry, stored
 from tests.object_storage import attach_anew
+from tests.s3 import CONNECTION_ID, S3Server
 
 pytestmark = pytest.mark.slow
 
@@ -67,6 +68,14 @@ def test_many_identities_are_found_as_a_few_are(place: str, ending: str, monkeyp
 
     monkeypatch.setattr("airflow_provider_apimart.library.library._LISTED_TOGETHER_FROM", 2)
     assert set(found(library, *wanted)) == few
+
+
+@pytest.mark.parametrize("together_from", [1, 192])
+def test_nothing_is_found_in_a_bucket_that_is_not_there(
+    s3: S3Server, together_from: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_apimart.library.library._LISTED_TOGETHER_FROM", together_from)
+    assert found(Library(f"s3://{CONNECTION_ID}@no-such-bucket/library")) == []
 
 
 @everywhere
