@@ -39,8 +39,9 @@ class ApimartError(AirflowException):
     resend_may_charge: ClassVar[bool] = False
     #: Whether every further item of a batch would fail the same way, so the batch submits nothing more.
     stops_batch: ClassVar[bool] = False
-    #: What the metrics count the generation as; ``None`` where the error says nothing about its outcome.
-    outcome: ClassVar[Literal["failed", "refused"] | None] = None
+    #: What the metrics count the generation as; ``None`` where the error says nothing about its outcome. A refusal says
+    #: nothing about a generation that exists, since another request was refused then.
+    outcome: ClassVar[Literal["failed", "refused", "moderated"] | None] = None
 
     def __init__(
         self,
@@ -140,7 +141,7 @@ class ApimartCostLimitError(ApimartError, AirflowFailException):
 class ApimartModerationError(ApimartError, AirflowFailException):
     """Moderation refused the prompt, a reference or the result. A retry cannot succeed."""
 
-    outcome = "refused"
+    outcome = "moderated"
 
 
 class ApimartGenerationNotFoundError(ApimartError, AirflowFailException):

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
+from typing import Any
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
@@ -44,8 +45,9 @@ from airflow_provider_apimart.checks.check import Check, CheckedRequest, check_r
 from airflow_provider_apimart.durable.idempotency_key import key_scope
 from airflow_provider_apimart.durable.item_status import ItemStatus, status_after
 from airflow_provider_apimart.durable.paid_once import PaidOnce
+from airflow_provider_apimart.events.generation_event import EventKind, GenerationEvent
+from airflow_provider_apimart.events.metrics import GenerationMetrics
 from airflow_provider_apimart.library.entry import LibraryEntry
-from airflow_provider_apimart.metrics import GenerationMetrics
 from airflow_provider_apimart.quotes.quote import QuoteTotal
 
 log = logging.getLogger(__name__)
@@ -90,6 +92,7 @@ class BatchRun:
         note_upload = library.library.note_upload if library else None
         self._uploads = BatchUploads(transport, plan.upload_policy, records, note_upload)
         self._spending = Spending(plan, ledger)
+        self._metrics = GenerationMetrics(plan.task.dag_id, plan.task.task_id)
         self._admitted: set[str] = set()
         self._in_flight: set[str] = set()
         self._active: set[asyncio.Task[None]] = set()
@@ -144,7 +147,7 @@ class BatchRun:
             return
 
         def count(item: BatchItem, entry: LibraryEntry) -> None:
-            self._metrics(item).reused(entry.cost)
+            self._emit(item, EventKind.REUSED, saved_cost=entry.cost)
 
         try:
             await self._library.reuse(items, self._ledger, count)
@@ -279,7 +282,7 @@ class BatchRun:
             self._in_flight.discard(item.id)
             self._settled.set()
             self._spending.settle(item, generation)
-            self._metrics(item).completed(generation)
+            self._emit(item, EventKind.COMPLETED, generation=generation)
         return generation
 
     async def _generation_after_retries(self, item: BatchItem) -> Generation | None:
@@ -292,7 +295,7 @@ class BatchRun:
                 before, failures = failures, self._ledger.failures(item.id)
                 if self.stopped_by or not before < failures <= self._plan.item_retries:
                     raise
-                self._metrics(item).ended(error)
+                self._emit_error(item, error)
                 log.info("Item %r failed (refunded) and is submitted again: %s", item.id, error)
 
     async def _generation(self, item: BatchItem) -> Generation | None:
@@ -346,7 +349,7 @@ class BatchRun:
             upload_policy=self._plan.upload_policy,
             known_uploads=self._uploads.registry,
             before_submit=lambda: self._quoted(item),
-            on_submitted=self._metrics(item).submitted,
+            on_submitted=partial(self._emit, item, EventKind.SUBMITTED),
         )
 
     def _quoted(self, item: BatchItem) -> Flow[JsonObject | None]:
@@ -380,13 +383,14 @@ class BatchRun:
             now=max(min(submitted, now), self._plan.started_at),
         )
 
-    def _metrics(self, item: BatchItem) -> GenerationMetrics:
-        return GenerationMetrics(
-            item.request.modality,
-            item.request.payload.get("model"),
-            dag_id=self._plan.task.dag_id,
-            task_id=self._plan.task.task_id,
-        )
+    def _emit(self, item: BatchItem, kind: EventKind, **known: Any) -> None:
+        """Count what has happened to an item's generation. The ledger and the log of the batch report the rest."""
+        self._metrics(GenerationEvent(kind, item.request.modality, item.request.payload.get("model"), **known))
+
+    def _emit_error(self, item: BatchItem, error: errors.ApimartError) -> None:
+        entry = self._ledger[item.id]
+        generation = entry.generation() if entry.status in (ItemStatus.RUNNING, ItemStatus.COMPLETED) else None
+        self._emit(item, EventKind.FAILED, generation=generation, error=error)
 
     async def _save_outputs(self, item: BatchItem, generation: Generation) -> None:
         if self._save is None or not generation.outputs:
@@ -420,7 +424,7 @@ class BatchRun:
         self._ledger.note_end(item.id, await self._transport.run_with_current_key(uploading))
 
     def _note_trouble(self, item: BatchItem, error: errors.ApimartError) -> None:
-        self._metrics(item).ended(error)
+        self._emit_error(item, error)
         self._in_flight.discard(item.id)
         if error.stops_batch:
             self._stop(error)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
 
+    from airflow_provider_apimart.events.generation_event import GenerationEvent
     from airflow_provider_apimart.lineage.event_content import GenerationFacts, TaskFacts
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,15 @@ class EmitsLineage:
         except Exception:
             # Any error: outlets are the user's objects, and a paid generation must reach XCom.
             log.exception("The asset events of this task could not be written. The task continues")
+
+    def emit_lineage_of(self, context: Context, event: GenerationEvent) -> None:
+        """Report the generation of a task that returns it."""
+        from airflow_provider_apimart.events.generation_event import EventKind
+        from airflow_provider_apimart.lineage.event_content import generation_facts
+
+        if event.kind is EventKind.DELIVERED and event.generation:
+            facts = generation_facts(event.generation, event.files)
+            self.emit_lineage(context, [facts], destination=None if event.files is None else event.destination)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[OutputDataset, RunFacet] | None:
         """

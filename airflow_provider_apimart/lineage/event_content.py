@@ -75,6 +75,15 @@ def unsaved(generation: Generation) -> GenerationFacts:
     return GenerationFacts(generation, tuple(FileFacts(each.url, expires_at=each.expires_at) for each in with_url))
 
 
+def generation_facts(generation: Generation, files: Iterable[Mapping[str, Any]] | None) -> GenerationFacts:
+    """
+    Return the facts of a generation.
+
+    :param files: Its saved files in XCom form, ``None`` if nothing is saved.
+    """
+    return unsaved(generation) if files is None else GenerationFacts(generation, tuple(map(saved_file, files)))
+
+
 @dataclass(frozen=True)
 class TaskFacts:
     """

@@ -16,6 +16,7 @@ from airflow_provider_apimart.api.arguments import (
     optional_seconds,
     switch,
 )
+from airflow_provider_apimart.events.generation_event import EventKind
 from airflow_provider_apimart.exceptions import ApimartArgumentError, ApimartInvalidRequestError
 from airflow_provider_apimart.library.options import check_reuse
 from airflow_provider_apimart.operators.saving import SavesOutputs, noted_uploads
@@ -236,11 +237,10 @@ class ApimartGenerationOperator(SavesOutputs, WaitsForGeneration, RendersText):
 
     def _begin(self, context: Context) -> dict[str, Any]:
         self.generation_link = ""
-        with self._metrics.counting():
-            generation = self._obtain(context)
-            self._announce(context, generation)
-            if self.wait_for_completion and not generation.status.is_final:
-                generation = self._finished(context, generation)
+        generation = self._obtain(context)
+        self._announce(context, generation)
+        if self.wait_for_completion and not generation.status.is_final:
+            generation = self._finished(context, generation)
         return self._deliver(context, generation)
 
     def _obtain(self, context: Context) -> Generation:
@@ -270,7 +270,7 @@ class ApimartGenerationOperator(SavesOutputs, WaitsForGeneration, RendersText):
             upload_policy=self.hook.upload_policy,
             known_uploads=noted_uploads(record, library),
             before_submit=lambda: self._before_submit(request, max_cost),
-            on_submitted=self._metrics.submitted,
+            on_submitted=lambda: self._emit(context, EventKind.SUBMITTED),
         )
         return self.hook.run(paid.obtain()).known_as(key=key)
 
@@ -291,13 +291,11 @@ class ApimartGenerationOperator(SavesOutputs, WaitsForGeneration, RendersText):
         self._generation_id, self._last_known = generation.generation_id, generation
         if generation.generation_id:
             context["ti"].xcom_push(key="generation_id", value=generation.generation_id)
-        of = f"{self.model}, key {generation.key}" if generation.key else self.model
-        self.log.info("Generation %s of %s: %s", generation.generation_id, of, generation.status_word)
-        if not generation.status.is_final and self.wait_for_completion:
-            self._report(context, generation, None)
+        self._emit(context, EventKind.OBTAINED, generation)
 
     def _finished(self, context: Context, generation: Generation) -> Generation:
         """Return the generation when it is completed, or defer."""
+        self._emit(context, EventKind.WAITING, generation)
         wait = self._wait(generation)
         if self.deferrable:
             self._defer(context, self._within_execution_timeout(context, wait))
@@ -329,17 +327,13 @@ class ApimartGenerationOperator(SavesOutputs, WaitsForGeneration, RendersText):
         if generation.status.is_final:
             check_not_empty(generation)
             generation = generation if self.destination else self.hook.with_urls(generation)
-            self._count(generation)
         ti, note = context["ti"], note_reuse_delivery if generation.reused else note_delivery
         # Not before Airflow has the success: a task that is cleared after it was killed here goes on with its result.
         after_success(ti, lambda: note(record, generation.generation_id, ti.max_tries))
         return super()._deliver(context, generation)
 
-    def _count(self, generation: Generation) -> None:
-        if self.kept:
-            self._metrics.reused(self.kept.saved_cost)
-        else:
-            self._metrics.completed(generation)
+    def _completion(self) -> EventKind:
+        return EventKind.REUSED if self.kept else EventKind.COMPLETED
 
     def _saved(self, context: Context, generation: Generation) -> list[dict[str, Any]] | None:
         from airflow_provider_apimart.durable.record_choice import record_of

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow_provider_apimart.compat.resumption import must_restart
 from airflow_provider_apimart.compat.xcom import keys_named_downstream, returnable
+from airflow_provider_apimart.events.generation_event import EventKind
 from airflow_provider_apimart.exceptions import ApimartError, ApimartGenerationFailedError
 from airflow_provider_apimart.hooks.lazy_hook import LazyHook
 from airflow_provider_apimart.lineage.emitter import EmitsLineage
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_apimart.api.generation import Generation
     from airflow_provider_apimart.api.waiting import Wait, WaitDecision
-    from airflow_provider_apimart.metrics import GenerationMetrics
+    from airflow_provider_apimart.events.generation_event import EventHandler
 
     _Operator = BaseOperator
 else:
@@ -34,7 +35,7 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
     """
     Mixin of operators and sensors that wait for a generation, on the worker or in the triggerer, and return it.
 
-    A subclass says how a try begins (:meth:`_begin`) and what its metrics are tagged with (:meth:`_tags`).
+    A subclass says how a try begins (:meth:`_begin`) and what its events name (:meth:`_tags`).
     """
 
     operator_extra_links = (ApimartGenerationLink(),)
@@ -65,14 +66,8 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
         raise NotImplementedError
 
     def _tags(self) -> tuple[str | None, str | None]:
-        """Return the modality and the model, for the metrics."""
+        """Return the modality and the model as requested, as far as they are known."""
         raise NotImplementedError
-
-    @cached_property
-    def _metrics(self) -> GenerationMetrics:
-        from airflow_provider_apimart.metrics import GenerationMetrics
-
-        return GenerationMetrics(*self._tags(), dag_id=self.dag_id, task_id=self.task_id)
 
     @cached_property
     def _progress(self) -> Callable[[Generation], None]:
@@ -98,11 +93,10 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
         return replace(wait, deadline=min(deadline, wait.deadline or deadline))
 
     def _conclude(self, decision: WaitDecision) -> Generation:
-        """Return the generation of a wait that has ended, or raise and count the error that ended it."""
+        """Return the generation of a wait that has ended, or raise the error that ended it."""
         from airflow_provider_apimart.api.waiting import finished_generation
 
-        with self._metrics.counting():
-            return finished_generation(decision, failure=self.failure_class)
+        return finished_generation(decision, failure=self.failure_class)
 
     def _request(self) -> Mapping[str, Any] | None:
         """Return the body of the request, ``None`` if another task has sent it or it can't be said."""
@@ -112,17 +106,38 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
         """Return what the reused generation had cost, ``None`` if there is none or it isn't known."""
         return None
 
-    def _report(self, context: Context, generation: Generation, files: Sequence[Mapping[str, Any]] | None) -> None:
-        """Report a generation to the index that the pages in Airflow's interface read."""
-        from airflow_provider_apimart.page_index.generations import report_generation
+    def _emit(self, context: Context, kind: EventKind, generation: Generation | None = None, **known: Any) -> None:
+        """
+        Report what has happened to the generation, in log, metrics, pages and lineage.
 
-        report_generation(
-            context,
+        :param known: Further attributes of the event.
+        """
+        from airflow_provider_apimart.events.generation_event import GenerationEvent
+
+        modality, model = self._tags()
+        event = GenerationEvent(
+            kind,
+            modality,
+            model,
             generation,
             request=self._request(),
-            files=files,
             destination=None if self.destination is None else str(self.destination),
             saved_cost=self._saved_cost(),
+            **known,
+        )
+        for handle in self._event_handlers(context):
+            handle(event)
+
+    def _event_handlers(self, context: Context) -> Iterable[EventHandler]:
+        from airflow_provider_apimart.events.log import EventLog
+        from airflow_provider_apimart.events.metrics import GenerationMetrics
+        from airflow_provider_apimart.page_index.generations import report_event
+
+        return (
+            EventLog(self.log),
+            GenerationMetrics(self.dag_id, self.task_id),
+            partial(report_event, context),
+            partial(self.emit_lineage_of, context),
         )
 
     @contextmanager
@@ -135,24 +150,30 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
         try:
             yield
         except ApimartError as error:
-            from airflow_provider_apimart.page_index.generations import report_error
-
+            # What is wrong with an argument must not hide the error.
             with suppress(ApimartError):
-                report_error(context, self._last_known, error, generation_id, self._tags(), self._request())
+                known = self._last_known or self._generation_named(error.generation_id or generation_id)
+                self._emit(context, EventKind.FAILED, known, error=error)
             raise
 
-    def _deliver(self, context: Context, generation: Generation) -> dict[str, Any]:
-        """Save a generation where asked to, return it in its XCom form, and report it in log, link and lineage."""
-        from airflow_provider_apimart.lineage.event_content import GenerationFacts, saved_file, unsaved
+    def _generation_named(self, generation_id: str | None) -> Generation:
+        from airflow_provider_apimart.api.generation import generation_from_xcom
 
+        modality, model = self._tags()
+        return generation_from_xcom({"generation_id": generation_id, "modality": modality, "model": model})
+
+    def _completion(self) -> EventKind:
+        """Return what a completed generation is to this task."""
+        return EventKind.COMPLETED
+
+    def _deliver(self, context: Context, generation: Generation) -> dict[str, Any]:
+        """Save a generation where asked to, return it in its XCom form, and report it."""
         self._last_known = generation
         if generation.status.is_final:
-            self._log_results(generation)
+            self._emit(context, self._completion(), generation)
         self.link(context, generation)
         files = self._saved(context, generation)
-        self._report(context, generation, files)
-        facts = unsaved(generation) if files is None else GenerationFacts(generation, tuple(map(saved_file, files)))
-        self.emit_lineage(context, [facts], destination=None if files is None else str(self.destination))
+        self._emit(context, EventKind.DELIVERED, generation, files=files)
         returned = returnable(generation.to_xcom() | ({} if files is None else {"files": files}))
         if not self.multiple_outputs:
             self._push_keys(context, returned)
@@ -162,34 +183,8 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
         """Save the outputs of a finished generation and return the files in XCom form, ``None`` if it isn't asked."""
         return None
 
-    def _log_results(self, generation: Generation) -> None:
-        if generation.reused:
-            self.log.info("Generation %s is reused from the library at no cost", generation.reused)
-            return
-        self.log.info("Generation %s is completed%s", generation.generation_id, _run_time_and_cost(generation))
-        for number, url in enumerate(generation.urls, 1):
-            self.log.info("Result %d of %d: %s", number, len(generation.urls), url)
-        if generation.missing_outputs:
-            self.log.warning(
-                "APIMart delivered fewer outputs than requested: %d of %d are missing from generation %s",
-                generation.missing_outputs,
-                generation.requested,
-                generation.generation_id,
-            )
-        elif not generation.outputs and not generation.result:
-            self.log.warning("Generation %s is completed but has no result", generation.generation_id)
-
     def _push_keys(self, context: Context, returned: dict[str, Any]) -> None:
         """Push the keys that downstream tasks name: each push is a call to Airflow's API server."""
         for key in sorted(self.xcom_keys | keys_named_downstream(self)):
             if key in returned:
                 context["ti"].xcom_push(key=key, value=returned[key])
-
-
-def _run_time_and_cost(generation: Generation) -> str:
-    from airflow_provider_apimart.api.dollars import written_dollars
-
-    took = ""
-    if generation.created and generation.completed:
-        took = f" in {(generation.completed - generation.created).total_seconds():.0f} s"
-    return f"{took} for {written_dollars(generation.cost)}" if generation.cost is not None else took

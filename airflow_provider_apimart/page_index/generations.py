@@ -6,15 +6,15 @@ import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_apimart import exceptions as errors
-from airflow_provider_apimart.api.generation import Generation, generation_from_xcom
+from airflow_provider_apimart.api.generation import Generation
 from airflow_provider_apimart.api.json_values import mapping, money, plain
 from airflow_provider_apimart.api.redaction import without_query
 from airflow_provider_apimart.durable.identity import file_name_of, task_identity
 from airflow_provider_apimart.durable.item_status import ItemStatus, status_after
+from airflow_provider_apimart.events.generation_event import EventKind, GenerationEvent
 from airflow_provider_apimart.page_index.entry import IndexEntry, Kind, Outcome, State, spending_of
 from airflow_provider_apimart.page_index.writing import IndexFile
 
@@ -30,56 +30,22 @@ JsonObject = Mapping[str, Any]
 _MOST_FILES = 1000
 
 
-def report_generation(
-    context: Context,
-    generation: Generation,
-    *,
-    request: JsonObject | None = None,
-    files: Sequence[JsonObject] | None = None,
-    destination: str | None = None,
-    error: errors.ApimartError | None = None,
-    saved_cost: Decimal | None = None,
-) -> None:
-    """
-    Write what a task knows about its generation. A failure is logged.
+_REPORTED = (EventKind.WAITING, EventKind.DELIVERED, EventKind.FAILED)
 
-    :param request: The body of the request, if the task has sent it.
-    :param files: The saved files in XCom form, ``None`` if the task saves nothing.
-    :param error: The error that ended the try.
-    :param saved_cost: US dollars that a reused generation had cost.
-    """
+
+def report_event(context: Context, event: GenerationEvent) -> None:
+    """Write what a task knows about its generation, if the event is one that the pages show. A failure is logged."""
+    if event.generation is None or event.kind not in _REPORTED:
+        return
     try:
-        task = task_identity(context["ti"])
-        item = {**_item(generation, request or {}, files or (), error), "saved_cost": plain(saved_cost)}
-        entry = _entry(context, task, Kind.GENERATION, item, destination)
+        item = _item(event.generation, event.request or {}, event.files or (), event.error)
+        item = {**item, "saved_cost": plain(event.saved_cost)}
+        entry = _entry(context, task_identity(context["ti"]), Kind.GENERATION, item, event.destination)
     except Exception:
         # Any error: what the pages lack must not fail a task that has paid.
         log.exception("The pages of APIMart in Airflow will lack this generation. The task continues")
         return
     IndexFile().write(entry)
-
-
-def report_error(
-    context: Context,
-    generation: Generation | None,
-    error: errors.ApimartError,
-    generation_id: str | None,
-    tags: tuple[str | None, str | None],
-    request: JsonObject | None,
-) -> None:
-    """
-    Write that a try has ended by an error. A failure is logged.
-
-    :param generation: What is known of the generation, ``None`` if nothing but perhaps its id.
-    :param generation_id: Its id, where the error doesn't name it.
-    :param tags: Its modality and model.
-    :param request: The body of the request, if the task has sent it.
-    """
-    modality, model = tags
-    known = generation or generation_from_xcom(
-        {"generation_id": error.generation_id or generation_id, "modality": modality, "model": model}
-    )
-    report_generation(context, known, request=request, error=error)
 
 
 def report_files(context: Context, files: Sequence[JsonObject], destination: str) -> None:

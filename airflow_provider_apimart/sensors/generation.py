@@ -18,6 +18,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_apimart.api.arguments import seconds, switch
+from airflow_provider_apimart.events.generation_event import EventKind
 from airflow_provider_apimart.exceptions import (
     ApimartGenerationNotFoundError,
     ApimartRateLimitError,
@@ -173,15 +174,16 @@ class ApimartGenerationSensor(WaitsForGeneration, BaseSensorOperator):
 
     def _conclude(self, decision: WaitDecision) -> Generation:
         try:
-            generation = super()._conclude(decision)
+            return super()._conclude(decision)
         except ApimartWaitTimeoutError as error:
             if self.execution_timeout and self.execution_timeout.total_seconds() < self.timeout:
                 raise
             raise AirflowSensorTimeout(str(error)) from error
-        if self._named.modality is not None:
-            # A bare id says nothing of its submit, so the task that submitted it counts it if it waits too.
-            self._metrics.completed(generation.known_as(requested=self._named.requested))
-        return generation
+
+    def _completion(self) -> EventKind:
+        # A bare id says nothing of its submit, so the task that submitted it counts it if it waits too.
+        is_counted = self._named.status.is_final or self._named.modality is None
+        return EventKind.RECEIVED if is_counted else EventKind.COMPLETED
 
     def _deliver(self, context: Context, generation: Generation) -> dict[str, Any]:
         named = self._named

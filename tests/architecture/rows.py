@@ -39,8 +39,8 @@ ROWS = (
             "hooks": "connection, client",
             "batch": "many in one task",
             "lineage": "assets, OpenLineage",
-            "metrics": "counters, timers",
             "page_index": "entries for the pages",
+            "events": "log, metrics",
         },
     ),
     Row(

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_apimart import exceptions, metrics
+from airflow_provider_apimart import exceptions
+from airflow_provider_apimart.events import metrics
 from tests.lab.fork_server import PROJECT
 
 PACKAGE, DOCS = PROJECT / "airflow_provider_apimart", PROJECT / "docs"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,8 +15,9 @@ from airflow.providers.common.compat.sdk import DAG, AirflowSensorTimeout, BaseO
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.retry import RetryPolicy
+from airflow_provider_apimart.events.generation_event import GenerationEvent
+from airflow_provider_apimart.events.metrics import COMPLETED, DOLLARS, MISSING_OUTPUTS, GenerationMetrics
 from airflow_provider_apimart.hooks.apimart import ApimartHook
-from airflow_provider_apimart.metrics import COMPLETED, DOLLARS, MISSING_OUTPUTS, GenerationMetrics
 from airflow_provider_apimart.operators.generation import ApimartImageGenerationOperator
 from airflow_provider_apimart.sandbox import Fault, Sandbox
 from airflow_provider_apimart.sensors.generation import ApimartGenerationSensor
@@ -71,8 +73,8 @@ def counters(monkeypatch: pytest.MonkeyPatch) -> Counters:
     counted = Counters()
     made = GenerationMetrics.__init__
 
-    def init(self: GenerationMetrics, *args: Any, **tags: Any) -> None:
-        made(self, *args, **tags)
+    def init(self: GenerationMetrics, *args: Any) -> None:
+        made(self, *args)
         self._stats = counted  # type: ignore[assignment]  # a part of it
 
     monkeypatch.setattr(GenerationMetrics, "__init__", init)
@@ -97,6 +99,37 @@ def test_a_sensor_knows_what_the_operator_requested(capsys: pytest.CaptureFixtur
     returned = ApimartGenerationSensor(task_id="wait", generation=sent, poke_interval=0.05).execute(context())
     assert returned["requested"] == 3
     assert counters[MISSING_OUTPUTS] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kinds"),
+    [
+        ({}, ["submitted", "obtained", "waiting", "completed", "delivered"]),
+        ({"wait_for_completion": False}, ["submitted", "obtained", "delivered"]),
+        ({"prompt": "[sandbox: fail no]"}, ["submitted", "obtained", "waiting", "failed"]),
+        ({"prompt": ""}, ["failed"]),
+    ],
+)
+def test_what_happens_is_an_event_each(
+    arguments: dict[str, Any], kinds: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[GenerationEvent] = []
+    monkeypatch.setattr(ApimartImageGenerationOperator, "_event_handlers", lambda *_: [events.append])
+    with nullcontext() if kinds[-1] == "delivered" else pytest.raises(errors.ApimartError):
+        image(**arguments).execute(context())
+    assert [event.kind for event in events] == kinds
+    assert {(event.modality, event.model) for event in events} == {("image", PAYLOAD["model"])}
+    ids = {event.generation.generation_id for event in events if event.generation and event.kind != "submitted"}
+    assert len(ids) == 1
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_sensor_counts_what_its_operator_has_not(waits: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = image(wait_for_completion=waits).execute(context())
+    events: list[GenerationEvent] = []
+    monkeypatch.setattr(ApimartGenerationSensor, "_event_handlers", lambda *_: [events.append])
+    ApimartGenerationSensor(task_id="wait", generation=made, poke_interval=0.05).execute(context())
+    assert [event.kind for event in events] == ["received" if waits else "completed", "delivered"]
 
 
 def test_metrics_name_dag_and_task(counters: Counters) -> None:

@@ -15,6 +15,7 @@ from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.generation import generation_from_xcom
 from airflow_provider_apimart.batch.interruption import Interruption
 from airflow_provider_apimart.batch.task_try import run_try
+from airflow_provider_apimart.events.generation_event import EventKind, GenerationEvent
 from airflow_provider_apimart.page_index.entry import Kind, State
 from airflow_provider_apimart.page_index.generations import shown_request
 from airflow_provider_apimart.plugin.generations import merged
@@ -212,11 +213,13 @@ def test_urls_are_shown_without_their_queries() -> None:
 
 
 def test_an_error_after_the_completion_loses_no_cost(apimart: Sandbox, place: Path, index: Index) -> None:
-    from airflow_provider_apimart.page_index.generations import report_error
+    from airflow_provider_apimart.page_index.generations import report_event
 
     done = generation_from_xcom({"generation_id": "g", "status": "completed", "cost": 0.05, "model": "m"})
     error = errors.ApimartDestinationError("the disk is full")
-    report_error(content.context("posters"), done, error, None, ("image", "m"), None)
+    report_event(
+        content.context("posters"), GenerationEvent(EventKind.FAILED, "image", "m", generation=done, error=error)
+    )
     known = only(index, Kind.GENERATION)
     assert known.item
     assert known.item.status == "completed"

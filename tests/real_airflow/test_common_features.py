@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_apimart.metrics import COMPLETED, DOLLARS, REFUSED, SECONDS, SUBMITTED
+from airflow_provider_apimart.events.metrics import COMPLETED, DOLLARS, REFUSED, SECONDS, SUBMITTED
 from airflow_provider_apimart.sandbox import Sandbox
 from tests.lab.airflow_command import Airflow, AirflowCommands
 

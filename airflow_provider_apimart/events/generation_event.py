@@ -1,0 +1,64 @@
+"""Event in the life of a generation: one frozen object for log, metrics, pages and lineage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_provider_apimart.api.generation import Generation
+    from airflow_provider_apimart.exceptions import ApimartError
+
+
+class EventKind(StrEnum):
+    """What has happened to a generation."""
+
+    #: APIMart has accepted its submit, which may be charged. A replayed or repeated submit is no event.
+    SUBMITTED = "submitted"
+    #: A try of its task knows it, whether this try or an earlier one has submitted it.
+    OBTAINED = "obtained"
+    #: Its task begins to wait for it.
+    WAITING = "waiting"
+    #: It was completed, and this task is the one that counts it.
+    COMPLETED = "completed"
+    #: A task was given it as completed, or by its id alone: the task that submitted it counts it.
+    RECEIVED = "received"
+    #: It was completed for an earlier request, whose result is used once more at no cost.
+    REUSED = "reused"
+    #: Its task has saved what it was to save, and returns it.
+    DELIVERED = "delivered"
+    #: An error has ended it, or the try of its task.
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class GenerationEvent:
+    """
+    What has happened to a generation, with all that its task knows of it.
+
+    :param modality: Its modality as requested, ``None`` if the task doesn't know it.
+    :param model: Its model as requested, ``None`` if the task doesn't know it.
+    :param generation: What is known of it, ``None`` before APIMart has named it.
+    :param request: The body of the request, if this task has sent it.
+    :param files: Its saved files in XCom form, ``None`` if the task saves nothing.
+    :param destination: URI of the directory with the saved files.
+    :param saved_cost: US dollars that a reused generation had cost, ``None`` if unknown.
+    :param error: The error that has ended it.
+    """
+
+    kind: EventKind
+    modality: str | None = None
+    model: str | None = None
+    generation: Generation | None = None
+    request: Mapping[str, Any] | None = None
+    files: Sequence[Mapping[str, Any]] | None = None
+    destination: str | None = None
+    saved_cost: Decimal | None = None
+    error: ApimartError | None = None
+
+
+#: Reports an event somewhere. It ignores the kinds that it doesn't report, and raises nothing: a task has paid.
+EventHandler = Callable[[GenerationEvent], None]
