@@ -98,7 +98,7 @@ check: .venv/development ## lint, formatting and types
 
 coverage: .venv/development ## measure the branch coverage of the package over all tests (TESTS=tests/api for some)
 	@$(BIN)/python -m coverage erase
-	@$(BIN)/python -m coverage run -m pytest -n 2 --dist worksteal --ignore tests/browser $(TESTS)
+	@$(BIN)/python -m coverage run -m pytest -n 6 --dist worksteal --ignore tests/browser $(TESTS)
 	@$(BIN)/python -m coverage combine --quiet
 	@$(BIN)/python -m coverage report
 
