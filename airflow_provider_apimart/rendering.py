@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_apimart.api.arguments import is_template
 from airflow_provider_apimart.api.plain_values import is_gap
-from airflow_provider_apimart.api.references import PROSE, refused
+from airflow_provider_apimart.api.reference_fields import PROSE, refused
 from airflow_provider_apimart.api.rendered_values import is_nothing
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api import contract
-from airflow_provider_apimart.api.error_mapping import find_error_reply, read_error
+from airflow_provider_apimart.api.error_mapping import find_error_reply, free_call_error
 from airflow_provider_apimart.api.flow import Flow, ask
 from airflow_provider_apimart.api.http_messages import Reply, Request
 from airflow_provider_apimart.api.json_values import mapping, money, plain
@@ -57,7 +57,7 @@ def read_balance(reply: Reply) -> Balance:
     :raises ApimartError: If it says none.
     """
     if error_reply := find_error_reply(reply):
-        raise read_error(error_reply)
+        raise free_call_error(error_reply)
     body = mapping(reply.json)
     # Some installations wrap this reply like all others.
     body = mapping(body.get("data")) or body

@@ -235,7 +235,7 @@ def _is_refusal(status: int) -> bool:
     return HTTPStatus.MULTIPLE_CHOICES <= status < 500 and status not in (408, 409, 429)
 
 
-def read_error(error_reply: ErrorReply) -> errors.ApimartError:
+def free_call_error(error_reply: ErrorReply) -> errors.ApimartError:
     """Return the error of a failed reply to a call that costs nothing: a read or an upload."""
     if error_reply.status == HTTPStatus.TOO_MANY_REQUESTS:
         return _rate_limited(error_reply)

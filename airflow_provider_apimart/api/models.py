@@ -15,7 +15,7 @@ from typing import Any
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api import contract
 from airflow_provider_apimart.api.contract import Modality
-from airflow_provider_apimart.api.error_mapping import find_error_reply, read_error
+from airflow_provider_apimart.api.error_mapping import find_error_reply, free_call_error
 from airflow_provider_apimart.api.flow import Flow, ask
 from airflow_provider_apimart.api.http_messages import Reply, Request, RequestKind
 from airflow_provider_apimart.api.json_values import JsonObject, items, mapping, number, plain, text
@@ -137,7 +137,7 @@ def list_models() -> Flow[tuple[ModelDescription, ...]]:
 
 def _read_models(reply: Reply) -> tuple[ModelDescription, ...]:
     if error_reply := find_error_reply(reply):
-        raise read_error(error_reply)
+        raise free_call_error(error_reply)
     body = mapping(reply.json)
     # An empty list of some servers is null.
     listed = items(body.get("data"))

@@ -12,7 +12,7 @@ from typing import Any
 
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.plain_values import is_gap, unwrapped
-from airflow_provider_apimart.api.references import (
+from airflow_provider_apimart.api.reference_fields import (
     PROSE,
     check_references,
     is_path,

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.contract import Modality
-from airflow_provider_apimart.api.error_mapping import ErrorReply, find_error_reply, read_error
+from airflow_provider_apimart.api.error_mapping import ErrorReply, find_error_reply, free_call_error
 from airflow_provider_apimart.api.flow import Flow, ask
 from airflow_provider_apimart.api.generation import Generation
 from airflow_provider_apimart.api.generation_parsing import read_generation
@@ -84,7 +84,7 @@ def _read(reply: Reply, generation_id: str, modality: Modality | None, model: st
         raise errors.ApimartServerError(
             "The status reply cannot be read", status=reply.status, generation_id=generation_id
         )
-    error = read_error(error_reply)
+    error = free_call_error(error_reply)
     is_refused = isinstance(error, errors.ApimartInvalidRequestError) or not error_reply.is_from_apimart
     if error_reply.status in _UNKNOWN_HERE and is_refused:
         return error_reply
@@ -96,7 +96,7 @@ def _not_found(generation_id: str, refusals: Sequence[ErrorReply]) -> errors.Api
     for refusal in refusals:
         if not refusal.is_from_apimart:
             # Somebody in between answered, so APIMart was not asked on every route.
-            error = read_error(refusal)
+            error = free_call_error(refusal)
             error.generation_id = generation_id
             return error
     refusal = refusals[0]

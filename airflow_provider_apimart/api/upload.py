@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api import contract
-from airflow_provider_apimart.api.error_mapping import find_error_reply, read_error
+from airflow_provider_apimart.api.error_mapping import find_error_reply, free_call_error
 from airflow_provider_apimart.api.flow import Flow, ask, retrying
 from airflow_provider_apimart.api.http_messages import Content, Reply, Request, RequestKind
 from airflow_provider_apimart.api.json_values import mapping, moment, number, plain, text
@@ -120,7 +120,7 @@ def _upload_once(content: Content) -> Flow[Upload]:
 
 def _read_upload(reply: Reply) -> Upload:
     if error_reply := find_error_reply(reply):
-        raise read_error(error_reply)
+        raise free_call_error(error_reply)
     body = mapping(reply.json)
     body = mapping(body.get("data")) or body
     url = text(body.get("url"))

@@ -15,14 +15,14 @@ from typing import Any
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.flow import Flow
 from airflow_provider_apimart.api.json_values import JsonObject
+from airflow_provider_apimart.api.reference_fields import refused, with_files_renamed
 from airflow_provider_apimart.api.reference_file import ReferenceFile
-from airflow_provider_apimart.api.references import refused, with_files_renamed
 from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.upload import ImageFile, Upload
 from airflow_provider_apimart.batch.items import BatchItem
 from airflow_provider_apimart.durable.attempt import Attempt
-from airflow_provider_apimart.durable.identity import PaidRequest
 from airflow_provider_apimart.durable.item_record import ItemRecord
+from airflow_provider_apimart.durable.paid_request import PaidRequest
 
 
 @dataclass(frozen=True)

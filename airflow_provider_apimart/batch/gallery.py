@@ -12,8 +12,8 @@ from urllib.parse import quote
 from airflow_provider_apimart.api.dollars import written_dollars
 from airflow_provider_apimart.batch.ledger_entry import LedgerEntry
 from airflow_provider_apimart.batch.summary import BatchCounts, describe
-from airflow_provider_apimart.durable.identity import TaskIdentity
 from airflow_provider_apimart.durable.item_status import ItemStatus
+from airflow_provider_apimart.durable.task_identity import TaskIdentity
 from airflow_provider_apimart.html.environment import STATIC, render
 
 # URLs that a browser would run rather than show.

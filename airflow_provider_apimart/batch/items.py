@@ -11,8 +11,8 @@ from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.payload import build_payload, given_parameters, is_absent
 from airflow_provider_apimart.api.plain_values import LONGEST_NAME, is_gap, short_name, unwrapped
 from airflow_provider_apimart.api.rendered_values import rendered_value
-from airflow_provider_apimart.durable.identity import PaidRequest
 from airflow_provider_apimart.durable.no_collections import no_collections
+from airflow_provider_apimart.durable.paid_request import PaidRequest
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 
 _MOST_LISTED = 100

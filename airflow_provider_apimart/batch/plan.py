@@ -14,7 +14,7 @@ from airflow_provider_apimart.api.waiting import STATUS_POLICY
 from airflow_provider_apimart.batch.items import BatchItem
 from airflow_provider_apimart.checks.check import Check
 from airflow_provider_apimart.durable.decision import OnUnknownOutcome
-from airflow_provider_apimart.durable.identity import TaskIdentity
+from airflow_provider_apimart.durable.task_identity import TaskIdentity
 from airflow_provider_apimart.quotes.price_book import PRICE_POLICY
 
 

@@ -15,8 +15,8 @@ from airflow_provider_apimart.batch.ledger import Ledger
 from airflow_provider_apimart.batch.ledger_entry import LedgerEntry
 from airflow_provider_apimart.batch.plan import BatchPlan
 from airflow_provider_apimart.batch.summary import BatchCounts
-from airflow_provider_apimart.durable.identity import TaskIdentity, file_name_of
 from airflow_provider_apimart.durable.item_status import ItemStatus
+from airflow_provider_apimart.durable.task_identity import TaskIdentity, file_name_of
 from airflow_provider_apimart.page_index.entry import IndexEntry, Kind, Outcome, State, spending_of
 from airflow_provider_apimart.page_index.writing import IndexFile
 

@@ -14,11 +14,11 @@ from airflow_provider_apimart.api.json_values import JsonObject
 from airflow_provider_apimart.batch.items import BatchItem
 from airflow_provider_apimart.batch.ledger import Ledger
 from airflow_provider_apimart.batch.ledger_entry import LedgerEntry
-from airflow_provider_apimart.durable.identity import TaskIdentity
+from airflow_provider_apimart.durable.task_identity import TaskIdentity
 from airflow_provider_apimart.library.entry import LibraryEntry, Maker
 from airflow_provider_apimart.library.matching import assign, same_requests, unused
 from airflow_provider_apimart.library.pack import pack_place
-from airflow_provider_apimart.library.reuse import TaskLibrary, result_id
+from airflow_provider_apimart.library.task_library import TaskLibrary, result_id
 from airflow_provider_apimart.results.storage.kept_file import KeptFile
 from airflow_provider_apimart.results.storage.receipts import SavedFile, saved_file_from_json
 

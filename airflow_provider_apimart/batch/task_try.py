@@ -26,9 +26,9 @@ from airflow_provider_apimart.batch.reuse import BatchLibrary
 from airflow_provider_apimart.batch.run import BatchRun, Save
 from airflow_provider_apimart.batch.summary import BatchCounts, count_items, describe, failures, left_running
 from airflow_provider_apimart.durable.folder import Folder
-from airflow_provider_apimart.durable.identity import file_name_of
 from airflow_provider_apimart.durable.item_record import ItemRecord
 from airflow_provider_apimart.durable.no_collections import no_collections
+from airflow_provider_apimart.durable.task_identity import file_name_of
 from airflow_provider_apimart.page_index.entry import State
 from airflow_provider_apimart.quotes.quote import total
 from airflow_provider_apimart.results.storage.atomic_write import remove_unfinished

@@ -15,7 +15,7 @@ from airflow_provider_apimart.checks.known_models import KNOWN_MODELS
 from airflow_provider_apimart.exceptions import ApimartError, ApimartInvalidRequestError
 
 if TYPE_CHECKING:
-    from airflow_provider_apimart.durable.identity import PaidRequest
+    from airflow_provider_apimart.durable.paid_request import PaidRequest
 
 log = logging.getLogger(__name__)
 

@@ -42,7 +42,7 @@ class Action(StrEnum):
     """Send nothing; a person has to check and decide."""
 
 
-class Status(StrEnum):
+class ReadStatus(StrEnum):
     """Status of a generation as this try has read it."""
 
     NOT_READ = "not read"
@@ -52,7 +52,7 @@ class Status(StrEnum):
     FAILED = "failed"
 
     @classmethod
-    def of(cls, status: GenerationStatus) -> Status:
+    def of(cls, status: GenerationStatus) -> ReadStatus:
         """Return the status of a generation that was found."""
         return cls(status.value)
 
@@ -76,7 +76,7 @@ class Situation:
     key_scope: str
     now: float
     on_unknown_outcome: OnUnknownOutcome = OnUnknownOutcome.RETRY_SAME_KEY
-    status: Status = Status.NOT_READ
+    status: ReadStatus = ReadStatus.NOT_READ
 
     @property
     def attempt(self) -> Attempt | None:
@@ -138,31 +138,31 @@ RULES = (
     Rule(
         "a generation's id",
         Action.READ_STATUS,
-        lambda it, at: at.generation_id is not None and it.status is Status.NOT_READ,
+        lambda it, at: at.generation_id is not None and it.status is ReadStatus.NOT_READ,
     ),
     Rule(
         "a generation that APIMart doesn't know, and the task was cleared after it had returned it, or after a person "
         "was asked to decide",
         Action.SUBMIT_NEXT,
         lambda it, at: (
-            it.status is Status.NOT_FOUND and (it.cleared_since(at.stopped) or it.cleared_since(at.delivered))
+            it.status is ReadStatus.NOT_FOUND and (it.cleared_since(at.stopped) or it.cleared_since(at.delivered))
         ),
     ),
     Rule(
         "a generation that APIMart doesn't know",
         Action.STOP,
-        lambda it, at: it.status is Status.NOT_FOUND,
+        lambda it, at: it.status is ReadStatus.NOT_FOUND,
         "APIMart doesn't know the generation",
     ),
     Rule(
         "a generation that failed",
         Action.SUBMIT_NEXT,
-        lambda it, at: it.status is Status.FAILED,
+        lambda it, at: it.status is ReadStatus.FAILED,
     ),
     Rule(
         "a completed generation that the task had returned before a person cleared it",
         Action.SUBMIT_NEXT,
-        lambda it, at: it.status is Status.COMPLETED and it.cleared_since(at.delivered),
+        lambda it, at: it.status is ReadStatus.COMPLETED and it.cleared_since(at.delivered),
     ),
     Rule("a generation that runs or is completed", Action.RESUME, lambda it, at: at.generation_id is not None),
     Rule(

@@ -22,9 +22,9 @@ from airflow_provider_apimart.durable.fact_files import FactFiles, is_of_record
 from airflow_provider_apimart.durable.facts import Fact, FactKind
 from airflow_provider_apimart.durable.fence import overtaken
 from airflow_provider_apimart.durable.folder import Folder
-from airflow_provider_apimart.durable.identity import TaskIdentity, file_name_of
 from airflow_provider_apimart.durable.item_record import ItemRecord, fold
 from airflow_provider_apimart.durable.record import record_errors
+from airflow_provider_apimart.durable.task_identity import TaskIdentity, file_name_of
 from airflow_provider_apimart.exceptions import ApimartDestinationError, ApimartError
 from airflow_provider_apimart.results.storage.paths import storage_path
 

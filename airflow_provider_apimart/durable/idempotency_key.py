@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from airflow_provider_apimart.api.contract import IDEMPOTENCY_KEY_LIFETIME
-from airflow_provider_apimart.durable.identity import TaskIdentity, digest
+from airflow_provider_apimart.durable.paid_request import digest
+from airflow_provider_apimart.durable.task_identity import TaskIdentity
 
 # A request needs some time to arrive, and clocks differ.
 _KEY_MARGIN_SECONDS = 300.0

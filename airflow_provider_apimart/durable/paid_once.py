@@ -25,11 +25,12 @@ from airflow_provider_apimart.api.waiting import (
     read_status_with_retries,
 )
 from airflow_provider_apimart.durable.attempt import Attempt
-from airflow_provider_apimart.durable.decision import Action, OnUnknownOutcome, Rule, Situation, Status, decide
+from airflow_provider_apimart.durable.decision import Action, OnUnknownOutcome, ReadStatus, Rule, Situation, decide
 from airflow_provider_apimart.durable.facts import FactKind
 from airflow_provider_apimart.durable.idempotency_key import idempotency_key, key_is_kept
-from airflow_provider_apimart.durable.identity import PaidRequest, TaskIdentity
+from airflow_provider_apimart.durable.paid_request import PaidRequest
 from airflow_provider_apimart.durable.record import Record, only_logged
+from airflow_provider_apimart.durable.task_identity import TaskIdentity
 from airflow_provider_apimart.durable.uploads import RecordedUploads, UploadRegistry, upload_all
 
 log = logging.getLogger(__name__)
@@ -119,7 +120,7 @@ class PaidOnce:
         try:
             generation = yield from self._read_status(str(attempt.generation_id), attempt.first_sent)
         except errors.ApimartGenerationNotFoundError:
-            rule = decide(replace(situation, status=Status.NOT_FOUND))
+            rule = decide(replace(situation, status=ReadStatus.NOT_FOUND))
             if rule.does is Action.STOP:
                 self._note_stop(attempt)
                 raise
@@ -127,7 +128,7 @@ class PaidOnce:
         log.info("Generation %s exists already: %s", attempt.generation_id, generation.status_word)
         if generation.status is GenerationStatus.FAILED:
             self._note_end(attempt.key, generation)
-        return decide(replace(situation, status=Status.of(generation.status))), generation
+        return decide(replace(situation, status=ReadStatus.of(generation.status))), generation
 
     def _read_status(self, generation_id: str, sent_at: float) -> Flow[Generation]:
         wait = Wait.begin(

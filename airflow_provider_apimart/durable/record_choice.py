@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from airflow_provider_apimart.compat.task_state import task_state_store
 from airflow_provider_apimart.durable.file_record import FileRecord
-from airflow_provider_apimart.durable.identity import task_identity
 from airflow_provider_apimart.durable.ledger_path import ledger_path, report_place_of_records
 from airflow_provider_apimart.durable.record import Record, StateStoreRecord
+from airflow_provider_apimart.durable.task_identity import task_identity
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -20,8 +20,7 @@ def record_of(context: Context) -> Record:
 
     :raises ApimartDestinationError: If ``[apimart] ledger_path`` can't be used. Nothing was submitted.
     """
-    known: Mapping[str, Any] = context
-    store, ti = known.get("task_state_store"), known["ti"]
+    ti, store = context["ti"], task_state_store(context)
     if store is not None:
         return StateStoreRecord(store, ti.try_number)
     place = ledger_path()

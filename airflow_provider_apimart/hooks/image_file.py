@@ -9,6 +9,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_apimart.api.redaction import without_query
 from airflow_provider_apimart.api.upload import ImageFile
+from airflow_provider_apimart.compat.object_storage import usable_path
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 
 
@@ -36,12 +37,9 @@ def _path(image: str | PurePath | ObjectStoragePath) -> ObjectStoragePath:
     if str(image).lower().startswith(("http://", "https://")):
         raise ApimartInvalidRequestError(f"{without_query(str(image))} is a URL already; use it in image_urls as it is")
     try:
-        path = image if isinstance(image, ObjectStoragePath) else ObjectStoragePath(str(image))
-        # Below Airflow 3.1, an unknown kind of storage is detected only here.
-        _ = path.fs
+        return usable_path(image if isinstance(image, ObjectStoragePath) else str(image))
     except (ValueError, ImportError) as error:
         raise ApimartInvalidRequestError(f"The image {without_query(str(image))} cannot be opened: {error}") from error
-    return path
 
 
 def _image_file(path: ObjectStoragePath) -> ImageFile:

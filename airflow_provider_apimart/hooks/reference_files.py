@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_apimart.api.reference_fields import refused, with_files_renamed
 from airflow_provider_apimart.api.reference_file import ReferenceFile
-from airflow_provider_apimart.api.references import refused, with_files_renamed
-from airflow_provider_apimart.durable.identity import PaidRequest
+from airflow_provider_apimart.durable.paid_request import PaidRequest
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 from airflow_provider_apimart.hooks.image_file import image_file
 

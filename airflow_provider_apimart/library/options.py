@@ -13,7 +13,7 @@ from airflow_provider_apimart.results.storage.paths import is_relative
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-    from airflow_provider_apimart.library.reuse import TaskLibrary
+    from airflow_provider_apimart.library.task_library import TaskLibrary
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ReuseOptions:
         :param is_required: Whether a lookup raises if the library can't be read.
         :raises ApimartArgumentError: If the library is relative, or results are to be reused and none is named.
         """
-        from airflow_provider_apimart.library.reuse import TaskLibrary
+        from airflow_provider_apimart.library.task_library import TaskLibrary
 
         place = str(self.library or library_path() or "")
         if place and is_relative(place):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_apimart.api.contract import Modality
-from airflow_provider_apimart.api.references import names_references, rewritten
+from airflow_provider_apimart.api.reference_fields import names_references, rewritten
 
 # Changes with whatever makes identities of earlier versions meaningless.
 _VERSION = 1

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from airflow_provider_apimart.batch.reuse import BatchLibrary
     from airflow_provider_apimart.batch.run import Save
     from airflow_provider_apimart.batch.task_try import TryResult
-    from airflow_provider_apimart.durable.identity import TaskIdentity
+    from airflow_provider_apimart.durable.task_identity import TaskIdentity
     from airflow_provider_apimart.results.outputs import OutputSaver
 
 _EXPORTS = ("huggingface", "parquet")
@@ -246,7 +246,7 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
     def _exports_of(self, task: TaskIdentity) -> Exports:
         from airflow_provider_apimart.batch.exports.export import Exports
         from airflow_provider_apimart.batch.exports.place import Place
-        from airflow_provider_apimart.durable.identity import file_name_of
+        from airflow_provider_apimart.durable.task_identity import file_name_of
 
         return Exports(self.exports, Place(self._folder, file_name_of(task)))
 
@@ -261,7 +261,7 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
         from airflow_provider_apimart.batch.plan import BatchPlan
         from airflow_provider_apimart.checks.check import Check
         from airflow_provider_apimart.durable.decision import OnUnknownOutcome
-        from airflow_provider_apimart.durable.identity import task_identity
+        from airflow_provider_apimart.durable.task_identity import task_identity
 
         return BatchPlan(
             items=self.items(),
@@ -310,7 +310,7 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
 
     def _library(self, context: Context, outputs: OutputSaver) -> BatchLibrary | None:
         from airflow_provider_apimart.batch.reuse import BatchLibrary
-        from airflow_provider_apimart.durable.identity import task_identity
+        from airflow_provider_apimart.durable.task_identity import task_identity
 
         library = ReuseOptions(self.reuse_within, self.library, self.copy_reused).open(
             is_required=self.max_cost is not None

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from airflow_provider_apimart.api.generation import Generation
     from airflow_provider_apimart.api.json_values import JsonObject
     from airflow_provider_apimart.api.waiting import Wait
-    from airflow_provider_apimart.durable.identity import PaidRequest
+    from airflow_provider_apimart.durable.paid_request import PaidRequest
 
     Reference = str | PurePath | ObjectStoragePath
 
@@ -246,9 +246,9 @@ class ApimartGenerationOperator(SavesOutputs, WaitsForGeneration, RendersText):
     def _obtain(self, context: Context) -> Generation:
         from airflow_provider_apimart.api.contract import Modality
         from airflow_provider_apimart.durable.decision import OnUnknownOutcome
-        from airflow_provider_apimart.durable.identity import task_identity
         from airflow_provider_apimart.durable.paid_once import PaidOnce
         from airflow_provider_apimart.durable.record_choice import record_of
+        from airflow_provider_apimart.durable.task_identity import task_identity
         from airflow_provider_apimart.hooks.reference_files import ReferenceFiles
 
         key = optional_name(self.key, "key")
@@ -318,7 +318,7 @@ class ApimartGenerationOperator(SavesOutputs, WaitsForGeneration, RendersText):
         from airflow_provider_apimart.compat.success import after_success
         from airflow_provider_apimart.durable.paid_once import note_delivery, recorded_quote
         from airflow_provider_apimart.durable.record_choice import record_of
-        from airflow_provider_apimart.library.single import note_reuse_delivery
+        from airflow_provider_apimart.library.kept_result import note_reuse_delivery
 
         self._generation_id = generation.generation_id
         record = record_of(context)

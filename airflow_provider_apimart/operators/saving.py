@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, Context, ObjectStoragePath
 
     from airflow_provider_apimart.api.generation import Generation
-    from airflow_provider_apimart.durable.identity import PaidRequest
+    from airflow_provider_apimart.durable.paid_request import PaidRequest
     from airflow_provider_apimart.durable.record import Record
     from airflow_provider_apimart.durable.uploads import UploadRegistry
-    from airflow_provider_apimart.library.reuse import TaskLibrary
-    from airflow_provider_apimart.library.single import KeptResult
+    from airflow_provider_apimart.library.kept_result import KeptResult
+    from airflow_provider_apimart.library.task_library import TaskLibrary
     from airflow_provider_apimart.results.outputs import OutputSaver
     from airflow_provider_apimart.results.storage.receipts import SavedFile
 
@@ -67,7 +67,7 @@ class SavesOutputs(LazyHook, _Operator):
         """
         if self.destination is None:
             return
-        from airflow_provider_apimart.library.single import kept_result
+        from airflow_provider_apimart.library.kept_result import kept_result
 
         key = optional_name(self.key, "key")
         with self._outputs(context) as outputs:
@@ -99,7 +99,7 @@ class SavesOutputs(LazyHook, _Operator):
         with self._outputs(context) as outputs:
             saved = outputs.save_all(generation)
         if library := ReuseOptions(library=self.library).open():
-            from airflow_provider_apimart.library.single import enter_generation
+            from airflow_provider_apimart.library.kept_result import enter_generation
 
             enter_generation(library, context["ti"], record, generation, saved)
         return saved

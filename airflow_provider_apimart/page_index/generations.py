@@ -12,8 +12,8 @@ from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.generation import Generation
 from airflow_provider_apimart.api.json_values import mapping, money, plain
 from airflow_provider_apimart.api.redaction import without_query
-from airflow_provider_apimart.durable.identity import file_name_of, task_identity
 from airflow_provider_apimart.durable.item_status import ItemStatus, status_after
+from airflow_provider_apimart.durable.task_identity import file_name_of, task_identity
 from airflow_provider_apimart.events.generation_event import EventKind, GenerationEvent
 from airflow_provider_apimart.page_index.entry import IndexEntry, Kind, Outcome, State, spending_of
 from airflow_provider_apimart.page_index.writing import IndexFile
@@ -21,7 +21,7 @@ from airflow_provider_apimart.page_index.writing import IndexFile
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_apimart.durable.identity import TaskIdentity
+    from airflow_provider_apimart.durable.task_identity import TaskIdentity
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ import msgspec
 from airflow_provider_apimart.api.json_values import mapping, parse
 from airflow_provider_apimart.batch.entry_of_facts import entry_of_record
 from airflow_provider_apimart.batch.journal import read_records
-from airflow_provider_apimart.durable.identity import TaskIdentity, file_name_of
 from airflow_provider_apimart.durable.ledger_path import LEDGER_SUFFIX
 from airflow_provider_apimart.durable.no_collections import no_collections
+from airflow_provider_apimart.durable.task_identity import TaskIdentity, file_name_of
 from airflow_provider_apimart.page_index.entry import IndexEntry
 from airflow_provider_apimart.plugin.items import Item, Line, item_of
 from airflow_provider_apimart.plugin.storage import Location, NotReadableError, signature, storage_errors

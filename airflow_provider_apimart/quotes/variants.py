@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from airflow_provider_apimart.api.references import is_path, names_references
+from airflow_provider_apimart.api.reference_fields import is_path, names_references
 
 _PIXELS = re.compile(r"\d+\s*[x*\u00d7]\s*\d+", re.IGNORECASE)
 _SOUND_FIELDS = ("sound", "generate_audio", "with_audio", "enable_audio", "audio")

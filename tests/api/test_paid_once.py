@@ -9,9 +9,10 @@ from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.durable.facts import FactKind
-from airflow_provider_apimart.durable.identity import PaidRequest, TaskIdentity
 from airflow_provider_apimart.durable.paid_once import PaidOnce
+from airflow_provider_apimart.durable.paid_request import PaidRequest
 from airflow_provider_apimart.durable.record import StateStoreRecord
+from airflow_provider_apimart.durable.task_identity import TaskIdentity
 from tests.durable.stores import StateStore
 
 from .driver import Held, error_reply, reply, run_flow

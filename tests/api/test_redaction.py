@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_apimart.api.error_mapping import read_error, read_error_reply, root_reason, submit_error
+from airflow_provider_apimart.api.error_mapping import free_call_error, read_error_reply, root_reason, submit_error
 from airflow_provider_apimart.api.generation_parsing import read_generation
 from airflow_provider_apimart.api.http_messages import Reply
 from airflow_provider_apimart.api.redaction import Secrets, without_query
@@ -103,7 +103,7 @@ def test_a_message_of_apimart_shows_no_signature_of_a_url(signed: str) -> None:
     assert failed.failure is not None
     for shown in (
         str(submit_error(read_error_reply(Reply(400, {}, body)))),
-        str(read_error(read_error_reply(Reply(403, {}, b"<title>%s</title>" % said.encode())))),
+        str(free_call_error(read_error_reply(Reply(403, {}, b"<title>%s</title>" % said.encode())))),
         failed.failure.message,
         root_reason(OSError(said)),
     ):

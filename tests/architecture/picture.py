@@ -15,7 +15,7 @@ from tests.architecture.imports import Graph, module_imports, siblings
 from tests.architecture.rows import ALONE, ROWS, Row
 
 PICTURE = Path(__file__).resolve().parents[2] / "docs" / "images" / "architecture.svg"
-_WIDTH, _CAPTIONS, _MARGIN, _BETWEEN, _HEIGHT, _STEP = 900, 130, 20, 14, 42, 96
+_WIDTH, _CAPTIONS, _MARGIN, _BETWEEN, _HEIGHT, _STEP = 1040, 190, 20, 14, 42, 96
 _FILLS = ("#d3e3fd", "#d3f5e3", "#e8def8", "#fdf3c4", "#fde9d3", "#fbd9d9", "#eef2f6")
 _LINE, _TEXT, _SMALL = "#64748b", "#0f172a", "#334155"
 

@@ -30,8 +30,8 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_apimart.durable.fact_files import FactFiles
 from airflow_provider_apimart.durable.folder import Folder
-from airflow_provider_apimart.durable.identity import file_name_of, task_identity
 from airflow_provider_apimart.durable.ledger_path import LEDGER_SUFFIX
+from airflow_provider_apimart.durable.task_identity import file_name_of, task_identity
 from airflow_provider_apimart.results.storage.receipts import FOLDER
 from airflow_provider_apimart.sandbox import Sandbox, SandboxSettings
 from tests.airflow_versions import running

@@ -24,7 +24,7 @@ from airflow_provider_apimart.batch.ledger_entry import LedgerEntry
 from airflow_provider_apimart.batch.plan import BatchPlan
 from airflow_provider_apimart.batch.run import Save
 from airflow_provider_apimart.batch.task_try import TryResult, run_try
-from airflow_provider_apimart.durable.identity import TaskIdentity, file_name_of
+from airflow_provider_apimart.durable.task_identity import TaskIdentity, file_name_of
 from airflow_provider_apimart.sandbox import Sandbox
 from airflow_provider_apimart.triggers.batch import trigger_for
 

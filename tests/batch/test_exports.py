@@ -20,8 +20,8 @@ from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.batch.exports.huggingface import metadata
 from airflow_provider_apimart.batch.exports.place import Place as ExportPlace
 from airflow_provider_apimart.batch.ledger_entry import LedgerEntry
-from airflow_provider_apimart.durable.identity import task_identity
 from airflow_provider_apimart.durable.item_status import ItemStatus
+from airflow_provider_apimart.durable.task_identity import task_identity
 from airflow_provider_apimart.operators.batch import ApimartBatchGenerationOperator
 from airflow_provider_apimart.sandbox import Sandbox
 from tests.batch.bare import execute, task_context

@@ -7,8 +7,8 @@ import pytest
 from airflow_provider_apimart.batch.gallery import gallery
 from airflow_provider_apimart.batch.ledger_entry import LedgerEntry
 from airflow_provider_apimart.batch.summary import count_items
-from airflow_provider_apimart.durable.identity import TaskIdentity
 from airflow_provider_apimart.durable.item_status import ItemStatus
+from airflow_provider_apimart.durable.task_identity import TaskIdentity
 from tests.batch.support import TASK
 from tests.parsed_page import ParsedPage
 

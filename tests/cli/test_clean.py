@@ -19,7 +19,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_apimart.durable.facts import FactKind
 from airflow_provider_apimart.durable.file_record import FileRecord
-from airflow_provider_apimart.durable.identity import TaskIdentity
+from airflow_provider_apimart.durable.task_identity import TaskIdentity
 from airflow_provider_apimart.sandbox import Fault, Sandbox
 from tests.airflow_versions import lacks, reason
 from tests.batch.support import TASK, as_plan, fact_files, ledger_file, ledger_lines, make

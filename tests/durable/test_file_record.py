@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from airflow_provider_apimart.durable.facts import FactKind
 from airflow_provider_apimart.durable.file_record import FileRecord, remove_old_records
 from airflow_provider_apimart.durable.idempotency_key import key_is_kept
-from airflow_provider_apimart.durable.identity import TaskIdentity
+from airflow_provider_apimart.durable.task_identity import TaskIdentity
 
 TASK = TaskIdentity("dag", "run", "task", -1, 0)
 MIDNIGHT = datetime(2026, 12, 1, tzinfo=UTC)

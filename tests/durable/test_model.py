@@ -33,9 +33,10 @@ from airflow_provider_apimart.durable.attempt import Attempt
 from airflow_provider_apimart.durable.file_record import FileRecord
 from airflow_provider_apimart.durable.folder import Folder
 from airflow_provider_apimart.durable.idempotency_key import key_scope
-from airflow_provider_apimart.durable.identity import PaidRequest, TaskIdentity
 from airflow_provider_apimart.durable.paid_once import PaidOnce, note_delivery
+from airflow_provider_apimart.durable.paid_request import PaidRequest
 from airflow_provider_apimart.durable.record import Record, StateStoreRecord
+from airflow_provider_apimart.durable.task_identity import TaskIdentity
 from airflow_provider_apimart.hooks.reference_files import ReferenceFiles
 from airflow_provider_apimart.sandbox import Fault, Sandbox, SandboxSettings
 from tests.durable.stores import StateStore

@@ -20,9 +20,10 @@ from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.durable.file_record import FileRecord
 from airflow_provider_apimart.durable.idempotency_key import key_scope
-from airflow_provider_apimart.durable.identity import PaidRequest, TaskIdentity
 from airflow_provider_apimart.durable.paid_once import PaidOnce
+from airflow_provider_apimart.durable.paid_request import PaidRequest
 from airflow_provider_apimart.durable.record import Record, StateStoreRecord
+from airflow_provider_apimart.durable.task_identity import TaskIdentity
 from airflow_provider_apimart.durable.uploads import (
     KeptUpload,
     RecordedUploads,

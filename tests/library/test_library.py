@@ -12,13 +12,13 @@ import pytest
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.generation import OutputKind
 from airflow_provider_apimart.durable.checksummed_json import checked_json, with_checksum
-from airflow_provider_apimart.durable.identity import PaidRequest
+from airflow_provider_apimart.durable.paid_request import PaidRequest
 from airflow_provider_apimart.exceptions import ApimartLibraryError
 from airflow_provider_apimart.library.entry import EntryFile
 from airflow_provider_apimart.library.library import ENTRIES, Library
 from airflow_provider_apimart.library.pack import Copied, pack_from_bytes, pack_place, pack_to_bytes
 from airflow_provider_apimart.library.reference_content import ReferenceContents
-from airflow_provider_apimart.library.reuse import TaskLibrary
+from airflow_provider_apimart.library.task_library import TaskLibrary
 from airflow_provider_apimart.results.storage.kept_file import KeptFile
 from tests.durable.stores import WholeFileSystem
 from tests.library.support import IDENTITY, NOON, REQUEST, entry, stored

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.payload import build_payload
-from airflow_provider_apimart.api.references import names_references
+from airflow_provider_apimart.api.reference_fields import names_references
 from airflow_provider_apimart.library.request_identity import reference_urls, request_identity
 
 pytestmark = pytest.mark.slow

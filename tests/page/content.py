@@ -10,9 +10,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from airflow_provider_apimart.batch.ledger_entry import LedgerEntry, ledger_text
-from airflow_provider_apimart.durable.identity import TaskIdentity, file_name_of
 from airflow_provider_apimart.durable.item_status import ItemStatus
 from airflow_provider_apimart.durable.ledger_path import LEDGER_SUFFIX
+from airflow_provider_apimart.durable.task_identity import TaskIdentity, file_name_of
 from airflow_provider_apimart.operators.batch import ApimartBatchGenerationOperator
 from airflow_provider_apimart.operators.generation import (
     ApimartImageGenerationOperator,

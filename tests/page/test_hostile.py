@@ -266,7 +266,7 @@ def test_an_entry_leads_to_no_other_tasks_ledger(
 
 
 def test_an_entry_of_a_mapped_task_leads_to_its_ledger(place: Path, viewer: TestClient, tmp_path: Path) -> None:
-    from airflow_provider_apimart.durable.identity import TaskIdentity, file_name_of
+    from airflow_provider_apimart.durable.task_identity import TaskIdentity, file_name_of
 
     name = file_name_of(TaskIdentity("d", "r", "t", 3, 0))
     (tmp_path / f"{name}.ledger.jsonl").write_text(json.dumps({"id": "third"}))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_provider_apimart.compat.object_storage import connection_id, usable_path
 from airflow_provider_apimart.exceptions import ApimartDestinationError
 
 if TYPE_CHECKING:
@@ -54,22 +55,16 @@ def storage_path(place: str | ObjectStoragePath) -> ObjectStoragePath:
 
     :raises ApimartDestinationError: If the protocol is unknown, or the library for it isn't installed.
     """
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
-
     try:
-        path = ObjectStoragePath(place)
-        # Below Airflow 3.1, an unknown kind of storage is noticed only here.
-        _ = path.fs
+        return usable_path(place)
     except Exception as error:
         # Any error: storage libraries raise errors of any class.
         raise _unusable(str(place), error) from error
-    return path
 
 
 def uri_of(path: ObjectStoragePath) -> str:
     """Return the URI of a path as ``ObjectStoragePath`` takes it, with the connection's id on every version."""
-    # Only below Airflow 3.2 is it among the options, and only from then on an attribute.
-    uri, conn_id = str(path), path.storage_options.get("conn_id") or getattr(path, "conn_id", None)
+    uri, conn_id = str(path), connection_id(path)
     connection = f"://{conn_id}@"
     return uri if conn_id is None or connection in uri else uri.replace("://", connection, 1)
 

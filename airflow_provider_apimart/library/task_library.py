@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_apimart.api.error_mapping import root_reason
 from airflow_provider_apimart.api.payload import requested_outputs
-from airflow_provider_apimart.durable.identity import PaidRequest
+from airflow_provider_apimart.durable.paid_request import PaidRequest
 from airflow_provider_apimart.exceptions import ApimartLibraryError
 from airflow_provider_apimart.library.entry import EntryFile, LibraryEntry, Maker
 from airflow_provider_apimart.library.library import Library

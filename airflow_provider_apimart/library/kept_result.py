@@ -11,10 +11,11 @@ from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.generation import Generation, generation_from_xcom
 from airflow_provider_apimart.api.json_values import money, plain
 from airflow_provider_apimart.durable.facts import Fact, FactKind
-from airflow_provider_apimart.durable.identity import PaidRequest, task_identity
+from airflow_provider_apimart.durable.paid_request import PaidRequest
 from airflow_provider_apimart.durable.record import Record, only_logged
+from airflow_provider_apimart.durable.task_identity import task_identity
 from airflow_provider_apimart.library.entry import Maker
-from airflow_provider_apimart.library.reuse import CopyFiles, TaskLibrary
+from airflow_provider_apimart.library.task_library import CopyFiles, TaskLibrary
 from airflow_provider_apimart.results.storage.receipts import SavedFile, saved_file_from_json
 
 

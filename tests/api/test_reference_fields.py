@@ -8,7 +8,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.payload import build_payload
-from airflow_provider_apimart.durable.identity import PaidRequest
+from airflow_provider_apimart.durable.paid_request import PaidRequest
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 from airflow_provider_apimart.hooks.reference_files import ReferenceFiles
 from tests.lab.references import PNG
