@@ -34,7 +34,7 @@ install = $(BIN)/python -m uv pip install --compile-bytecode --python $(or $(2),
 demo: .venv/runtime ## make a picture from a reference in a real Airflow, at no cost
 	@$(BIN)/python -m demo
 
-# More workers than processors: many tests wait.
+# More workers than processors: many tests wait. What is in the two halves is decided in tests/selection.py.
 PYTEST := $(BIN)/python -m pytest -n 6 --dist worksteal --ignore tests/browser
 
 test: .venv/development ## run the tests, a few of them in a real Airflow (five minutes on two processors)

@@ -8,8 +8,7 @@ import shutil
 import signal
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
@@ -24,11 +23,11 @@ from tests.lab import AirflowLab, Template
 from tests.lab.airflow_command import AirflowCommands, airflow_commands
 from tests.object_storage import detach_all
 from tests.s3 import S3Server, s3_server
+from tests.selection import HALVES, half_of, share_of_cases, share_of_tests
 
 _FIXTURES_WITH_AIRFLOW = {"airflow_template", "lab"}
 # The names by which tests start a server.
 _SERVERS = {"Sandbox", "hostile", "s3_server"}
-_HALVES = ("short", "rest")
 _FIXTURES_WITH_SERVER = {"apimart", "apimart_sandbox", "hook", "s3", "sandbox", "server"}
 
 atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
@@ -43,7 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Let `make test` and each version of Airflow in the short form of the matrix run a part of the tests."""
     parser.addoption("--cases", metavar="K/N", help="of each test, run the first case and every Nth other one")
     parser.addoption("--tests", metavar="K/N", help="run every Nth test, with all its cases")
-    parser.addoption("--half", choices=_HALVES, help="what `make test` runs, or what it leaves to `make test-rest`")
+    parser.addoption("--half", choices=HALVES, help="what `make test` runs, or what it leaves to `make test-rest`")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -53,58 +52,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("starts_airflow")
         if _FIXTURES_WITH_SERVER & _fixtures(item) or _SERVERS & vars(getattr(item, "module", item)).keys():
             item.add_marker("slow")
-    left_out = set(items) - set(_dealt_out(items, config.getoption("--tests")))
-    left_out |= set(items) - set(_cases(items, config.getoption("--cases")))
-    left_out |= set(items) - set(_half(items, config.getoption("--half")))
-    config.hook.pytest_deselected(items=list(left_out))
-    items[:] = [item for item in items if item not in left_out]
+    chosen = set(share_of_tests(items, config.getoption("--tests")))
+    chosen &= set(share_of_cases(items, config.getoption("--cases")))
+    chosen &= set(half_of(items, config.getoption("--half")))
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = [item for item in items if item in chosen]
 
 
 def _fixtures(item: pytest.Item) -> set[str]:
     return set(getattr(item, "fixturenames", ()))
-
-
-def _dealt_out(items: Iterable[pytest.Item], share: str | None) -> Iterator[pytest.Item]:
-    """Return every Nth test with all its cases."""
-    for number, cases in enumerate(_by_test(items)):
-        if _is_of(share, number):
-            yield from cases
-
-
-def _cases(items: Iterable[pytest.Item], share: str | None) -> Iterator[pytest.Item]:
-    """Return the first case of each test, and every Nth other one."""
-    for cases in _by_test(items):
-        yield from (case for number, case in enumerate(cases) if number == 0 or _is_of(share, number))
-
-
-def _half(items: Iterable[pytest.Item], half: str | None) -> Iterator[pytest.Item]:
-    """
-    Return one of the two halves of the tests.
-
-    The short one lacks the long tests, and of those that start an Airflow it has the first one of each module alone.
-    """
-    with_airflow: set[Path] = set()
-    for item in items:
-        is_first = item.path not in with_airflow
-        if starts_airflow := item.get_closest_marker("starts_airflow") is not None:
-            with_airflow.add(item.path)
-        is_long = item.get_closest_marker("long") is not None or (starts_airflow and not is_first)
-        if half is None or is_long == (half == "rest"):
-            yield item
-
-
-def _by_test(items: Iterable[pytest.Item]) -> Iterable[list[pytest.Item]]:
-    """Return the cases of each test."""
-    tests: dict[str, list[pytest.Item]] = {}
-    for item in items:
-        tests.setdefault(item.nodeid.partition("[")[0], []).append(item)
-    return tests.values()
-
-
-def _is_of(share: str | None, number: int) -> bool:
-    """Whether a number is of a share such as ``1/4``; without a share, all are."""
-    part, _, parts = (share or "1/1").partition("/")
-    return number % int(parts) == int(part) % int(parts)
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from airflow_provider_apimart.sandbox import Sandbox
 from tests.airflow_versions import needs
 from tests.lab import AirflowLab, Run
 
-pytestmark = needs("AWAITING_INPUT state")
+pytestmark = [needs("AWAITING_INPUT state"), pytest.mark.long]
 DAG_ID = "example_apimart_approval"
 
 

@@ -9,11 +9,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from airflow_provider_apimart.sandbox import Sandbox
 from tests.lab.airflow_command import Airflow, AirflowCommands
 from tests.lab.fork_server import PROJECT
 
 DAG_ID = "example_apimart_assets"
+# It starts a process of its own, which imports all of Airflow.
+pytestmark = pytest.mark.long
 
 
 def completed(events: Path) -> dict[str, Any]:
