@@ -28,6 +28,7 @@ TOUCHES_AIRFLOW = (
     "tests/compat",
     "tests/durable/test_crash_every_version.py",
     "tests/durable/test_crash_points.py",
+    "tests/events",
     "tests/hooks",
     "tests/library",
     "tests/lineage",
