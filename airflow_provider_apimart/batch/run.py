@@ -45,7 +45,7 @@ from airflow_provider_apimart.checks.check import Check, CheckedRequest, check_r
 from airflow_provider_apimart.durable.idempotency_key import key_scope
 from airflow_provider_apimart.durable.item_status import ItemStatus, status_after
 from airflow_provider_apimart.durable.paid_once import PaidOnce
-from airflow_provider_apimart.events.generation_event import EventKind, GenerationEvent
+from airflow_provider_apimart.events.generation_event import EventKind, GenerationEvent, hand_over
 from airflow_provider_apimart.events.metrics import GenerationMetrics
 from airflow_provider_apimart.library.entry import LibraryEntry
 from airflow_provider_apimart.quotes.quote import QuoteTotal
@@ -57,6 +57,8 @@ Save = Callable[[BatchItem, Generation], Sequence[JsonObject]]
 #: Items whose outputs are saved at the same time.
 SAVED_AT_ONCE = 8
 _CANCELLED_AGAIN_SECONDS = 1.0
+# An item that is submitted again still has the id of its generation that failed.
+_STILL_EXPECTED = (ItemStatus.RUNNING, ItemStatus.UNKNOWN)
 
 
 class BatchRun:
@@ -349,7 +351,7 @@ class BatchRun:
             upload_policy=self._plan.upload_policy,
             known_uploads=self._uploads.registry,
             before_submit=lambda: self._quoted(item),
-            on_submitted=partial(self._emit, item, EventKind.SUBMITTED),
+            on_submitted=lambda made: self._emit(item, EventKind.SUBMITTED, generation=made),
         )
 
     def _quoted(self, item: BatchItem) -> Flow[JsonObject | None]:
@@ -385,11 +387,13 @@ class BatchRun:
 
     def _emit(self, item: BatchItem, kind: EventKind, **known: Any) -> None:
         """Count what has happened to an item's generation. The ledger and the log of the batch report the rest."""
-        self._metrics(GenerationEvent(kind, item.request.modality, item.request.payload.get("model"), **known))
+        event = GenerationEvent(kind, item.request.modality, item.request.payload.get("model"), **known)
+        hand_over(event, [self._metrics])
 
     def _emit_error(self, item: BatchItem, error: errors.ApimartError) -> None:
         entry = self._ledger[item.id]
-        generation = entry.generation() if entry.status in (ItemStatus.RUNNING, ItemStatus.COMPLETED) else None
+        exists = entry.status is ItemStatus.COMPLETED or (entry.generation_id and entry.status in _STILL_EXPECTED)
+        generation = entry.generation() if exists else None
         self._emit(item, EventKind.FAILED, generation=generation, error=error)
 
     async def _save_outputs(self, item: BatchItem, generation: Generation) -> None:

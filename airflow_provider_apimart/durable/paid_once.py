@@ -52,7 +52,7 @@ class PaidOnce:
     :param before_submit: Starts a flow that runs before a new generation is submitted, and before its references are
         uploaded. It returns the request's quote as plain JSON, for the record. What it raises keeps the POST from being
         sent. The repetition of a lost submit isn't a new one.
-    :param on_submitted: Called when the service has made a new generation.
+    :param on_submitted: Called with the new generation when the service has made one.
     :param clock: The Unix time.
     """
 
@@ -67,7 +67,7 @@ class PaidOnce:
     upload_policy: RetryPolicy = UPLOAD_POLICY
     known_uploads: UploadRegistry | None = None
     before_submit: Callable[[], Flow[JsonObject | None]] | None = None
-    on_submitted: Callable[[], None] = lambda: None
+    on_submitted: Callable[[Generation], None] = lambda _: None
     clock: Callable[[], float] = time.time
 
     @cached_property
@@ -250,7 +250,7 @@ class PaidOnce:
                 ", ".join(str(each.generation_id) for each in submission.others),
             )
         if not submission.replayed:
-            self.on_submitted()
+            self.on_submitted(submission.generation)
         if submission.may_be_paid_twice:
             log.warning(
                 "An earlier submit with idempotency key %s was lost, and its repetition was taken as new (generation "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow_provider_apimart.api.generation import Generation
     from airflow_provider_apimart.exceptions import ApimartError
+
+log = logging.getLogger(__name__)
 
 
 class EventKind(StrEnum):
@@ -22,10 +25,8 @@ class EventKind(StrEnum):
     OBTAINED = "obtained"
     #: Its task begins to wait for it.
     WAITING = "waiting"
-    #: It was completed, and this task is the one that counts it.
+    #: Its task has it as completed.
     COMPLETED = "completed"
-    #: A task was given it as completed, or by its id alone: the task that submitted it counts it.
-    RECEIVED = "received"
     #: It was completed for an earlier request, whose result is used once more at no cost.
     REUSED = "reused"
     #: Its task has saved what it was to save, and returns it.
@@ -41,8 +42,8 @@ class GenerationEvent:
 
     :param modality: Its modality as requested, ``None`` if the task doesn't know it.
     :param model: Its model as requested, ``None`` if the task doesn't know it.
-    :param generation: What is known of it, ``None`` before APIMart has named it.
-    :param request: The body of the request, if this task has sent it.
+    :param generation: What is known of it, ``None`` if not even its id is, for example because its submit was refused.
+    :param request: The body of the request, if this task has one.
     :param files: Its saved files in XCom form, ``None`` if the task saves nothing.
     :param destination: URI of the directory with the saved files.
     :param saved_cost: US dollars that a reused generation had cost, ``None`` if unknown.
@@ -60,5 +61,15 @@ class GenerationEvent:
     error: ApimartError | None = None
 
 
-#: Reports an event somewhere. It ignores the kinds that it doesn't report, and raises nothing: a task has paid.
+#: Reports an event somewhere, and ignores the kinds that it doesn't report.
 EventHandler = Callable[[GenerationEvent], None]
+
+
+def hand_over(event: GenerationEvent, handlers: Iterable[EventHandler]) -> None:
+    """Hand an event to each handler. What one of them raises is logged: it must not fail a task that has paid."""
+    for handle in handlers:
+        try:
+            handle(event)
+        except Exception:
+            # Any error: metrics are sent by whatever backend is configured.
+            log.exception("A generation was %s, which couldn't be reported everywhere. The task continues", event.kind)

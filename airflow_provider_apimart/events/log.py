@@ -36,7 +36,7 @@ class EventLog:
         match event.kind:
             case EventKind.OBTAINED:
                 self._log_obtained(event.generation, event.model)
-            case EventKind.COMPLETED | EventKind.RECEIVED | EventKind.REUSED:
+            case EventKind.COMPLETED | EventKind.REUSED:
                 self._log_results(event.generation)
 
     def _log_obtained(self, generation: Generation, model: str | None) -> None:

@@ -7,7 +7,8 @@ and ``model``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_apimart.events.generation_event import EventKind, GenerationEvent
 
@@ -22,7 +23,7 @@ SUBMITTED = "apimart.generation.submitted"
 COMPLETED = "apimart.generation.completed"
 #: A generation failed at APIMart (refunded).
 FAILED = "apimart.generation.failed"
-#: APIMart or its moderation refused a generation; nothing was charged.
+#: A request was refused, by APIMart, its moderation or the provider before it is sent; nothing was charged.
 REFUSED = "apimart.generation.refused"
 #: Outputs that were requested, and not delivered by a completed generation.
 MISSING_OUTPUTS = "apimart.generation.missing_outputs"
@@ -47,10 +48,13 @@ class GenerationMetrics:
     """
 
     def __init__(self, dag_id: str, task_id: str) -> None:
+        self._task = {"dag_id": dag_id, "task_id": task_id}
+
+    @cached_property
+    def _stats(self) -> Any:
         from airflow.providers.common.compat.sdk import Stats
 
-        self._stats = Stats
-        self._task = {"dag_id": dag_id, "task_id": task_id}
+        return Stats
 
     def __call__(self, event: GenerationEvent) -> None:
         """Count an event."""
@@ -77,11 +81,10 @@ class GenerationMetrics:
     def _add_dollars(self, name: str, dollars: Decimal | None, tags: dict[str, str]) -> None:
         if dollars is not None:
             # Counters take fractions wherever they are sent, whatever their annotation says.
-            self._stats.incr(name, float(dollars), tags=tags)  # type: ignore[arg-type]
+            self._stats.incr(name, float(dollars), tags=tags)
 
 
 def _outcome(event: GenerationEvent) -> str | None:
     """Return what an error says about the outcome of a generation, ``None`` if nothing."""
     outcome = event.error.outcome if event.error else None
-    exists = event.generation is not None and event.generation.generation_id is not None
-    return None if outcome == "refused" and exists else outcome
+    return None if outcome == "refused" and event.generation is not None else outcome

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import conf
@@ -270,7 +271,7 @@ class ApimartGenerationOperator(SavesOutputs, WaitsForGeneration, RendersText):
             upload_policy=self.hook.upload_policy,
             known_uploads=noted_uploads(record, library),
             before_submit=lambda: self._before_submit(request, max_cost),
-            on_submitted=lambda: self._emit(context, EventKind.SUBMITTED),
+            on_submitted=partial(self._emit, context, EventKind.SUBMITTED),
         )
         return self.hook.run(paid.obtain()).known_as(key=key)
 
@@ -331,9 +332,6 @@ class ApimartGenerationOperator(SavesOutputs, WaitsForGeneration, RendersText):
         # Not before Airflow has the success: a task that is cleared after it was killed here goes on with its result.
         after_success(ti, lambda: note(record, generation.generation_id, ti.max_tries))
         return super()._deliver(context, generation)
-
-    def _completion(self) -> EventKind:
-        return EventKind.REUSED if self.kept else EventKind.COMPLETED
 
     def _saved(self, context: Context, generation: Generation) -> list[dict[str, Any]] | None:
         from airflow_provider_apimart.durable.record_choice import record_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -46,6 +46,7 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
     #: Class of the error for a generation that failed.
     failure_class: ClassVar[type[ApimartGenerationFailedError]] = ApimartGenerationFailedError
     _last_known: Generation | None = None
+    _reported_error: ApimartError | None = None
 
     def execute_complete(self, context: Context, event: Any, generation_id: str | None = None) -> dict[str, Any]:
         """
@@ -56,9 +57,10 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
         """
         from airflow_provider_apimart.api.wait_event import decision_from_event
 
-        if must_restart(event, context):
-            return self._begin(context)
-        with self._reporting_errors(context, generation_id):
+        restarts = must_restart(event, context)
+        with self._reporting_errors(context, None if restarts else generation_id):
+            if restarts:
+                return self._begin(context)
             return self._deliver(context, self._conclude(decision_from_event(event, generation_id)))
 
     def _begin(self, context: Context) -> dict[str, Any]:
@@ -112,7 +114,7 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
 
         :param known: Further attributes of the event.
         """
-        from airflow_provider_apimart.events.generation_event import GenerationEvent
+        from airflow_provider_apimart.events.generation_event import GenerationEvent, hand_over
 
         modality, model = self._tags()
         event = GenerationEvent(
@@ -125,20 +127,22 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
             saved_cost=self._saved_cost(),
             **known,
         )
-        for handle in self._event_handlers(context):
-            handle(event)
+        hand_over(event, self._event_handlers(context))
 
-    def _event_handlers(self, context: Context) -> Iterable[EventHandler]:
+    def _event_handlers(self, context: Context) -> Iterator[EventHandler]:
         from airflow_provider_apimart.events.log import EventLog
         from airflow_provider_apimart.events.metrics import GenerationMetrics
         from airflow_provider_apimart.page_index.generations import report_event
 
-        return (
-            EventLog(self.log),
-            GenerationMetrics(self.dag_id, self.task_id),
-            partial(report_event, context),
-            partial(self.emit_lineage_of, context),
-        )
+        yield EventLog(self.log)
+        if self._is_counted_here():
+            yield GenerationMetrics(self.dag_id, self.task_id)
+        yield partial(report_event, context)
+        yield partial(self.emit_lineage_of, context)
+
+    def _is_counted_here(self) -> bool:
+        """Whether the metrics count the generation in this task, not in another one."""
+        return True
 
     @contextmanager
     def _reporting_errors(self, context: Context, generation_id: str | None = None) -> Iterator[None]:
@@ -150,27 +154,28 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
         try:
             yield
         except ApimartError as error:
-            # What is wrong with an argument must not hide the error.
-            with suppress(ApimartError):
-                known = self._last_known or self._generation_named(error.generation_id or generation_id)
-                self._emit(context, EventKind.FAILED, known, error=error)
+            if error is not self._reported_error:
+                self._reported_error = error
+                # What is wrong with an argument must not hide the error.
+                with suppress(ApimartError):
+                    known = self._last_known or self._named_by(error.generation_id or generation_id)
+                    self._emit(context, EventKind.FAILED, known, error=error)
             raise
 
-    def _generation_named(self, generation_id: str | None) -> Generation:
+    def _named_by(self, generation_id: str | None) -> Generation | None:
+        """Return the generation with an id, ``None`` without one."""
         from airflow_provider_apimart.api.generation import generation_from_xcom
 
+        if generation_id is None:
+            return None
         modality, model = self._tags()
         return generation_from_xcom({"generation_id": generation_id, "modality": modality, "model": model})
-
-    def _completion(self) -> EventKind:
-        """Return what a completed generation is to this task."""
-        return EventKind.COMPLETED
 
     def _deliver(self, context: Context, generation: Generation) -> dict[str, Any]:
         """Save a generation where asked to, return it in its XCom form, and report it."""
         self._last_known = generation
         if generation.status.is_final:
-            self._emit(context, self._completion(), generation)
+            self._emit(context, EventKind.REUSED if generation.reused else EventKind.COMPLETED, generation)
         self.link(context, generation)
         files = self._saved(context, generation)
         self._emit(context, EventKind.DELIVERED, generation, files=files)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_apimart import exceptions as errors
-from airflow_provider_apimart.api.generation import Generation
+from airflow_provider_apimart.api.generation import Generation, generation_from_xcom
 from airflow_provider_apimart.api.json_values import mapping, money, plain
 from airflow_provider_apimart.api.redaction import without_query
 from airflow_provider_apimart.durable.item_status import ItemStatus, status_after
@@ -35,12 +35,15 @@ _REPORTED = (EventKind.WAITING, EventKind.DELIVERED, EventKind.FAILED)
 
 def report_event(context: Context, event: GenerationEvent) -> None:
     """Write what a task knows about its generation, if the event is one that the pages show. A failure is logged."""
-    if event.generation is None or event.kind not in _REPORTED:
+    if event.kind not in _REPORTED:
         return
     try:
-        item = _item(event.generation, event.request or {}, event.files or (), event.error)
+        generation = event.generation or generation_from_xcom({"modality": event.modality, "model": event.model})
+        item = _item(generation, event.request or {}, event.files or (), event.error)
         item = {**item, "saved_cost": plain(event.saved_cost)}
-        entry = _entry(context, task_identity(context["ti"]), Kind.GENERATION, item, event.destination)
+        # The pages serve files of the destinations in the index: what a failed task names was perhaps never tried.
+        destination = None if event.kind is EventKind.FAILED else event.destination
+        entry = _entry(context, task_identity(context["ti"]), Kind.GENERATION, item, destination)
     except Exception:
         # Any error: what the pages lack must not fail a task that has paid.
         log.exception("The pages of APIMart in Airflow will lack this generation. The task continues")

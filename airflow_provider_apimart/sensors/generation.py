@@ -18,7 +18,6 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_apimart.api.arguments import seconds, switch
-from airflow_provider_apimart.events.generation_event import EventKind
 from airflow_provider_apimart.exceptions import (
     ApimartGenerationNotFoundError,
     ApimartRateLimitError,
@@ -96,10 +95,12 @@ class ApimartGenerationSensor(WaitsForGeneration, BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Read the status once, and return the generation if it is completed."""
-        generation = self._look()
-        if generation is None:
-            return PokeReturnValue(is_done=False)
-        return PokeReturnValue(is_done=True, xcom_value=self._deliver(context, generation))
+        # Reported here: with soft_fail, Airflow makes another error of it before execute sees it.
+        with self._reporting_errors(context):
+            generation = self._look()
+            if generation is None:
+                return PokeReturnValue(is_done=False)
+            return PokeReturnValue(is_done=True, xcom_value=self._deliver(context, generation))
 
     def execute_complete(self, context: Context, event: Any, generation_id: str | None = None) -> dict[str, Any]:
         """Return the generation that the trigger waited for, raise the error that ended the wait, or skip."""
@@ -180,13 +181,15 @@ class ApimartGenerationSensor(WaitsForGeneration, BaseSensorOperator):
                 raise
             raise AirflowSensorTimeout(str(error)) from error
 
-    def _completion(self) -> EventKind:
-        # A bare id says nothing of its submit, so the task that submitted it counts it if it waits too.
-        is_counted = self._named.status.is_final or self._named.modality is None
-        return EventKind.RECEIVED if is_counted else EventKind.COMPLETED
+    def _is_counted_here(self) -> bool:
+        # What an operator has waited for is counted there. A bare id says nothing of its submit.
+        return not self._named.status.is_final and self._named.modality is not None
+
+    def _named_by(self, generation_id: str | None) -> Generation | None:
+        return super()._named_by(generation_id or self._named.generation_id)
 
     def _deliver(self, context: Context, generation: Generation) -> dict[str, Any]:
-        named = self._named
+        named, self._last_known = self._named, generation
         generation = self.hook.with_urls(generation)
         return super()._deliver(
             context, generation.known_as(key=named.key, prompt_sha256=named.prompt_sha256, requested=named.requested)

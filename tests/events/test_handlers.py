@@ -38,7 +38,7 @@ class CountingStats(Counter[str]):
 
 def counted(event: GenerationEvent) -> dict[str, Any]:
     metrics, stats = GenerationMetrics("d", "t"), CountingStats()
-    metrics._stats = stats  # type: ignore[assignment]  # a part of it
+    metrics._stats = stats
     metrics(event)
     return dict(stats)
 
@@ -75,9 +75,9 @@ def test_a_refused_read_refuses_no_generation(
     def outcome(generation: Any) -> dict[str, Any]:
         return counted(event(EventKind.FAILED, generation=generation, error=error("why")))
 
-    nameless = generation_from_xcom({"generation_id": None})
-    assert outcome(None) == outcome(nameless) == ({before: 1} if before else {})
-    assert outcome(RUNS) == ({after: 1} if after else {})
+    without_id = generation_from_xcom({"generation_id": None, "status": "completed"})
+    assert outcome(None) == ({before: 1} if before else {})
+    assert outcome(RUNS) == outcome(without_id) == ({after: 1} if after else {})
 
 
 def test_the_log_has_what_is_obtained_and_what_comes_of_it(caplog: pytest.LogCaptureFixture) -> None:
@@ -88,7 +88,7 @@ def test_the_log_has_what_is_obtained_and_what_comes_of_it(caplog: pytest.LogCap
         handle(event(kind))
     assert caplog.messages == [
         "Generation g of m, key P-1: completed",
-        *["Generation g is completed for $0.05", "Generation g is completed but has no result"] * 3,
+        *["Generation g is completed for $0.05", "Generation g is completed but has no result"] * 2,
     ]
 
 

@@ -8,15 +8,30 @@ from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowSensorTimeout, BaseOperator, TaskDeferred
+from airflow.providers.common.compat.sdk import (
+    DAG,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseOperator,
+    TaskDeferred,
+)
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.events.generation_event import GenerationEvent
-from airflow_provider_apimart.events.metrics import COMPLETED, DOLLARS, MISSING_OUTPUTS, GenerationMetrics
+from airflow_provider_apimart.events.log import EventLog
+from airflow_provider_apimart.events.metrics import (
+    COMPLETED,
+    DOLLARS,
+    FAILED,
+    MISSING_OUTPUTS,
+    REFUSED,
+    SUBMITTED,
+    GenerationMetrics,
+)
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.operators.generation import ApimartImageGenerationOperator
 from airflow_provider_apimart.sandbox import Fault, Sandbox
@@ -71,13 +86,7 @@ class Counters(Counter[str]):
 @pytest.fixture
 def counters(monkeypatch: pytest.MonkeyPatch) -> Counters:
     counted = Counters()
-    made = GenerationMetrics.__init__
-
-    def init(self: GenerationMetrics, *args: Any) -> None:
-        made(self, *args)
-        self._stats = counted  # type: ignore[assignment]  # a part of it
-
-    monkeypatch.setattr(GenerationMetrics, "__init__", init)
+    monkeypatch.setattr(GenerationMetrics, "_stats", counted)
     return counted
 
 
@@ -119,17 +128,77 @@ def test_what_happens_is_an_event_each(
         image(**arguments).execute(context())
     assert [event.kind for event in events] == kinds
     assert {(event.modality, event.model) for event in events} == {("image", PAYLOAD["model"])}
-    ids = {event.generation.generation_id for event in events if event.generation and event.kind != "submitted"}
+    ids = {event.generation and event.generation.generation_id for event in events}
     assert len(ids) == 1
+    assert (ids == {None}) == (kinds == ["failed"])
 
 
-@pytest.mark.parametrize("waits", [True, False])
-def test_a_sensor_counts_what_its_operator_has_not(waits: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = image(wait_for_completion=waits).execute(context())
-    events: list[GenerationEvent] = []
-    monkeypatch.setattr(ApimartGenerationSensor, "_event_handlers", lambda *_: [events.append])
-    ApimartGenerationSensor(task_id="wait", generation=made, poke_interval=0.05).execute(context())
-    assert [event.kind for event in events] == ["received" if waits else "completed", "delivered"]
+FAILS = "[sandbox: fail no]"
+
+
+def test_a_try_that_starts_over_is_counted_as_any_other(
+    counters: Counters, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_an_earlier_try = {"verdict": "deadline_passed", "try_number": 1}
+    with pytest.raises(errors.ApimartGenerationFailedError):
+        image(prompt=FAILS).execute_complete(context(try_number=2), of_an_earlier_try, "old")
+    assert (counters[SUBMITTED], counters[FAILED]) == (1, 1)
+    revoked = sandbox.connection_json().replace(sandbox.api_key, "sk-revoked")
+    monkeypatch.setenv("AIRFLOW_CONN_APIMART_DEFAULT", revoked)
+    with pytest.raises(errors.ApimartAuthenticationError):
+        image(model="another").execute_complete(context(try_number=2), of_an_earlier_try, "old")
+    assert (counters[SUBMITTED], counters[REFUSED]) == (1, 1)
+
+
+@pytest.mark.parametrize("skips", [{"soft_fail": True}, {"never_fail": True}, {}])
+def test_a_failure_that_skips_a_sensor_is_counted_once(skips: dict[str, Any], counters: Counters) -> None:
+    sent = image(prompt=FAILS, wait_for_completion=False).execute(context())
+    sensor = ApimartGenerationSensor(task_id="wait", generation=sent, poke_interval=0.05, **skips)
+    with pytest.raises(AirflowSkipException if skips else errors.ApimartGenerationFailedError):
+        sensor.execute(context())
+    assert counters[FAILED] == 1
+
+
+@pytest.mark.parametrize("by_id", [True, False])
+def test_a_failure_is_counted_by_one_task(by_id: bool, counters: Counters) -> None:
+    sent = image(prompt=FAILS, wait_for_completion=False).execute(context())
+    sensor = ApimartGenerationSensor(task_id="w", generation=sent["generation_id"] if by_id else sent)
+    with pytest.raises(errors.ApimartGenerationFailedError):
+        sensor.execute(context())
+    assert counters[FAILED] == (0 if by_id else 1)
+
+
+def test_a_refused_upload_of_a_result_refuses_no_generation(
+    counters: Counters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> NoReturn:
+        raise errors.ApimartAuthenticationError("the key was revoked")
+
+    monkeypatch.setattr(ApimartHook, "with_urls", refuse)
+    sent = image(wait_for_completion=False, key="another").execute(context())
+    sensor = ApimartGenerationSensor(task_id="wait", generation=sent, poke_interval=0.05)
+    for task in (image(), sensor):
+        with pytest.raises(errors.ApimartAuthenticationError):
+            task.execute(context())
+    assert counters[SUBMITTED] >= 1
+    assert counters[REFUSED] == 0
+
+
+@pytest.mark.parametrize("broken", [EventLog, GenerationMetrics])
+def test_a_report_that_fails_fails_no_paid_task(
+    broken: type, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise RuntimeError("statsd is gone")
+
+    monkeypatch.setattr(broken, "__call__", fail)
+    task = image()
+    assert task.execute(context())["url"]
+    assert task.lineage_facts
+    assert sandbox.billed == 1
+    assert "couldn't be reported everywhere" in caplog.text
+    with pytest.raises(errors.ApimartInvalidRequestError):
+        image(prompt="").execute(context())
 
 
 def test_metrics_name_dag_and_task(counters: Counters) -> None:

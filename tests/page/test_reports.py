@@ -203,6 +203,12 @@ def test_nothing_secret_is_written(apimart: Sandbox, place: Path, tmp_path: Path
     assert apimart.api_key not in written
 
 
+def test_a_destination_that_was_perhaps_never_tried_serves_no_files(apimart: Sandbox, index: Index) -> None:
+    with pytest.raises(errors.ApimartError):
+        content.generation("posters", prompt="", destination="file:///")
+    assert only(index, Kind.GENERATION).entry.destination is None
+
+
 def test_urls_are_shown_without_their_queries() -> None:
     url = "https://user:pass@example.com/a.png?sig=x"
     assert shown_request({"image_urls": [url], "deep": {"mask_url": url}, "n": 2, "prompt": url}) == {
