@@ -53,9 +53,9 @@ class Spending:
         :param transport: Reads them, without the API key. Trouble with it is no quote, never an error.
         """
         models = {str(item.request.payload.get("model")) for item in to_submit}
-        reading = asyncio.gather(*(transport.run(self._book.read(model)) for model in models))
         try:
-            await asyncio.wait_for(reading, None if self._has_limit else _SECONDS_WITHOUT_LIMIT)
+            async with asyncio.timeout(None if self._has_limit else _SECONDS_WITHOUT_LIMIT):
+                await asyncio.gather(*(transport.run(self._book.read(model)) for model in models))
         except TimeoutError:
             log.info("APIMart's price route doesn't answer within %.0f s", _SECONDS_WITHOUT_LIMIT)
         paid = (item for item in self._plan.items if self._ledger[item.id].status is not ItemStatus.REUSED)

@@ -106,7 +106,8 @@ class Sandbox:
     async def _saved_until_stopped(self, stopping: asyncio.Event) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), SAVE_SECONDS if self.settings.state else None)
+                async with asyncio.timeout(SAVE_SECONDS if self.settings.state else None):
+                    await stopping.wait()
                 return
             try:
                 self.server.save()

@@ -11,10 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import cast
 
 import pytest
 
+from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
 from airflow_provider_apimart.batch.interruption import Interruption
+from airflow_provider_apimart.batch.ledger import Ledger
+from airflow_provider_apimart.batch.spending import Spending
 from airflow_provider_apimart.batch.task_try import run_try
 from airflow_provider_apimart.sandbox import Sandbox
 from tests.batch.support import as_plan, entries, ledger_file, make, settings
@@ -77,6 +81,32 @@ def test_a_batch_goes_on_after_any_number_of_time_outs(sandbox: Sandbox, tmp_pat
             interrupted += 1
     assert interrupted > 2
     assert sandbox.billed == sandbox.accepted == 250
+
+
+@pytest.mark.parametrize("steps", range(8))
+async def test_a_cancellation_that_comes_with_the_last_price_is_not_lost(steps: int) -> None:
+    task, loop = cast("asyncio.Task[None]", asyncio.current_task()), asyncio.get_running_loop()
+
+    def cancel_after(steps: int) -> None:
+        loop.call_soon(cancel_after, steps - 1) if steps else task.cancel()
+
+    class Transport:
+        """Has a price at once; the task is cancelled some steps of the event loop later."""
+
+        async def run(self, _: object) -> None:
+            cancel_after(steps)
+
+    plan = as_plan(["a", "b"])
+    spending = Spending(plan, Ledger(plan.items, {}, lambda *_: None, 1, 0.0))
+
+    async def begin_and_go_on() -> None:
+        await spending.begin(cast("AiohttpTransport", Transport()), plan.items)
+        # The cancellation may come after it.
+        for _ in range(steps):
+            await asyncio.sleep(0)
+
+    with pytest.raises(asyncio.CancelledError):
+        await begin_and_go_on()
 
 
 def test_a_kill_submits_nothing_more(sandbox: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -69,7 +69,8 @@ async def test_a_fact_that_nobody_waits_for_is_written_all_the_same(
     journal = journal_in(tmp_path)
     journal.load()
     journal.note(fact("1"))
-    await asyncio.wait_for(_until(lambda: len(files(tmp_path)) > 1), 30)
+    async with asyncio.timeout(30):
+        await _until(lambda: len(files(tmp_path)) > 1)
     assert list(journal_in(tmp_path).load()) == ["1"]
 
 

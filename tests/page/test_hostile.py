@@ -459,7 +459,8 @@ def test_a_slow_storage_blocks_neither_the_event_loop_nor_other_readers(
             slow = asyncio.create_task(browser.get("/"))
             await asyncio.sleep(0.2)
             for path in ("/static/page.css", "/", "/cost"):
-                assert (await asyncio.wait_for(browser.get(path), 20)).status_code == 200
+                async with asyncio.timeout(20):
+                    assert (await browser.get(path)).status_code == 200
             assert not slow.done()
             monkeypatch.setattr(index_module, "_SLOW_SECONDS", 0.0)
             assert "The storage of the index hasn&#39;t answered for" in (await browser.get("/")).text
@@ -650,7 +651,8 @@ def test_files_in_a_storage_that_hangs_leave_threads_for_the_pages(
             asked = [asyncio.create_task(browser.get(path)) for path in paths]
             await asyncio.sleep(0.5)
             for path in ("/", "/gallery", "/cost"):
-                assert (await asyncio.wait_for(browser.get(path), 30)).status_code == 200
+                async with asyncio.timeout(30):
+                    assert (await browser.get(path)).status_code == 200
             assert not any(each.done() for each in asked)
             answers.set()
             assert {(await each).status_code for each in asked} == {503}
