@@ -34,14 +34,14 @@ install = $(BIN)/python -m uv pip install --compile-bytecode --python $(or $(2),
 demo: .venv/runtime ## make a picture from a reference in a real Airflow, at no cost
 	@$(BIN)/python -m demo
 
-# More workers than processors: many tests wait. What is in the two halves is decided in tests/selection.py.
+# More workers than processors: many tests wait. What is in the two parts is decided in tests/selection.py.
 PYTEST := $(BIN)/python -m pytest -n 6 --dist worksteal --ignore tests/browser
 
 test: .venv/development ## run the tests, a few of them in a real Airflow (five minutes on two processors)
-	@$(PYTEST) --half short
+	@$(PYTEST) --part short
 
 test-rest: .venv/development ## run what make test leaves out: the other tests in a real Airflow, and those that take long
-	@$(PYTEST) --half rest
+	@$(PYTEST) --part rest
 
 quick: .venv/development ## run the tests that start neither Airflow nor a server and aren't slow, while you edit
 	@$(PYTEST) -q -m "not starts_airflow and not long and not slow"

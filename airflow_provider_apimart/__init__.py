@@ -1,3 +1,3 @@
-"""Apache Airflow provider for APIMart, a gateway to image and video generation models."""
+"""Apache Airflow provider for APIMart, a gateway to models for images, videos and music."""
 
 __version__ = "1.0.0"

@@ -23,7 +23,7 @@ from tests.lab import AirflowLab, Template
 from tests.lab.airflow_command import AirflowCommands, airflow_commands
 from tests.object_storage import detach_all
 from tests.s3 import S3Server, s3_server
-from tests.selection import HALVES, half_of, share_of_cases, share_of_tests
+from tests.selection import PARTS, part_of, share_of_cases, share_of_tests
 
 _FIXTURES_WITH_AIRFLOW = {"airflow_template", "lab"}
 # The names by which tests start a server.
@@ -42,7 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Let `make test` and each version of Airflow in the short form of the matrix run a part of the tests."""
     parser.addoption("--cases", metavar="K/N", help="of each test, run the first case and every Nth other one")
     parser.addoption("--tests", metavar="K/N", help="run every Nth test, with all its cases")
-    parser.addoption("--half", choices=HALVES, help="what `make test` runs, or what it leaves to `make test-rest`")
+    parser.addoption("--part", choices=PARTS, help="what `make test` runs, or what it leaves to `make test-rest`")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -54,7 +54,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("slow")
     chosen = set(share_of_tests(items, config.getoption("--tests")))
     chosen &= set(share_of_cases(items, config.getoption("--cases")))
-    chosen &= set(half_of(items, config.getoption("--half")))
+    chosen &= set(part_of(items, config.getoption("--part")))
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
     items[:] = [item for item in items if item in chosen]
 

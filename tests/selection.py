@@ -1,4 +1,4 @@
-"""Which tests run: the halves of `make test` and `make test-rest`, and the shares of the short matrix."""
+"""Which tests run: the parts of `make test` and `make test-rest`, and the shares of the short matrix."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-HALVES = ("short", "rest")
-"""``make test`` runs the short half, ``make test-rest`` the rest."""
+PARTS = ("short", "rest")
+"""``make test`` runs the short part, ``make test-rest`` the rest."""
 
 
-def half_of(tests: Iterable[pytest.Item], half: str | None) -> Iterator[pytest.Item]:
+def part_of(tests: Iterable[pytest.Item], part: str | None) -> Iterator[pytest.Item]:
     """
-    Go through one of the two halves of the tests; without a name, through all.
+    Go through one of the two parts of the tests; without a name, through all.
 
     The short one lacks the long tests, and of those that start an Airflow it has the first one of each module alone.
     """
@@ -23,7 +23,7 @@ def half_of(tests: Iterable[pytest.Item], half: str | None) -> Iterator[pytest.I
         if starts_airflow := test.get_closest_marker("starts_airflow") is not None:
             with_airflow.add(test.path)
         is_long = test.get_closest_marker("long") is not None or (starts_airflow and not is_first)
-        if half is None or is_long == (half == "rest"):
+        if part is None or is_long == (part == "rest"):
             yield test
 
 

@@ -19,7 +19,7 @@ from airflow_provider_apimart.api.error_mapping import lost_reply_error, root_re
 from airflow_provider_apimart.api.flow import Flow, Pause
 from airflow_provider_apimart.api.http_messages import Content, Reply, Request, RequestKind
 from airflow_provider_apimart.api.rate_limiter import RateLimiter
-from airflow_provider_apimart.api.repeated_length import TolerantConnector
+from airflow_provider_apimart.api.repeated_content_length import TolerantConnector
 from airflow_provider_apimart.api.retry import retry_after_seconds
 from airflow_provider_apimart.api.settings import CONNECT_SECONDS, ClientSettings
 from airflow_provider_apimart.exceptions import ApimartAuthenticationError, ApimartError

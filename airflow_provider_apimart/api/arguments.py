@@ -1,5 +1,5 @@
 """
-Arguments of operators as plain values: durations, counts, shares, money and sizes.
+Arguments of operators as plain values: durations, counts, fractions, money and sizes.
 
 Every function takes what people and their tools write (numbers, text, timedeltas, decimals, values of numpy and
 pandas), and raises :class:`~airflow_provider_apimart.exceptions.ApimartArgumentError` with the argument's name for

@@ -3,7 +3,8 @@ Classification of failed replies.
 
 APIMart's own JSON is classified by HTTP status, then by code and type, then by the beginning of its message, since
 messages may be in any language. Anything else is the answer of an intermediary: it is retried, and the error names who
-answered. The same reply has another meaning for another call: after a gateway's 502 the outcome of a
+answered. A 404 to a status request is classified in ``status_request``, which knows whether another route has
+the generation. The same reply has another meaning for another call: after a proxy's 502 the outcome of a
 submit is unknown, while a read is only delayed.
 """
 

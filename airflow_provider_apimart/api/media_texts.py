@@ -1,4 +1,4 @@
-"""Texts of a result that stand for media: URLs in every spelling, several of them, and inline files."""
+"""URLs and inline files in the texts of a result."""
 
 from __future__ import annotations
 

@@ -2,8 +2,9 @@
 Retry policy: the decision whether and when to repeat a request. No I/O.
 
 Which errors are repeated is stated on their classes (``is_resent``, ``resend_may_charge``). Each kind of request has a
-policy beside it: ``SUBMIT_POLICY``, ``UPLOAD_POLICY``, ``STATUS_POLICY`` (``api/waiting.py``), ``PRICE_POLICY``
-(``quotes/price_book.py``) and ``DOWNLOAD_POLICY`` (``results/download/limits.py``).
+policy beside it: ``SUBMIT_POLICY`` (``api/submission.py``), ``UPLOAD_POLICY`` (``api/upload.py``), ``STATUS_POLICY``
+(``api/waiting.py``), ``PRICE_POLICY`` (``quotes/price_book.py``) and ``DOWNLOAD_POLICY``
+(``results/download/limits.py``).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from enum import Enum, auto
 from typing import Any
 
 from airflow_provider_apimart.durable.paid_request import PaidRequest
-from airflow_provider_apimart.quotes.account_ratio import AccountRatio
+from airflow_provider_apimart.quotes.account_price_ratio import AccountRatio
 from airflow_provider_apimart.quotes.quote import Quote
 
 

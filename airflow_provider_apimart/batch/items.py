@@ -11,7 +11,7 @@ from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.payload import build_payload, given_parameters, is_absent
 from airflow_provider_apimart.api.plain_values import LONGEST_NAME, is_gap, short_name, unwrapped
 from airflow_provider_apimart.api.rendered_values import rendered_value
-from airflow_provider_apimart.durable.no_collections import no_collections
+from airflow_provider_apimart.durable.garbage_collection import collection_paused
 from airflow_provider_apimart.durable.paid_request import PaidRequest
 from airflow_provider_apimart.exceptions import ApimartInvalidRequestError
 
@@ -72,7 +72,7 @@ class Shared:
     request: Callable[[str, Modality, Mapping[str, Any]], PaidRequest] | None = None
 
 
-@no_collections(for_good=True)
+@collection_paused(for_good=True)
 def read_items(written: Iterable[object], shared: Shared) -> list[BatchItem]:
     """
     Return the items of a batch.

@@ -14,7 +14,7 @@ from typing import Any
 
 from airflow_provider_apimart.api.generation import Generation
 from airflow_provider_apimart.api.json_values import JsonObject, plain
-from airflow_provider_apimart.batch.entry_of_facts import end_of, entry_of_attempt, entry_of_record
+from airflow_provider_apimart.batch.entry_from_facts import end_of, entry_of_attempt, entry_of_record
 from airflow_provider_apimart.batch.items import BatchItem
 from airflow_provider_apimart.batch.ledger_entry import JsonObjects, LedgerEntry
 from airflow_provider_apimart.batch.todo import Todo, todo_of

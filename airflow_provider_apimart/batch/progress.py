@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from airflow_provider_apimart.batch.summary import BatchCounts, describe
-from airflow_provider_apimart.html.words import span_words
+from airflow_provider_apimart.html.formatting import span_words
 
 _FIRST_SECONDS = 10.0
 _LONGEST_SECONDS = 300.0

@@ -14,7 +14,7 @@ from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
 from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.api.waiting import Wait
-from airflow_provider_apimart.batch.begun import Begun
+from airflow_provider_apimart.batch.begun_requests import BegunRequests
 from airflow_provider_apimart.batch.gallery import gallery
 from airflow_provider_apimart.batch.interruption import Interruption
 from airflow_provider_apimart.batch.journal import Journal
@@ -26,8 +26,8 @@ from airflow_provider_apimart.batch.reuse import BatchLibrary
 from airflow_provider_apimart.batch.run import BatchRun, Save
 from airflow_provider_apimart.batch.summary import BatchCounts, count_items, describe, failures, left_running
 from airflow_provider_apimart.durable.folder import Folder
+from airflow_provider_apimart.durable.garbage_collection import collection_paused
 from airflow_provider_apimart.durable.item_record import ItemRecord
-from airflow_provider_apimart.durable.no_collections import no_collections
 from airflow_provider_apimart.durable.task_identity import file_name_of
 from airflow_provider_apimart.page_index.entry import State
 from airflow_provider_apimart.quotes.quote import total
@@ -116,7 +116,7 @@ async def _run(
     reports: BatchReports,
     library: BatchLibrary | None,
 ) -> tuple[BatchRun, Ledger]:
-    with no_collections(for_good=True):
+    with collection_paused(for_good=True):
         records = await asyncio.to_thread(journal.load)
         plan = _continued(plan, records)
         ledger = Ledger(plan.items, records, journal.note, plan.task.clear_marker, plan.started_at)
@@ -135,7 +135,7 @@ def _continued(plan: BatchPlan, records: Mapping[str, ItemRecord]) -> BatchPlan:
     """Return the plan of a try that was deferred with the requests with which it began."""
     if plan.finished is None:
         return plan
-    items = Begun(plan.started_at, plan.waited).items(plan.items, records)
+    items = BegunRequests(plan.started_at, plan.waited).items(plan.items, records)
     if changed := len(items) - sum(new is old for new, old in zip(items, plan.items, strict=False)):
         log.warning(
             "Items whose request has changed since this try began: %d. The try continues with the requests that it has "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_apimart.batch.entry_of_facts import entry_of_record
+from airflow_provider_apimart.batch.entry_from_facts import entry_of_record
 from airflow_provider_apimart.batch.journal import read_records
 from airflow_provider_apimart.batch.ledger_entry import LedgerEntry
 from airflow_provider_apimart.durable.item_status import ItemStatus

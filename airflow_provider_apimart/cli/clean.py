@@ -21,7 +21,7 @@ from airflow_provider_apimart.durable.ledger_path import ledger_path
 from airflow_provider_apimart.durable.old_records import OldRecord, records_of_batches, records_of_tasks
 from airflow_provider_apimart.durable.retention import Retention
 from airflow_provider_apimart.exceptions import ApimartError, ApimartRecordError
-from airflow_provider_apimart.html.words import bytes_words
+from airflow_provider_apimart.html.formatting import bytes_words
 from airflow_provider_apimart.library.old_files import leftovers_of_library, old_entries, old_packs, old_references
 from airflow_provider_apimart.library.options import library_path
 from airflow_provider_apimart.results.storage.leftovers import (

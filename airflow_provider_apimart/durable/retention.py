@@ -1,4 +1,4 @@
-"""Decision which old records may be removed. No I/O."""
+"""Which old records may be removed. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Segment: a file in which facts are kept, as it is written. No I/O."""
+"""Content of one file of facts, called a segment. No I/O."""
 
 from __future__ import annotations
 

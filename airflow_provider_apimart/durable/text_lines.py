@@ -1,4 +1,4 @@
-"""Lines of large text files, of which one copy is kept: they are decoded when they are gone through."""
+"""Lines of large text files, decoded while they are read: only the bytes stay in memory."""
 
 from __future__ import annotations
 

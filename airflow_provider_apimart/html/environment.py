@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_apimart.html.words import bytes_words, dollars, moment_words, span_words, status_words
+from airflow_provider_apimart.html.formatting import bytes_words, dollars, moment_words, span_words, status_words
 
 FOLDER = Path(__file__).parent
 STATIC = FOLDER / "static"

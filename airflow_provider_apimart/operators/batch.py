@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from airflow_provider_apimart.batch.run import Save
     from airflow_provider_apimart.batch.task_try import TryResult
     from airflow_provider_apimart.durable.task_identity import TaskIdentity
-    from airflow_provider_apimart.results.outputs import OutputSaver
+    from airflow_provider_apimart.results.output_saver import OutputSaver
 
 _EXPORTS = ("huggingface", "parquet")
 
@@ -245,10 +245,10 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
 
     def _exports_of(self, task: TaskIdentity) -> Exports:
         from airflow_provider_apimart.batch.exports.export import Exports
-        from airflow_provider_apimart.batch.exports.place import Place
+        from airflow_provider_apimart.batch.exports.export_folder import ExportFolder
         from airflow_provider_apimart.durable.task_identity import file_name_of
 
-        return Exports(self.exports, Place(self._folder, file_name_of(task)))
+        return Exports(self.exports, ExportFolder(self._folder, file_name_of(task)))
 
     def _current_settings(self) -> ClientSettings:
         """Return what the connection says now; the hook keeps what it said when the try began."""
@@ -299,7 +299,7 @@ class ApimartBatchGenerationOperator(LinksGallery, EmitsLineage, ReadsRequests):
             yield None, None
             return
         from airflow_provider_apimart.batch.run import SAVED_AT_ONCE
-        from airflow_provider_apimart.results.outputs import OutputSaver
+        from airflow_provider_apimart.results.output_saver import OutputSaver
 
         with self._save_options.saver(self.hook.settings, self.hook.download_policy, SAVED_AT_ONCE) as saver:
             outputs = OutputSaver(saver, self.filename, run_values(context), self.hook.get_generation)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_apimart.durable.uploads import UploadRegistry
     from airflow_provider_apimart.library.kept_result import KeptResult
     from airflow_provider_apimart.library.task_library import TaskLibrary
-    from airflow_provider_apimart.results.outputs import OutputSaver
+    from airflow_provider_apimart.results.output_saver import OutputSaver
     from airflow_provider_apimart.results.storage.receipts import SavedFile
 
     _Operator = BaseOperator
@@ -88,7 +88,7 @@ class SavesOutputs(LazyHook, _Operator):
         """
         if self.destination is None:
             return None
-        from airflow_provider_apimart.results.outputs import file_details
+        from airflow_provider_apimart.results.output_saver import file_details
 
         saved = self.kept.files if self.kept else self._saved_and_entered(context, generation, record)
         for file in saved:
@@ -106,7 +106,7 @@ class SavesOutputs(LazyHook, _Operator):
 
     @contextmanager
     def _outputs(self, context: Context) -> Iterator[OutputSaver]:
-        from airflow_provider_apimart.results.outputs import OutputSaver
+        from airflow_provider_apimart.results.output_saver import OutputSaver
 
         options = SaveOptions(str(self.destination), self.filename, self.allow_private_hosts)
         with options.saver(self.hook.settings, self.hook.download_policy, _SAVED_AT_ONCE) as saver:

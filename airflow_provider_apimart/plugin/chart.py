@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from airflow_provider_apimart.api.dollars import written_dollars
-from airflow_provider_apimart.plugin.figures import Figure, Sum, grouped
+from airflow_provider_apimart.plugin.cost_totals import Figure, Sum, grouped
 
 WIDTH = 960
 HEIGHT = 220

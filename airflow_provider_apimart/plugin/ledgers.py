@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from airflow_provider_apimart.api.json_values import mapping, parse
-from airflow_provider_apimart.batch.entry_of_facts import entry_of_record
+from airflow_provider_apimart.batch.entry_from_facts import entry_of_record
 from airflow_provider_apimart.batch.journal import read_records
+from airflow_provider_apimart.durable.garbage_collection import collection_paused
 from airflow_provider_apimart.durable.ledger_path import LEDGER_SUFFIX
-from airflow_provider_apimart.durable.no_collections import no_collections
 from airflow_provider_apimart.durable.task_identity import TaskIdentity, file_name_of
 from airflow_provider_apimart.page_index.entry import IndexEntry
 from airflow_provider_apimart.plugin.items import Item, Line, item_of
@@ -180,7 +180,7 @@ def _from_ledger(path: ObjectStoragePath) -> Items:
     # A file that fsspec opens takes no maximum for the length of a line.
     with (
         io.BufferedReader(path.fs.open(path.path, "rb", block_size=_BLOCK_BYTES), _BLOCK_BYTES) as file,
-        no_collections(),
+        collection_paused(),
     ):
         while line := file.readline(_LONGEST_LINE):
             if len(found) + unreadable >= _MOST_LINES:

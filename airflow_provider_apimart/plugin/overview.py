@@ -1,5 +1,5 @@
 """
-What follows from the entries of the index, made once for all readers until an entry changes.
+Data that the pages derive from the index, cached until an entry changes.
 
 Nothing that is made here of one DAG depends on the entries of another, so that each reader's part of it is all that the
 reader may see.
@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 
+from airflow_provider_apimart.plugin.batch_rows import BatchRow, batch_rows_of
 from airflow_provider_apimart.plugin.generations import Shown, merged
 from airflow_provider_apimart.plugin.index import Known
 from airflow_provider_apimart.plugin.storage import Location, NotReadableError
-from airflow_provider_apimart.plugin.work import Work, works_of
 
 
 class Overview:
@@ -33,9 +33,9 @@ class Overview:
         return merged(self.entries)
 
     @cached_property
-    def works(self) -> list[Work]:
+    def batch_rows(self) -> list[BatchRow]:
         """The rows of the page *Batches*, the latest first."""
-        return works_of(self.entries, self.generations.values())
+        return batch_rows_of(self.entries, self.generations.values())
 
     def destination_of(self, uri: str) -> str | None:
         """Return the directory of a file into which some task has saved, of any DAG; ``None`` if there is none."""

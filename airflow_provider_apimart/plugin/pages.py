@@ -17,8 +17,9 @@ from airflow_provider_apimart.api.json_values import items, mapping, moment, mon
 from airflow_provider_apimart.html.environment import render
 from airflow_provider_apimart.page_index.entry import IndexEntry, Kind
 from airflow_provider_apimart.plugin.access import permitted
+from airflow_provider_apimart.plugin.batch_rows import BatchRow
 from airflow_provider_apimart.plugin.chart import chart_of
-from airflow_provider_apimart.plugin.figures import Figure, figures_of, grouped, total
+from airflow_provider_apimart.plugin.cost_totals import Figure, figures_of, grouped, total
 from airflow_provider_apimart.plugin.gallery import PAGE_SIZE, Sources, all_in_order, gallery_of, neighbours
 from airflow_provider_apimart.plugin.generations import Shown
 from airflow_provider_apimart.plugin.index import Index, Known
@@ -27,7 +28,6 @@ from airflow_provider_apimart.plugin.ledgers import Ledgers
 from airflow_provider_apimart.plugin.overview import Overview
 from airflow_provider_apimart.plugin.query import Query
 from airflow_provider_apimart.plugin.storage import NotReadableError, storage_errors
-from airflow_provider_apimart.plugin.work import Work
 
 WORKS_A_PAGE = 50
 _MOST_LIVE = 100
@@ -57,7 +57,7 @@ class Addresses:
         """Return the address of a page."""
         return f"{self.root}/{page}{'?' if query else ''}{query}"
 
-    def task(self, entry: IndexEntry | Work, tab: str = "") -> str:
+    def task(self, entry: IndexEntry | BatchRow, tab: str = "") -> str:
         """Return the address of a task instance in Airflow."""
         named = [quote(part, safe="") for part in (entry.dag_id, entry.run_id, entry.task_id)]
         mapped = f"/mapped/{entry.map_index}" if entry.map_index is not None and entry.map_index >= 0 else ""
@@ -67,7 +67,7 @@ class Addresses:
         """Return the address of a DAG in Airflow."""
         return f"{self.airflow}/dags/{quote(dag_id, safe='')}"
 
-    def run(self, entry: IndexEntry | Work) -> str:
+    def run(self, entry: IndexEntry | BatchRow) -> str:
         """Return the address of a run in Airflow."""
         return f"{self.dag(entry.dag_id)}/runs/{quote(entry.run_id, safe='')}"
 
@@ -132,8 +132,8 @@ class Seen:
         return {name: known for name, known in entries.items() if known.entry.dag_id in self._dags}
 
     @cached_property
-    def _works(self) -> list[Work]:
-        return [work for work in self._overview.works if work.dag_id in self._dags]
+    def _batch_rows(self) -> list[BatchRow]:
+        return [work for work in self._overview.batch_rows if work.dag_id in self._dags]
 
     @cached_property
     def _sources(self) -> Sources:
@@ -144,7 +144,7 @@ class Seen:
 
     def batches(self, addresses: Addresses, query: Query) -> str:
         """Return the page *Batches*."""
-        works = self._works
+        works = self._batch_rows
         wanted = [work for work in works if _is_wanted(work, query)]
         pages = max(1, -(-len(wanted) // WORKS_A_PAGE))
         query = replace(query, page=min(query.page, pages))
@@ -167,7 +167,7 @@ class Seen:
         common = self._common(addresses, Query(), "")
         return {
             work.id: {"html": render("work.html", common | {"work": work}), "live": work.state.is_live}
-            for work in self._works
+            for work in self._batch_rows
             if work.id in wanted
         }
 
@@ -175,7 +175,7 @@ class Seen:
         """Return the page *Gallery*."""
         found = gallery_of(self._sources, query)
         query = replace(query, page=found.page)
-        works = [work for work in self._works if _is_shown(work, query)]
+        works = [work for work in self._batch_rows if _is_shown(work, query)]
         return render(
             "gallery.html",
             self._common(addresses, query, "Gallery")
@@ -309,7 +309,7 @@ class Seen:
         return mapping(plain(said))
 
 
-def _is_wanted(work: Work, query: Query) -> bool:
+def _is_wanted(work: BatchRow, query: Query) -> bool:
     asked = {"dag_id": query.dag_id, "task_id": query.task_id, "run_id": query.run_id, "word": query.state}
     if any(value and getattr(work, name) != value for name, value in asked.items()):
         return False
@@ -317,7 +317,7 @@ def _is_wanted(work: Work, query: Query) -> bool:
     return any(wanted in each.casefold() for each in (work.dag_id, work.task_id, work.run_id))
 
 
-def _is_shown(work: Work, query: Query) -> bool:
+def _is_shown(work: BatchRow, query: Query) -> bool:
     """Whether a gallery shows all of a row of the page *Batches*."""
     if query.batch:
         return work.batch == query.batch

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_apimart.api.generation import Generation
     from airflow_provider_apimart.lineage.event_content import GenerationFacts
-    from airflow_provider_apimart.results.outputs import OutputSaver
+    from airflow_provider_apimart.results.output_saver import OutputSaver
     from airflow_provider_apimart.results.saver import ResultSaver
     from airflow_provider_apimart.transfers.selection import SelectedGeneration
 
@@ -122,7 +122,7 @@ class ApimartToObjectStorageOperator(EmitsLineage, LazyHook, RendersText):
         :raises ApimartDestinationError: If it couldn't be written to the destination.
         """
         from airflow_provider_apimart.page_index.generations import report_files
-        from airflow_provider_apimart.results.outputs import OutputSaver
+        from airflow_provider_apimart.results.output_saver import OutputSaver
         from airflow_provider_apimart.transfers.partial_failures import (
             raise_partial_failure,
             returning_errors,
@@ -174,7 +174,7 @@ class ApimartToObjectStorageOperator(EmitsLineage, LazyHook, RendersText):
         return replace(selected, generation=generation)
 
     def _save(self, outputs: OutputSaver, wanted: tuple[SelectedGeneration, int]) -> dict[str, Any]:
-        from airflow_provider_apimart.results.outputs import file_details
+        from airflow_provider_apimart.results.output_saver import file_details
 
         (selected, index), generation = wanted, wanted[0].generation
         file = outputs.save(generation, index, selected.item_id)

@@ -17,7 +17,7 @@ from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.poll_schedule import PollSchedule
 from airflow_provider_apimart.api.retry import RetryPolicy
 from airflow_provider_apimart.api.settings import ClientSettings
-from airflow_provider_apimart.batch.entry_of_facts import entry_of_record
+from airflow_provider_apimart.batch.entry_from_facts import entry_of_record
 from airflow_provider_apimart.batch.items import BatchItem, Shared, read_items
 from airflow_provider_apimart.batch.journal import read_records
 from airflow_provider_apimart.batch.ledger_entry import LedgerEntry

@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_apimart.batch.entry_of_facts import entry_of_record
+from airflow_provider_apimart.batch.entry_from_facts import entry_of_record
 from airflow_provider_apimart.batch.version_1 import earlier_facts
 from airflow_provider_apimart.durable.folder import Folder
 from airflow_provider_apimart.durable.item_record import fold

@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_apimart import exceptions as errors
+from airflow_provider_apimart.batch.exports.export_folder import ExportFolder
 from airflow_provider_apimart.batch.exports.huggingface import metadata
-from airflow_provider_apimart.batch.exports.place import Place as ExportPlace
 from airflow_provider_apimart.batch.ledger_entry import LedgerEntry
 from airflow_provider_apimart.durable.item_status import ItemStatus
 from airflow_provider_apimart.durable.task_identity import task_identity
@@ -286,7 +286,7 @@ ENTRIES = st.builds(
 @settings(deadline=None, max_examples=50)
 @given(st.lists(ENTRIES, max_size=5))
 def test_every_file_has_a_line_or_is_counted(entries: list[LedgerEntry]) -> None:
-    lines, left_out = metadata(entries, ExportPlace("/data/out", "batch"))
+    lines, left_out = metadata(entries, ExportFolder("/data/out", "batch"))
     assert len(lines) + left_out == sum(len(entry.files) for entry in entries)
     assert all(isinstance(value, str | int) for line in lines for value in line.values())
     assert len({line["media_type"].partition("/")[0] for line in lines}) <= 1

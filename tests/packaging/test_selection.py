@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.selection import HALVES, half_of, share_of_cases, share_of_tests
+from tests.selection import PARTS, part_of, share_of_cases, share_of_tests
 
 
 class Case:
@@ -32,14 +32,14 @@ COLLECTED = st.lists(CASES).map(lambda cases: cast("list[pytest.Item]", cases))
 
 @given(COLLECTED)
 def test_each_case_is_in_one_half(cases: list[pytest.Item]) -> None:
-    halves = [list(half_of(cases, half)) for half in HALVES]
-    assert sorted(map(id, chain.from_iterable(halves))) == sorted(map(id, cases))
-    assert list(half_of(cases, None)) == cases
+    parts = [list(part_of(cases, part)) for part in PARTS]
+    assert sorted(map(id, chain.from_iterable(parts))) == sorted(map(id, cases))
+    assert list(part_of(cases, None)) == cases
 
 
 @given(COLLECTED)
 def test_the_short_half_has_one_test_with_airflow_of_a_module_and_nothing_long(cases: list[pytest.Item]) -> None:
-    short = list(half_of(cases, "short"))
+    short = list(part_of(cases, "short"))
     assert not any(case.get_closest_marker("long") for case in short)
     with_airflow = [case.path for case in short if case.get_closest_marker("starts_airflow")]
     assert len(with_airflow) == len(set(with_airflow))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from airflow_provider_apimart.batch.exports import huggingface, parquet
-from airflow_provider_apimart.batch.exports.place import Place
+from airflow_provider_apimart.batch.exports.export_folder import ExportFolder
 from airflow_provider_apimart.batch.ledger_entry import LedgerEntry
 
 
@@ -19,8 +19,8 @@ class Format:
     :param write: Writes the export, in place of that of an earlier try, and returns its URI.
     """
 
-    check: Callable[[Place], None]
-    write: Callable[[Place, Sequence[LedgerEntry]], str]
+    check: Callable[[ExportFolder], None]
+    write: Callable[[ExportFolder, Sequence[LedgerEntry]], str]
 
 
 _FORMATS: Mapping[str, Format] = {
@@ -38,7 +38,7 @@ class Exports:
     """
 
     names: Sequence[str]
-    place: Place
+    place: ExportFolder
 
     def check(self) -> None:
         """

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_apimart.api.media_type import MEDIA_PREFIXES
-from airflow_provider_apimart.batch.exports.place import Place
+from airflow_provider_apimart.batch.exports.export_folder import ExportFolder
 from airflow_provider_apimart.batch.ledger_entry import LedgerEntry, json_lines
 from airflow_provider_apimart.exceptions import ApimartDestinationError
 from airflow_provider_apimart.results.storage.open_destination import destination_at, destination_errors
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 NAME = "metadata.jsonl"
 
 
-def check(place: Place) -> None:
+def check(place: ExportFolder) -> None:
     """
     Claim ``metadata.jsonl`` for this batch, so that of several batches that begin at once only one pays.
 
@@ -35,7 +35,7 @@ def check(place: Place) -> None:
             raise _taken(place)
 
 
-def write(place: Place, entries: Sequence[LedgerEntry]) -> str:
+def write(place: ExportFolder, entries: Sequence[LedgerEntry]) -> str:
     """
     Write ``metadata.jsonl`` and return its URI.
 
@@ -56,7 +56,7 @@ def write(place: Place, entries: Sequence[LedgerEntry]) -> str:
     return written.uri
 
 
-def metadata(entries: Iterable[LedgerEntry], place: Place) -> tuple[list[Mapping[str, Any]], int]:
+def metadata(entries: Iterable[LedgerEntry], place: ExportFolder) -> tuple[list[Mapping[str, Any]], int]:
     """
     Return the lines, and the number of saved files that have none.
 
@@ -70,7 +70,7 @@ def metadata(entries: Iterable[LedgerEntry], place: Place) -> tuple[list[Mapping
     return lines, len(found) - len(lines)
 
 
-def _files(entries: Iterable[LedgerEntry], place: Place) -> Iterator[tuple[Mapping[str, Any], str | None]]:
+def _files(entries: Iterable[LedgerEntry], place: ExportFolder) -> Iterator[tuple[Mapping[str, Any], str | None]]:
     """Go through all saved files, with a line and the kind of each, ``None`` for the kind of one that has no line."""
     for entry in entries:
         for index, file in enumerate(entry.files):
@@ -93,11 +93,11 @@ def _line(entry: LedgerEntry, index: int, name: str, file: Mapping[str, Any]) ->
     }
 
 
-def _owner(place: Place) -> str:
+def _owner(place: ExportFolder) -> str:
     return f"exports of {place.batch}"
 
 
-def _taken(place: Place) -> ApimartDestinationError:
+def _taken(place: ExportFolder) -> ApimartDestinationError:
     return ApimartDestinationError(
         f"{place.folder} has a {NAME} of another batch or of somebody else, which isn't overwritten",
         advice="Give the batch a destination of its own, such as one with {{ run_id }}, or leave out "

@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from airflow_provider_apimart.api.json_values import moment, money, plain
-from airflow_provider_apimart.batch.exports.place import Place
+from airflow_provider_apimart.batch.exports.export_folder import ExportFolder
 from airflow_provider_apimart.batch.ledger_entry import LedgerEntry
 from airflow_provider_apimart.durable.folder import Folder
 from airflow_provider_apimart.exceptions import ApimartConfigurationError
@@ -27,7 +27,7 @@ Number = TypeVar("Number", int, Decimal)
 SUFFIX = ".ledger.parquet"
 
 
-def check(place: Place) -> None:
+def check(place: ExportFolder) -> None:
     """
     Check that pyarrow is installed.
 
@@ -40,7 +40,7 @@ def check(place: Place) -> None:
         )
 
 
-def write(place: Place, entries: Sequence[LedgerEntry]) -> str:
+def write(place: ExportFolder, entries: Sequence[LedgerEntry]) -> str:
     """
     Write the ledger as Parquet, beside it and under its name, and return the URI.
 

@@ -30,7 +30,7 @@ from airflow_provider_apimart.api.redaction import without_query
 from airflow_provider_apimart.api.settings import ClientSettings
 from airflow_provider_apimart.exceptions import ApimartDownloadError, ApimartResultRefusedError, ApimartTransientError
 from airflow_provider_apimart.results.download.address_policy import AddressPolicy, private_hosts
-from airflow_provider_apimart.results.download.head_watch import HeadWatch
+from airflow_provider_apimart.results.download.header_timeout import HeadWatch
 from airflow_provider_apimart.results.download.limits import Limits
 
 _BLOCK = 512 * 1024

@@ -1,4 +1,4 @@
-"""Ends of files whose length nobody names: the connection's end may be that of the file, or a broken download's."""
+"""Whether a download without a length is complete: the end of its content, where its format has one."""
 
 from __future__ import annotations
 

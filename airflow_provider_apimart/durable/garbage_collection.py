@@ -11,7 +11,7 @@ _MANY_OBJECTS = 50_000
 
 
 @contextmanager
-def no_collections(*, for_good: bool = False) -> Iterator[None]:
+def collection_paused(*, for_good: bool = False) -> Iterator[None]:
     """
     Collect no garbage for a moment.
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_apimart.page_index.entry import DaySpending, IndexEntry, Kind
 from airflow_provider_apimart.plugin.chart import OTHERS, chart_of, nice_top
-from airflow_provider_apimart.plugin.figures import Figure, Sum, figures_of, grouped, total
+from airflow_provider_apimart.plugin.cost_totals import Figure, Sum, figures_of, grouped, total
 from airflow_provider_apimart.plugin.generations import merged
 from airflow_provider_apimart.plugin.index import Known, known_of
 from airflow_provider_apimart.plugin.items import item_of

@@ -20,7 +20,7 @@ _DONE = (ItemStatus.COMPLETED, ItemStatus.REUSED)
 
 
 @dataclass(frozen=True)
-class Work:
+class BatchRow:
     """
     A batch, or the generations of one task of a run.
 
@@ -94,7 +94,7 @@ class Work:
         return {"dag_id": self.dag_id, "run_id": self.run_id, "task_id": self.task_id}
 
 
-def works_of(entries: Mapping[str, Known], generations: Iterable[Shown]) -> list[Work]:
+def batch_rows_of(entries: Mapping[str, Known], generations: Iterable[Shown]) -> list[BatchRow]:
     """
     Return the rows, the latest first.
 
@@ -110,11 +110,11 @@ def works_of(entries: Mapping[str, Known], generations: Iterable[Shown]) -> list
     return sorted(found, key=lambda work: work.began.timestamp() if work.began else 0, reverse=True)
 
 
-def _batch(entry: IndexEntry) -> Work:
+def _batch(entry: IndexEntry) -> BatchRow:
     known = dict(entry.counts or {})
     unsaved, files = known.pop("unsaved", 0), known.pop("files", 0)
     known.pop("items", None)
-    return Work(
+    return BatchRow(
         id=entry.name,
         batch=entry.name,
         dag_id=entry.dag_id,
@@ -136,13 +136,13 @@ def _batch(entry: IndexEntry) -> Work:
     )
 
 
-def _generations(shown: list[Shown]) -> Work:
+def _generations(shown: list[Shown]) -> BatchRow:
     entry = shown[0].known.entry
     items = [each.item for each in shown]
     entries = [each.known.entry for each in shown]
     statuses = Counter(item.status for item in items)
     running = statuses.get("running", 0)
-    return Work(
+    return BatchRow(
         id=f"g{_digest(entry)}",
         batch=None,
         dag_id=entry.dag_id,

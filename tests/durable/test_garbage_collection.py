@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from airflow_provider_apimart.durable.no_collections import no_collections
+from airflow_provider_apimart.durable.garbage_collection import collection_paused
 
 MANY = 60_000
 
@@ -28,7 +28,7 @@ def is_old(made: object) -> bool:
 
 @pytest.mark.parametrize(("number", "for_good", "old"), [(MANY, True, True), (10, True, False), (MANY, False, False)])
 def test_much_that_is_made_for_good_counts_as_old(number: int, for_good: bool, old: bool) -> None:
-    with no_collections(for_good=for_good):
+    with collection_paused(for_good=for_good):
         made = [[each] for each in range(number)]
         assert not gc.isenabled()
         assert len(gc.get_objects(generation=0)) > number, "none was collected"
@@ -41,7 +41,7 @@ def test_frozen_objects_stay_frozen() -> None:
     gc.freeze()
     frozen = gc.get_freeze_count()
 
-    with no_collections(for_good=True):
+    with collection_paused(for_good=True):
         made = [[each] for each in range(MANY)]
 
     assert gc.get_freeze_count() == pytest.approx(frozen, abs=100)
@@ -50,7 +50,7 @@ def test_frozen_objects_stay_frozen() -> None:
 
 def test_a_collector_that_was_off_stays_off() -> None:
     gc.disable()
-    with no_collections(for_good=True):
+    with collection_paused(for_good=True):
         made = [[each] for each in range(MANY)]
     assert not gc.isenabled()
     assert not is_old(made)

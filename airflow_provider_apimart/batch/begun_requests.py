@@ -26,7 +26,7 @@ from airflow_provider_apimart.durable.paid_request import PaidRequest
 
 
 @dataclass(frozen=True)
-class Begun:
+class BegunRequests:
     """
     The part of a try that has run before it was deferred.
 

@@ -1,4 +1,4 @@
-"""Place of a batch's exports."""
+"""Directory of a batch's exports, and their names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Place:
+class ExportFolder:
     """
     The directory of a batch's exports, which is that of its ledger.
 
