@@ -25,7 +25,7 @@ class ApimartError(AirflowException):
     Base of all errors of this provider.
 
     :param message: The reason, in a sentence or two without the final period.
-    :param advice: What to do next. It stands on a line of its own, so that the reason comes first in every log.
+    :param advice: What to do next. It is on a line of its own, so that the reason comes first in every log.
     :param status: HTTP status of the reply, if there was one.
     :param code: APIMart's error code, if the reply named one.
     :param request_id: APIMart's id of the request, for its support.
@@ -251,7 +251,7 @@ class ApimartBatchIncompleteError(ApimartError):
 
 
 class ApimartBatchRefusedError(ApimartBatchIncompleteError, AirflowFailException):
-    """The missing items of a batch were refused, or lie beyond its ``max_cost``. A retry cannot succeed."""
+    """The missing items of a batch were refused, or are beyond its ``max_cost``. A retry cannot succeed."""
 
 
 class ApimartDestinationError(ApimartError):

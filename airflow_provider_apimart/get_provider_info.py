@@ -63,7 +63,7 @@ CONFIG: dict[str, Any] = {
         "options": {
             "ledger_path": {
                 "description": "Directory, or URI of Airflow's object storage, in which batches without a "
-                "destination keep their ledgers, below Airflow 3.3 the records of single generations lie, and tasks "
+                "destination keep their ledgers, below Airflow 3.3 the records of single generations are, and tasks "
                 "write what the pages of APIMart show. Workers and API servers must reach it. Empty: apimart in "
                 "Airflow's home directory.",
                 "version_added": "1.0.0",

@@ -1,7 +1,7 @@
 """
 Run the tests on several versions of Airflow, each in an environment of its own, and print one table.
 
-``python -m tests.matrix 2.11 3.0 3.1 3.2 3.3 lowest``. An environment lies under ``.venvs`` and has the versions that
+``python -m tests.matrix 2.11 3.0 3.1 3.2 3.3 lowest``. An environment is under ``.venvs`` and has the versions that
 its file under ``constraints`` names; those of ``lowest`` are the lowest that ``pyproject.toml`` admits.
 """
 
@@ -91,7 +91,7 @@ class Environment:
 
     @property
     def folder(self) -> Path:
-        """Where it lies."""
+        """Where it is."""
         return PROJECT / ".venvs" / self.name
 
     @property

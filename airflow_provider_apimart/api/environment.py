@@ -192,7 +192,7 @@ def _covers(entry: str, host: str, port: int | None) -> bool:
         return True
     entry = entry.rpartition("://")[2].rstrip("/") if "://" in entry else entry
     name, colon, number = entry.rpartition(":")
-    # An IPv6 address has colons of its own, unless it stands in brackets.
+    # An IPv6 address has colons of its own, unless it is in brackets.
     if colon and number.isdecimal() and (":" not in name or name.endswith("]")):
         if int(number) != port:
             return False

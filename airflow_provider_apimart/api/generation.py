@@ -39,7 +39,7 @@ class Output:
     One file that a generation made.
 
     :param url: A public, temporary URL. It needs no API key and must never be sent one. Empty for an inline output:
-        one whose content stands in APIMart's reply itself.
+        one whose content is in APIMart's reply itself.
     :param expires_at: Expiry of the URL; it can't be renewed. Where APIMart doesn't name it, 24 hours after the
         completion, or after the first read that found it completed.
     :param content: The file itself if the output is inline and was just read. It is never in XCom, ledgers, events or
@@ -53,7 +53,7 @@ class Output:
 
     @property
     def is_inline(self) -> bool:
-        """Whether the content stands in APIMart's reply instead of at a URL."""
+        """Whether the content is in APIMart's reply instead of at a URL."""
         return not self.url
 
     @property

@@ -33,7 +33,7 @@ class _OutputContext:
     What the reading of outputs depends on beside the reply.
 
     :param expires_at: The expiry of outputs that name none.
-    :param base_url: The base URL of the reply, on whose host relative URLs lie.
+    :param base_url: The base URL of the reply, which relative URLs refer to.
     """
 
     expires_at: datetime
@@ -56,7 +56,7 @@ def read_generation(
     :param generation_id: The id of the request, since the reply need not repeat it.
     :param modality: The modality of the request, if known; the reply doesn't name it.
     :param model: The model of the request, if known; the reply need not name it.
-    :param base_url: The base URL of the request, on whose host relative URLs lie.
+    :param base_url: The base URL of the request, which relative URLs refer to.
     """
     record = task_record(body)
     word = text(record.get("status")) if isinstance(record.get("status"), str) else None

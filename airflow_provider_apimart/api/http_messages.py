@@ -64,7 +64,7 @@ class Reply:
     One complete HTTP reply.
 
     :param headers: Headers under lower-cased names.
-    :param base_url: The base URL that was asked, on whose host relative URLs of the body lie.
+    :param base_url: The base URL that was asked, that relative URLs of the body refer to.
     :param path: Path of the request below the base URL.
     :param secrets: Secrets to redact where the reply is shown.
     """

@@ -1,4 +1,4 @@
-"""Inline media: files that stand in a JSON reply as base64 or a ``data:`` URL instead of at a URL of their own."""
+"""Inline media: files in a JSON reply as base64 or a ``data:`` URL instead of at a URL of their own."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def public_url(text: str, base_url: str) -> str | None:
     """
     Return the absolute URL that a text is, also one without scheme or host; ``None`` if it is no URL.
 
-    :param base_url: The URL on whose host relative URLs lie.
+    :param base_url: The URL that relative URLs refer to.
     """
     url = text.encode("utf-8", "replace").decode("utf-8").replace("\\/", "/").replace("&amp;", "&").strip()
     if url.lower().startswith(("https://", "http://")):

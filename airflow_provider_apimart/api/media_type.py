@@ -89,7 +89,7 @@ _FORM_TYPES = {b"AIFF": "audio/aiff", b"AIFC": "audio/aiff"}
 # RIFF for more than 4 GB.
 _LARGE_RIFF = (b"RF64", b"BW64")
 _MATROSKA = b"\x1aE\xdf\xa3"
-# Packets of an MPEG transport stream begin with this byte; in an M2TS, a time of four bytes stands before each.
+# Packets of an MPEG transport stream begin with this byte; in an M2TS, a time of four bytes precedes each.
 _SYNC = b"G"
 _TRANSPORT_PACKET = 188
 _TIMED_PACKET = 192
@@ -115,7 +115,7 @@ SIGNED_TYPES = frozenset(
     }
 )
 
-# The root of the document, behind what may stand before it.
+# The root of the document, after what may precede it.
 _SVG = re.compile(rb"(<\?xml.*?\?>|<!--.*?-->|<!doctype svg[^>\[]*(\[.*?\])?[^>]*>|\s)*<(svg:)?svg[\s>/]", re.DOTALL)
 _HTML = re.compile(
     rb"(<!--.*?-->|\s)*<(!doctype html|html|head|body|script|title|meta|div|center|h1|p|a|br)\b", re.DOTALL

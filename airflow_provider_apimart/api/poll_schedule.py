@@ -65,7 +65,7 @@ class PollContext:
         longer = self.siblings[bisect_right(self.siblings, self.waited) :]
         if len(self.siblings) < _FEWEST_SIBLINGS or not longer:
             return None
-        # With few run times this lies before the shortest of them.
+        # With few run times this is before the shortest of them.
         place, part = divmod(_CHANCE_THAT_IT_IS_DONE * (len(longer) + 1), 1)
         before = longer[int(place) - 1] if place else self.waited
         return before + part * (longer[int(place)] - before) - self.waited

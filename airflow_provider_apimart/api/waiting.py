@@ -272,7 +272,7 @@ def _run_time(generation: Generation, done: float, unseen: float) -> float:
     ran = max(0.0, done - unseen)
     if generation.completed is None or generation.created is None:
         return (ran + done) / 2
-    # The service's clock may differ from ours; the run time lies between the last two reads.
+    # The service's clock may differ from ours; the run time is between the last two reads.
     return min(max(ran, (generation.completed - generation.created).total_seconds()), done)
 
 

@@ -42,7 +42,7 @@ def gallery(task: TaskIdentity, counts: BatchCounts, entries: Iterable[LedgerEnt
     """
     Return the page as HTML without scripts or other files, apart from the images, videos and audio themselves.
 
-    :param folder: URI of the directory in which the page will lie: files below it are linked relatively, so that the
+    :param folder: URI of the directory in which the page will be: files below it are linked relatively, so that the
         folder can be moved or served.
     """
     shown = list(entries)

@@ -71,7 +71,7 @@ def _texts(ledger: ObjectStoragePath, segments: Folder) -> Iterator[tuple[str, b
 
 
 def _lines(name: str, content: bytes) -> Iterator[Mapping[str, Any]]:
-    # Not splitlines(): it splits at characters that may stand inside of a JSON string.
+    # Not splitlines(): it splits at characters that may be inside of a JSON string.
     text = content.decode("utf-8-sig").removesuffix("\n")
     for number, line in enumerate(text.split("\n") if text else [], 1):
         try:

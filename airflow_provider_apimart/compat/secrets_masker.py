@@ -9,7 +9,7 @@ from typing import Any
 
 # Airflow 3.1 and later, 3.0, 2.11.
 _MODULES = ("airflow.sdk.log", "airflow.sdk.execution_time.secrets_masker", "airflow.utils.log.secrets_masker")
-# The masker replaces a text wherever it stands, so a short or plain word would make logs unreadable.
+# The masker replaces a text wherever it occurs, so a short or plain word would make logs unreadable.
 _SHORTEST = 8
 
 

@@ -142,7 +142,7 @@ class FactFiles:
         segments = self.segments()
         names, marks = [segment.name for segment in segments], _marks(segments, with_own=True)
         body = text_lines.to_bytes(text_lines.distinct(line for segment in segments for line in segment.lines()))
-        # All of them are large: at most two lie in memory at once.
+        # All of them are large: at most two are in memory at once.
         del segments
         return Segment(self.writer, number, body, marks).to_bytes(), names
 

@@ -46,7 +46,7 @@ class FileRecord:
     """
     The record of a task's generation in files.
 
-    :param place: Directory or URI below which all records lie.
+    :param place: Directory or URI below which all records are.
     :param task: The identity of the task instance.
     :param clock: The Unix time.
     :raises ApimartDestinationError: If there can be no such directory.

@@ -38,7 +38,7 @@ def ledger_path() -> str:
 
 @cache
 def report_place_of_records(place: str) -> None:
-    """Log once where records lie, and warn where other machines can't reach them."""
+    """Log once where records are, and warn where other machines can't reach them."""
     executor = conf.get("core", "executor", fallback="")
     log.info("Records of paid generations are kept at %s ([apimart] ledger_path)", place)
     if place.startswith(("/", "file:")) and executor and not any(each in executor for each in _ONE_MACHINE):

@@ -57,7 +57,7 @@ def records_of_tasks(place: ObjectStoragePath, age: timedelta, now: float) -> It
 
 def records_of_batches(place: ObjectStoragePath, age: timedelta, now: float) -> Iterator[OldRecord]:
     """
-    Go through the records of batches whose ledgers lie in a directory. The ledgers stay.
+    Go through the records of batches whose ledgers are in a directory. The ledgers stay.
 
     :param now: The Unix time.
     """

@@ -29,7 +29,7 @@ class ReferenceFiles:
 
     def request(self, account: str, modality: Modality, payload: Mapping[str, Any]) -> PaidRequest:
         """
-        Return a request in which files stand under names made from their content. It reads the files, and blocks.
+        Return a request in which files have names made from their content. It reads the files, and blocks.
 
         :param account: The connection's id.
         :param payload: The body, which :func:`~airflow_provider_apimart.api.payload.build_payload` returned.

@@ -226,7 +226,7 @@ class _Listed:
 
     @property
     def folder(self) -> str:
-        """The folder in which it lies, relative to that of all entries."""
+        """The folder in which it is, relative to that of all entries."""
         return self.place.removeprefix(f"{ENTRIES}/").rpartition("/")[0]
 
     @property

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _PACK = re.compile(r"[0-9a-f]{64}\.txt")
 _REFERENCE = re.compile(r"[0-9a-f]{64}\.json")
-# The files lie in directories named by the first digits of their names.
+# The files are in directories named by the first digits of their names.
 _PREFIX = re.compile(r"[0-9a-f]{2}")
 
 

@@ -33,7 +33,7 @@ class IndexFile:
     """
     The file of one entry. It is written again while the task goes on, and nobody else writes it.
 
-    :param place: Directory or URI below which the index lies; by default ``[apimart] ledger_path``.
+    :param place: Directory or URI below which the index is; by default ``[apimart] ledger_path``.
     """
 
     def __init__(self, place: str | None = None) -> None:

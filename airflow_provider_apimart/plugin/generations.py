@@ -19,7 +19,7 @@ class Shown(NamedTuple):
     """
     An item with the entry that leads to it.
 
-    :param folder: URI of the directory in which its files lie.
+    :param folder: URI of the directory in which its files are.
     """
 
     known: Known

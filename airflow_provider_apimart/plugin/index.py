@@ -50,7 +50,7 @@ class Known:
 
     :param entry: The entry, without the generation and the files that it describes.
     :param item: The generation of an entry that describes one.
-    :param path: Where its file lies, with month and name.
+    :param path: Where its file is, with month and name.
     :param saved: The files that a transfer has saved, each with the id of its generation; ``None`` if they are too many
         to be kept.
     """
@@ -249,7 +249,7 @@ def known_of(entry: IndexEntry, path: str) -> Known:
 
 def saved_elsewhere(entries: Mapping[str, Known]) -> Mapping[tuple[str, str], tuple[tuple[File, ...], str | None]]:
     """
-    Return the files that other tasks have saved of generations, with the directory in which they lie.
+    Return the files that other tasks have saved of generations, with the directory in which they are.
 
     :param entries: The entries that may be seen.
     :return: By DAG and generation: a file is shown only with generations of the DAG that has saved it.

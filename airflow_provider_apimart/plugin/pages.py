@@ -257,7 +257,7 @@ class Seen:
 
     def file(self, name: str, key: str, number: int) -> tuple[File, str | None]:
         """
-        Return a file of an item, and the directory in which it must lie.
+        Return a file of an item, and the directory in which it must be.
 
         :raises NotFoundError: If there is no such file that the user may see.
         :raises NotReadableError: If the ledger can't be read.
@@ -268,7 +268,7 @@ class Seen:
         file = shown.item.files[number]
         if not shown.item.reused:
             return file, shown.folder
-        # A reused file that wasn't copied lies where it was saved first. A ledger is less guarded than the index.
+        # A reused file that wasn't copied is where it was saved first. A ledger is less guarded than the index.
         is_of_index = shown.known.entry.kind is Kind.GENERATION
         return file, file.folder if is_of_index else self._overview.destination_of(file.uri)
 

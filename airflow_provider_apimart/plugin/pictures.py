@@ -46,7 +46,7 @@ def open_file(file: File, folder: str | None) -> OpenFile:
     """
     Open a file, to be closed by the caller.
 
-    :param folder: The directory in which it must lie.
+    :param folder: The directory in which it must be.
     :raises NotReadableError: If it may not be read, isn't there, or is no image, video or audio.
     """
     with ExitStack() as stack:

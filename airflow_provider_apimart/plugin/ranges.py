@@ -9,7 +9,7 @@ _SINGLE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
 class UnsatisfiableRangeError(ValueError):
-    """The range lies beyond the end of the file."""
+    """The range is beyond the end of the file."""
 
 
 @dataclass(frozen=True)

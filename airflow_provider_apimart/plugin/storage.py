@@ -76,7 +76,7 @@ class Location:
         return cls(scheme, authority, PurePosixPath("/", path.lstrip("/")))
 
     def is_below(self, folder: Location) -> bool:
-        """Whether it lies in a directory, at any depth."""
+        """Whether it is in a directory, at any depth."""
         same = (self.scheme, self.authority) == (folder.scheme, folder.authority)
         return same and self.path != folder.path and self.path.is_relative_to(folder.path)
 
@@ -153,12 +153,12 @@ def opened(uri: str, folder: str | None) -> Iterator[Source]:
     """
     Open a file in a directory.
 
-    :param folder: URI of the directory, at any depth of which it may lie; ``None`` permits nothing.
+    :param folder: URI of the directory, at any depth of which it may be; ``None`` permits nothing.
     :raises NotReadableError: If it may not be read, isn't there, or can't be read now.
     """
     location = Location.of(uri)
     if folder is None or not location.is_below(Location.of(folder)):
-        raise NotReadableError("The file doesn't lie in the directory of its task")
+        raise NotReadableError("The file isn't in the directory of its task")
     if location.scheme:
         yield _remote(location)
         return

@@ -118,7 +118,7 @@ def _owner(result_id: str, index: int) -> str:
 
 
 def file_details(file: SavedFile, generation: Generation, index: int) -> dict[str, Any]:
-    """Return a saved output as it stands under ``files`` in XCom."""
+    """Return a saved output as it is under ``files`` in XCom."""
     return {**file.to_json(), "generation_id": generation.generation_id, "index": index}
 
 

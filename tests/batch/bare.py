@@ -44,7 +44,7 @@ class BareBatch:
     :param log: What its processes print.
     :param arguments: Of the operator.
     :param quick: Whether pauses between repetitions are short.
-    :param place: Where its destination lies.
+    :param place: Where its destination is.
     :param environment: Variables of its processes.
     :param run_id: Its run.
     :param acknowledged: File to which they add every fact that is durable, one a line.

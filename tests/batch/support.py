@@ -118,7 +118,7 @@ def run_trigger(trigger: Any) -> Mapping[str, Any]:
 
 
 def ledger_file(folder: Path, task: TaskIdentity = TASK) -> Path:
-    """Return where a batch's ledger lies."""
+    """Return where a batch's ledger is."""
     return folder / f"{file_name_of(task)}.ledger.jsonl"
 
 

@@ -144,7 +144,7 @@ def test_lines_that_are_no_json_are_reported_by_line() -> None:
 
 
 def test_a_line_ends_at_a_line_feed_only() -> None:
-    """Other separators of lines may stand inside of a JSON string."""
+    """Other separators of lines may be inside of a JSON string."""
     prompt = "one\u2028two\u0085three\x0bfour".replace("\x0b", "\u2029")
     text = json.dumps({"prompt": prompt}, ensure_ascii=False) + "\r\n" + json.dumps({"prompt": "next"})
     assert [each["prompt"] for each in parse_lines(text)] == [prompt, "next"]  # type: ignore[index]  # objects

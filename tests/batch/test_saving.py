@@ -51,7 +51,7 @@ def pictures(folder: Path) -> list[Path]:
 
 
 def assert_all_there(folder: Path, lines: list[dict[str, Any]], files: int) -> None:
-    """Check that every file of some ledgers lies there with its own content."""
+    """Check that every file of some ledgers is there with its own content."""
     named = [file for line in lines for file in line["files"]]
     assert len({file["uri"] for file in named}) == len(named) == files == len(pictures(folder))
     for file in named:

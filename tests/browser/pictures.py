@@ -28,6 +28,6 @@ def shown(picture: Locator) -> Image.Image:
 
 
 def fetched(url: str) -> Image.Image:
-    """Return the picture that lies at a URL."""
+    """Return the picture that is at a URL."""
     with urlopen(url) as reply:
         return Image.open(io.BytesIO(reply.read()))

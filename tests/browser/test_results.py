@@ -32,7 +32,7 @@ def task(airflow: AirflowServer, sandbox: Sandbox) -> str:
 def opens_a_picture(link: Locator, sandbox: Sandbox, modifiers: Sequence[Literal["Control"]] | None = None) -> bool:
     """Whether a link opens a picture of the only generation."""
     with link.page.expect_popup() as opened:
-        # At its beginning: the centre of a link that is broken over two lines may lie on another one.
+        # At its beginning: the centre of a link that is broken over two lines may be on another one.
         link.click(modifiers=modifiers, position={"x": 4, "y": 4})
     (generation,) = sandbox.generations
     assert opened.value.url in generation.urls

@@ -2,7 +2,7 @@
 Run generations in an Airflow whose parts are killed at random, and count what was billed and what was saved.
 
 ``python -m tests.chaos [--short] [--seed N] [--version 3.1]`` needs PostgreSQL and Redis; ``make chaos`` installs them.
-With a version it makes an environment for that one, whose records lie on S3. It starts the servers,
+With a version it makes an environment for that one, whose records are on S3. It starts the servers,
 a CeleryExecutor with two workers, a scheduler, a DAG processor, an API server and two triggerers on loopback, and runs
 ``dags/chaos.py``. Workers, triggerers and the scheduler are killed with SIGKILL, all connections to the database are
 cut, and a tenth of all calls to APIMart's sandbox go wrong. It ends with 1 if a promise was broken, and leaves its logs
@@ -90,7 +90,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--short", action="store_true", help="fewer generations")
     parser.add_argument("--seed", type=int, default=0, help="decides which part is killed when")
-    parser.add_argument("--version", help="of Airflow, if not the one that runs this; its records lie on S3")
+    parser.add_argument("--version", help="of Airflow, if not the one that runs this; its records are on S3")
     chosen = parser.parse_args()
     if missing := postgres_server.missing_program() or redis_server.missing_program():
         print(f"skipped: {missing} isn't installed, and can't be had here. Debian's packages: postgresql, redis-server")
@@ -122,7 +122,7 @@ def chaos(
     Run it all once.
 
     :param python: The interpreter whose Airflow it is.
-    :param records: Variables that say where records lie.
+    :param records: Variables that say where records are.
     """
     settings = SandboxSettings(seconds=6, balance=None, seed=seed)
     with (

@@ -50,7 +50,7 @@ class Bill:
 @dataclass(frozen=True)
 class Saved:
     """
-    What lies in the destination.
+    What is in the destination.
 
     :param generations: The generation of each recorded file that is there, with the SHA-256 that was recorded.
     :param broken: Recorded files that aren't there or differ.
@@ -87,7 +87,7 @@ class Account:
             f"billed {len(self.bill.paid)} of {self.selected}, each once": len(self.bill.paid) == self.selected,
             f"saved {len(saved.generations)} of {self.selected}, each with the SHA-256 as recorded": not saved.broken
             and sorted(saved.generations) == sorted(self.bill.paid),
-            f"{len(saved.strays)} files lie about that nothing recorded": not saved.strays,
+            f"{len(saved.strays)} files exist that nothing recorded": not saved.strays,
             f"succeeded {succeeded} of {len(self.tasks)} tasks": succeeded == len(self.tasks) > 0,
             "everything was hit at least once": all(self.counts.faults.values()),
         }
@@ -123,7 +123,7 @@ def bill_of(sandbox: Sandbox) -> Bill:
 
 def saved_in(folder: Path, mapped: Iterable[Mapping[str, Any]]) -> Saved:
     """
-    Compare what lies in a folder with what was recorded.
+    Compare what is in a folder with what was recorded.
 
     :param mapped: What the mapped tasks recorded; what the batch did, its ledger in the folder says.
     """

@@ -57,7 +57,7 @@ class Scenario:
 
     :param point: Name of the crash point.
     :param references: Whether the task uploads files that it refers to.
-    :param in_files: Whether the record lies in files, as below Airflow 3.3, and not in the state store.
+    :param in_files: Whether the record is in files, as below Airflow 3.3, and not in the state store.
     :param ignores_key: Whether the service takes every submit as new, whatever its idempotency key.
     """
 
@@ -158,7 +158,7 @@ def all_scenarios(*, in_files: bool = lacks("state store")) -> Iterator[Scenario
     """
     Return every crash point in every mode, with every way to go on.
 
-    :param in_files: Whether the record lies in files; by default it lies where this Airflow keeps it.
+    :param in_files: Whether the record is in files; by default it is where this Airflow keeps it.
     """
     for crash, then, ignores_key in product(_crashes(), Then, (False, True)):
         scenario = replace(crash, then=then, in_files=in_files, ignores_key=ignores_key)

@@ -307,7 +307,7 @@ class PaidGenerations(RuleBasedStateMachine):
 
 
 class PaidGenerationsInFiles(PaidGenerations):
-    """The same below Airflow 3.3, where the record lies in files."""
+    """The same below Airflow 3.3, where the record is in files."""
 
     in_files = True
 

@@ -108,7 +108,7 @@ def _hurry(policy: Mapping[str, Any]) -> None:
 
 
 def _take_the_store_away() -> None:
-    """Let tasks find no state store, as on Airflow below 3.3: their records lie in files."""
+    """Let tasks find no state store, as on Airflow below 3.3: their records are in files."""
     from airflow_provider_apimart.durable import record_choice
 
     original = record_choice.record_of

@@ -25,7 +25,7 @@ def bare_environment() -> dict[str, str]:
 
 
 def airflow_environment(home: Path, dags: Path) -> dict[str, str]:
-    """Return the variables of a process whose Airflow lies in a directory, whatever Airflow the tests' own may be."""
+    """Return the variables of a process whose Airflow is in a directory, whatever Airflow the tests' own may be."""
     return bare_environment() | {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),

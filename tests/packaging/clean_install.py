@@ -65,7 +65,7 @@ def check_contents(wheel: Path) -> None:
 
 
 def _files(folder: str) -> set[str]:
-    """Return what lies in a folder of the sources, by its path from the project."""
+    """Return what is in a folder of the sources, by its path from the project."""
     files = (path for path in (PROJECT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     return {path.relative_to(PROJECT).as_posix() for path in files}
 

@@ -255,7 +255,7 @@ def test_a_storage_that_hangs_holds_up_no_other_batch(
 def test_an_entry_leads_to_no_other_tasks_ledger(
     place: Path, viewer: TestClient, tmp_path: Path, other: tuple[str, str, str]
 ) -> None:
-    """The ledgers of two DAGs may lie in one directory, and who may see the one may not see the other."""
+    """The ledgers of two DAGs may be in one directory, and who may see the one may not see the other."""
     secret = tmp_path / ledger_name(*other)
     secret.write_text(json.dumps({"id": "secret-item", "prompt": "a secret"}))
     put(place, "b", ledger=secret.as_uri(), destination=tmp_path.as_uri())

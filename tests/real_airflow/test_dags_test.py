@@ -2,7 +2,7 @@
 Retries, failures and crashes under Airflow's own ``airflow dags test``, which every version has.
 
 A killed command is repeated for the same logical date. That makes the same run anew without anything that Airflow
-stored; the provider's own record still lies in its files.
+stored; the provider's own record is still in its files.
 """
 
 from __future__ import annotations

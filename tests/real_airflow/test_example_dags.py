@@ -75,7 +75,7 @@ def test_an_example_is_billed_as_expected(airflow: Airflow, sandbox: Sandbox, tm
     assert "successful" in ended.output
     assert (sandbox.accepted, sandbox.billed) == (EXAMPLES[dag_id], EXAMPLES[dag_id])
     assert all(generation.status == "completed" for generation in sandbox.generations)
-    # Receipts of what is saved lie in a folder of their own.
+    # Receipts of what is saved are in a folder of their own.
     saved = [file for file in (tmp_path / "saved").rglob("*.*") if file.is_file() and ".apimart" not in file.parts]
     assert sorted(file.suffix for file in saved) == ENDINGS[dag_id]
     assert not any("Authorization" in request.headers for request in sandbox.file_requests)

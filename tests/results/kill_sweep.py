@@ -1,5 +1,5 @@
 """
-Kill the process with SIGKILL at random moments of saving 200 files, retry, and look at what lies there.
+Kill the process with SIGKILL at random moments of saving 200 files, retry, and look at what is there.
 
 ``python -m tests.results.kill_sweep`` prints the table; the tests run a short form of it (``--short``).
 """
@@ -37,7 +37,7 @@ class Outcome:
     :param seconds: After which the process was killed.
     :param survived: Whether it had ended by then.
     :param complete: Files that were complete at the kill.
-    :param saved: Files that lie there after the retry, with the right content.
+    :param saved: Files that are there after the retry, with the right content.
     :param fetched_again: Of those complete at the kill, how many the retry asked for.
     :param requests: Of the process that was killed and of the retry.
     :param left: Files that belong there and are no results or receipts.
@@ -53,7 +53,7 @@ class Outcome:
 
     @property
     def holds(self) -> bool:
-        """Whether everything lies there once, and nothing was fetched again that was complete."""
+        """Whether everything is there once, and nothing was fetched again that was complete."""
         return (self.saved, self.fetched_again, self.left) == (FILES, 0, 0)
 
     def __str__(self) -> str:
@@ -146,7 +146,7 @@ def in_a_fork(work: Callable[[], None], kill_after: float | None = None) -> bool
 
 
 def complete_in(folder: Path) -> list[int]:
-    """Return the numbers of the files that lie there with the right content."""
+    """Return the numbers of the files that are there with the right content."""
     return [
         number
         for number in range(FILES)

@@ -35,12 +35,12 @@ def saver_to(
 
 
 def save(saver: ResultSaver, url: str, stem: str, owner: str | None = None, **details: Any) -> SavedFile:
-    """Save what lies at a URL; by default its name is its owner's too."""
+    """Save what is at a URL; by default its name is its owner's too."""
     return saver.save(SaveRequest(output(url), stem, stem if owner is None else owner, **details))
 
 
 def output(url: str, **details: Any) -> Output:
-    """Return an output that lies at a URL."""
+    """Return an output that is at a URL."""
     return Output(url, OutputKind.IMAGE, **details)
 
 

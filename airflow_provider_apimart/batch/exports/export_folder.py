@@ -29,6 +29,6 @@ class ExportFolder:
         return storage_path(self.folder)
 
     def name_of(self, uri: str) -> str | None:
-        """Return a file's name relative to the directory, ``None`` for a file that lies elsewhere."""
+        """Return a file's name relative to the directory, ``None`` for a file that is elsewhere."""
         beginning = uri_of(self.path / "x").removesuffix("x")
         return uri.removeprefix(beginning) if uri.startswith(beginning) else None

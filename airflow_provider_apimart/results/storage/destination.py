@@ -81,7 +81,7 @@ class Destination(ABC):
         raise ApimartDestinationError(f"All names for {stem}{extension} are taken at {self.uri('')}")
 
     def shares_store(self, uri: str) -> bool:
-        """Whether a file lies in the same store, which can copy it by itself."""
+        """Whether a file is in the same store, which can copy it by itself."""
         return False
 
     def copy_within(self, kept: SavedFile, version: str, stem: str, extension: str, owner: str) -> SavedFile:
@@ -134,7 +134,7 @@ class Destination(ABC):
         return is_free
 
     def _adopt(self, receipt: Receipt) -> bool:
-        """Claim a name under which a file without receipt lies: for its output if the content is the same."""
+        """Claim a name of a file without a receipt: for its output if the content is the same."""
         is_same = self.size(receipt.name) == receipt.file.bytes and self._sha256(receipt.name) == receipt.file.sha256
         self._write(receipt if is_same else replace(receipt, owner=FOREIGN))
         return is_same

@@ -77,7 +77,7 @@ class ObjectStoreDestination(Destination):
             self._put_file(file.name, f"{FOLDER}/README.txt", "text/plain")
 
     def shares_store(self, uri: str) -> bool:
-        """Whether a file lies in the same store, which can copy it by itself."""
+        """Whether a file is in the same store, which can copy it by itself."""
         place = uri.removesuffix(StorageUri.of(uri).path)
         if place not in self._shared:
             self._shared[place] = bool(storage_path(uri).fs == self._store)
@@ -145,7 +145,7 @@ class ObjectStoreDestination(Destination):
         return path not in (self._store.find(folder, prefix=last) if names is None else names)
 
     def _names_of_small(self, folder: str) -> frozenset[str] | None:
-        """Return what lies in a folder if one request lists it, ``None`` for a larger one."""
+        """Return what is in a folder if one request lists it, ``None`` for a larger one."""
         bucket, _, prefix = folder.partition("/")
         found = self._store.call_s3("list_objects_v2", Bucket=bucket, Prefix=f"{prefix}/".lstrip("/"))
         names = frozenset(f"{bucket}/{each['Key']}" for each in found.get("Contents", ()))

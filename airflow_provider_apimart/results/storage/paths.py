@@ -38,7 +38,7 @@ def is_relative(place: str) -> bool:
     """
     Return whether a path or URI depends on the working directory, which differs between workers, or names no bucket.
 
-    ``file://data`` and ``file:////data`` lie in the working directory, and ``s3://`` nowhere.
+    ``file://data`` and ``file:////data`` are in the working directory, and ``s3://`` nowhere.
     """
     protocol, is_uri, rest = place.partition("://")
     if not is_uri:

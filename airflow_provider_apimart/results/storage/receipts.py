@@ -100,7 +100,7 @@ class Receipt:
 
 
 FOREIGN = ""
-"""Owner of a name under which a file lies that this provider didn't write."""
+"""Owner of the name of a file that this provider didn't write."""
 
 
 def receipt_from_bytes(key: str, content: bytes) -> Receipt:
