@@ -25,16 +25,16 @@ from airflow_provider_apimart.exceptions import (
 @dataclass(frozen=True)
 class Failures:
     """
-    Failures since the first try of a request.
+    Failures since a request was sent first.
 
-    :param tries: The number of failed tries, without those answered with 429.
-    :param unknown: The number of failed tries that left the outcome of a submit unknown.
-    :param rate_limited: The number of tries answered with 429.
-    :param seconds: Seconds since the first try, without the pauses after a 429.
+    :param failed: The number of requests that failed, without those answered with 429.
+    :param unknown: The number of those that left the outcome of a submit unknown.
+    :param rate_limited: The number of requests answered with 429.
+    :param seconds: Seconds since the first request, without the pauses after a 429.
     :param rate_limited_seconds: Seconds of the pauses after a 429.
     """
 
-    tries: int = 0
+    failed: int = 0
     unknown: int = 0
     rate_limited: int = 0
     seconds: float = 0.0
@@ -44,13 +44,13 @@ class Failures:
         """
         Return the failures with one more.
 
-        :param elapsed: Seconds since the first try.
+        :param elapsed: Seconds since the first request.
         """
         now = replace(self, seconds=elapsed - self.rate_limited_seconds)
         if isinstance(error, ApimartRateLimitError):
             return replace(now, rate_limited=self.rate_limited + 1)
         unknown = isinstance(error, ApimartUnknownOutcomeError)
-        return replace(now, tries=self.tries + 1, unknown=self.unknown + unknown)
+        return replace(now, failed=self.failed + 1, unknown=self.unknown + unknown)
 
     def after_pause(self, error: ApimartError, pause: float) -> Failures:
         """Return the failures after a pause. It counts as rate limited if the error was a 429."""
@@ -61,22 +61,22 @@ class Failures:
 @dataclass(frozen=True)
 class RetryPolicy:
     """
-    Bounds of the tries of a request, and of the pauses between them.
+    How often a request is sent at most, and the pauses in between.
 
-    :param tries: The largest number of tries, without those answered with 429.
-    :param unknown_tries: The largest number of tries of a submit whose outcome stays unknown. It is smaller, since a
-        service that ignored the idempotency key would charge for each.
-    :param seconds: Seconds after the first try within which every other try begins.
+    :param max_requests: The largest number of requests, without those answered with 429.
+    :param max_unknown: The largest number of requests of a submit whose outcome stays unknown. It is smaller,
+        since a service that ignored the idempotency key would charge for each.
+    :param seconds: Seconds after the first request within which each further one begins.
     :param rate_limited_seconds: Seconds of pauses after a 429 at most, in addition to ``seconds``.
     :param first: Upper bound of the first pause in seconds; it doubles with every failure. A pause is drawn evenly
         between 0 and the bound, so that clients that failed together don't return together.
     :param longest: Largest upper bound of a pause in seconds, and the most that is waited of a ``Retry-After``.
     :param new_seconds: Seconds for which the status of a generation that is not found is read again, however many
-        tries fail; in a status policy, the seconds after a submit for which a generation is new.
+        reads fail; in a status policy, the seconds after a submit for which a generation is new.
     """
 
-    tries: int = 8
-    unknown_tries: int = 4
+    max_requests: int = 8
+    max_unknown: int = 4
     seconds: float = 300.0
     rate_limited_seconds: float = 1800.0
     first: float = 1.0
@@ -108,14 +108,14 @@ class RetryPolicy:
         if isinstance(error, ApimartRateLimitError):
             pause = self._pause(error, failures.rate_limited, draw)
             return pause if failures.rate_limited_seconds + pause <= self.rate_limited_seconds else None
-        pause = self._pause(error, failures.tries, draw)
+        pause = self._pause(error, failures.failed, draw)
         in_time = failures.seconds + pause <= self.seconds
         return pause if in_time and self._has_a_try_left(error, failures) else None
 
     def _has_a_try_left(self, error: ApimartError, failures: Failures) -> bool:
         is_new = isinstance(error, ApimartGenerationNotFoundError) and failures.seconds < self.new_seconds
-        may_charge_again = error.resend_may_charge and failures.unknown >= self.unknown_tries
-        return error.is_resent and (failures.tries < self.tries or is_new) and not may_charge_again
+        may_charge_again = error.resend_may_charge and failures.unknown >= self.max_unknown
+        return error.is_resent and (failures.failed < self.max_requests or is_new) and not may_charge_again
 
     def _pause(self, error: ApimartError, failures: int, draw: float) -> float:
         bound = min(self.longest, self.first * 2.0 ** min(failures - 1, 32))

@@ -50,7 +50,7 @@ class Submission:
 
 
 _SUBMITTED = "submitted"
-SUBMIT_POLICY = RetryPolicy(tries=8, seconds=600.0, rate_limited_seconds=3600.0)
+SUBMIT_POLICY = RetryPolicy(max_requests=8, seconds=600.0, rate_limited_seconds=3600.0)
 
 
 def submit(
@@ -65,7 +65,7 @@ def submit(
     """
     Submit one generation. After a transient error, the identical request is repeated with the same key.
 
-    :param policy: Bounds the tries, among them those after an unknown outcome.
+    :param policy: Bounds the requests, among them those after an unknown outcome.
     :param before_post: Called before every POST, repetitions included. If it raises, the POST is not sent.
     :param on_lost: Called when a POST was sent whose outcome is unknown.
     :raises ApimartUnknownOutcomeError: If it is unknown whether the generation runs; also if the outcome of the first

@@ -19,7 +19,7 @@ from airflow_provider_apimart.api.json_values import mapping, moment, number, pl
 from airflow_provider_apimart.api.media_type import ACCEPTED_REFERENCES, HEAD_BYTES, media_type
 from airflow_provider_apimart.api.retry import RetryPolicy
 
-UPLOAD_POLICY = RetryPolicy(tries=6, seconds=300.0)
+UPLOAD_POLICY = RetryPolicy(max_requests=6, seconds=300.0)
 
 
 @dataclass(frozen=True)

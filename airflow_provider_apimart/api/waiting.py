@@ -27,7 +27,7 @@ from airflow_provider_apimart.api.status_request import StatusRoutes, read_statu
 #: Survives a few failed status reads in a row. Pauses asked for by 429 do not count as failures. The time is ample,
 #: since behind a rate limit each of thousands of reads may have to wait for its turn. A generation is new, and may not
 #: be found yet, for two minutes after its submit: reports of 404 end after about one.
-STATUS_POLICY = RetryPolicy(tries=6, seconds=1800.0, first=1.0, longest=30.0, new_seconds=120.0)
+STATUS_POLICY = RetryPolicy(max_requests=6, seconds=1800.0, first=1.0, longest=30.0, new_seconds=120.0)
 
 # Further status reads of a completed generation without outputs.
 _READS_FOR_OUTPUTS = 3

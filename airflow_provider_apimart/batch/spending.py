@@ -27,7 +27,7 @@ from airflow_provider_apimart.quotes.quote import Quote, QuoteTotal, quote_from_
 log = logging.getLogger(__name__)
 
 # Without a limit nothing depends on the prices, so the batch doesn't wait for them.
-_ONCE = RetryPolicy(tries=1, rate_limited_seconds=0.0)
+_ONCE = RetryPolicy(max_requests=1, rate_limited_seconds=0.0)
 _SECONDS_WITHOUT_LIMIT = 10.0
 
 

@@ -204,7 +204,7 @@ class PaidOnce:
         """
         send = secrets.token_hex(6)
         self._note_sending(key, number, uploads, send, quote)
-        policy = replace(self.submit_policy, unknown_tries=1) if self._must_not_repeat else self.submit_policy
+        policy = replace(self.submit_policy, max_unknown=1) if self._must_not_repeat else self.submit_policy
         gate = _Gate(self.record, unanswered_since, self.clock)
         try:
             submission = yield from submit(

@@ -73,7 +73,7 @@ class ApimartHook(BaseHook):
     upload_policy: RetryPolicy = UPLOAD_POLICY
     price_policy: RetryPolicy = PRICE_POLICY
     download_policy: RetryPolicy = DOWNLOAD_POLICY
-    connection_test_policy: RetryPolicy = RetryPolicy(tries=1, rate_limited_seconds=0.0)
+    connection_test_policy: RetryPolicy = RetryPolicy(max_requests=1, rate_limited_seconds=0.0)
 
     def __init__(self, apimart_conn_id: str = default_conn_name) -> None:
         super().__init__()

@@ -21,7 +21,7 @@ from airflow_provider_apimart.quotes.quote_calculation import quote_request
 #: Clients keep prices for 10 minutes to 24 hours, and read them again before they pay.
 KEPT_SECONDS = 600.0
 #: Where a limit depends on the prices, a blip of the route is worth a few repetitions.
-PRICE_POLICY = RetryPolicy(tries=4, seconds=30.0, rate_limited_seconds=60.0)
+PRICE_POLICY = RetryPolicy(max_requests=4, seconds=30.0, rate_limited_seconds=60.0)
 
 
 @dataclass(frozen=True)

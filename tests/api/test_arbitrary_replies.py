@@ -41,7 +41,7 @@ from .test_upload_and_balance_replies import PICTURE
 
 pytestmark = pytest.mark.slow
 
-ONCE = RetryPolicy(tries=1, rate_limited_seconds=-1.0)
+ONCE = RetryPolicy(max_requests=1, rate_limited_seconds=-1.0)
 
 
 def _image() -> ImageFile:

@@ -32,7 +32,7 @@ def obtained(kept: Kept, *answers: Any) -> Held:
         request=PaidRequest("c", Modality.IMAGE, {"model": "m", "prompt": "p"}),
         record=StateStoreRecord(kept, kept.tries),
         key_scope="s",
-        submit_policy=RetryPolicy(tries=1),
+        submit_policy=RetryPolicy(max_requests=1),
     )
     return run_flow(paid.obtain(), answers)
 

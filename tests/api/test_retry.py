@@ -46,19 +46,19 @@ def test_a_success_is_returned_at_once(clock: Clock) -> None:
 def test_an_error_that_repeats_is_a_warning_once(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     same, other = errors.ApimartServerError("unreachable"), errors.ApimartServerError("overloaded")
-    tried(RetryPolicy(tries=9), same, same, other, other, same, reply(200), clock=clock)
+    tried(RetryPolicy(max_requests=9), same, same, other, other, same, reply(200), clock=clock)
     warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert [text.partition(".")[0] for text in warnings] == ["unreachable", "overloaded", "unreachable"]
     assert sum("Retrying in" in record.message for record in caplog.records) == 5
 
 
 @pytest.mark.parametrize("kind", TRANSIENT)
-@pytest.mark.parametrize("tries", [1, 2, 5])
-def test_tries_are_bounded(kind: type[errors.ApimartError], tries: int, clock: Clock) -> None:
+@pytest.mark.parametrize("most", [1, 2, 5])
+def test_requests_are_bounded(kind: type[errors.ApimartError], most: int, clock: Clock) -> None:
     last = kind("down")
-    held = tried(RetryPolicy(tries=tries, first=0.001), last, clock=clock)
-    assert len(held.requests) == tries
-    assert len(held.pauses) == tries - 1
+    held = tried(RetryPolicy(max_requests=most, first=0.001), last, clock=clock)
+    assert len(held.requests) == most
+    assert len(held.pauses) == most - 1
     assert held.error is last
 
 
@@ -69,46 +69,46 @@ def test_what_does_not_pass_is_raised_at_once(kind: type[errors.ApimartError], c
     assert type(held.error) is kind
 
 
-@pytest.mark.parametrize(("unknown_tries", "sent"), [(1, 1), (2, 2), (4, 4), (99, 6)])
-def test_an_unknown_outcome_is_repeated_less_often(unknown_tries: int, sent: int, clock: Clock) -> None:
+@pytest.mark.parametrize(("max_unknown", "sent"), [(1, 1), (2, 2), (4, 4), (99, 6)])
+def test_an_unknown_outcome_is_repeated_less_often(max_unknown: int, sent: int, clock: Clock) -> None:
     error = errors.ApimartUnknownOutcomeError("lost")
-    held = tried(RetryPolicy(tries=6, first=0.01, unknown_tries=unknown_tries), error, clock=clock)
+    held = tried(RetryPolicy(max_requests=6, first=0.01, max_unknown=max_unknown), error, clock=clock)
     assert len(held.requests) == sent
     assert held.error is error
 
 
 @pytest.mark.parametrize("harmless", [errors.ApimartConnectionError("refused"), errors.ApimartRateLimitError("wait")])
-def test_harmless_failures_leave_the_unknown_tries(harmless: errors.ApimartError, clock: Clock) -> None:
+def test_harmless_failures_leave_the_max_unknown(harmless: errors.ApimartError, clock: Clock) -> None:
     lost = errors.ApimartUnknownOutcomeError("lost")
-    held = tried(RetryPolicy(tries=8, unknown_tries=4), *[harmless] * 3, lost, reply({}), clock=clock)
+    held = tried(RetryPolicy(max_requests=8, max_unknown=4), *[harmless] * 3, lost, reply({}), clock=clock)
     assert held.error is None
     assert len(held.requests) == 5
 
 
 def test_the_bound_of_the_pause_doubles_up_to_the_longest(clock: Clock, draw: Callable[[float], None]) -> None:
     draw(1.0)
-    policy = RetryPolicy(tries=8, seconds=1e6, first=1.0, longest=10.0)
+    policy = RetryPolicy(max_requests=8, seconds=1e6, first=1.0, longest=10.0)
     held = tried(policy, errors.ApimartServerError("down"), clock=clock)
     assert held.pauses == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 10.0]
 
 
 @given(
-    tries=st.integers(1, 10_000),
+    failed=st.integers(1, 10_000),
     draw=st.floats(0, 1, exclude_max=True),
     first=st.floats(0.001, 100),
     longest=st.floats(0.001, 1000),
 )
-def test_full_jitter_lies_between_nothing_and_the_bound(tries: int, draw: float, first: float, longest: float) -> None:
-    policy = RetryPolicy(tries=100_000, seconds=1e9, first=first, longest=longest)
-    failures = Failures(tries=tries)
+def test_full_jitter_lies_between_nothing_and_the_bound(failed: int, draw: float, first: float, longest: float) -> None:
+    policy = RetryPolicy(max_requests=100_000, seconds=1e9, first=first, longest=longest)
+    failures = Failures(failed=failed)
     pause = policy.pause_after(errors.ApimartServerError("down"), failures, draw)
     assert pause is not None
-    assert 0.0 <= pause <= min(longest, first * 2.0 ** min(tries - 1, 64))
+    assert 0.0 <= pause <= min(longest, first * 2.0 ** min(failed - 1, 64))
     assert policy.pause_after(errors.ApimartServerError("down"), failures, 0.0) == 0.0
 
 
 def test_the_jitter_is_drawn_again_for_every_pause(clock: Clock) -> None:
-    policy = RetryPolicy(tries=30, seconds=1e9, first=5.0, longest=5.0)
+    policy = RetryPolicy(max_requests=30, seconds=1e9, first=5.0, longest=5.0)
     pauses = tried(policy, errors.ApimartServerError("down"), clock=clock).pauses
     assert len(set(pauses)) > 20
     assert min(pauses) < 2.5 < max(pauses)
@@ -142,7 +142,7 @@ def test_the_jitter_comes_on_top_of_retry_after_and_each_has_its_bound(asked: fl
 
 def test_no_try_begins_after_the_seconds_are_over(clock: Clock, draw: Callable[[float], None]) -> None:
     draw(1.0)
-    policy = RetryPolicy(tries=10_000, seconds=100.0, first=1.0, longest=5.0)
+    policy = RetryPolicy(max_requests=10_000, seconds=100.0, first=1.0, longest=5.0)
     held = tried(policy, errors.ApimartServerError("down"), clock=clock, takes=7.0)
     assert isinstance(held.error, errors.ApimartServerError)
     # The last request takes its seven seconds, too.
@@ -152,14 +152,14 @@ def test_no_try_begins_after_the_seconds_are_over(clock: Clock, draw: Callable[[
 def test_a_rate_limit_is_no_try(clock: Clock, draw: Callable[[float], None]) -> None:
     draw(0.0)
     limited = [errors.ApimartRateLimitError("wait", retry_after=1.0)] * 50
-    held = tried(RetryPolicy(tries=2, seconds=300.0), *limited, reply({}), clock=clock)
+    held = tried(RetryPolicy(max_requests=2, seconds=300.0), *limited, reply({}), clock=clock)
     assert held.error is None
     assert len(held.requests) == 51
 
 
 def test_a_rate_limit_has_its_own_seconds(clock: Clock, draw: Callable[[float], None]) -> None:
     draw(0.0)
-    policy = RetryPolicy(tries=2, seconds=1.0, rate_limited_seconds=100.0)
+    policy = RetryPolicy(max_requests=2, seconds=1.0, rate_limited_seconds=100.0)
     held = tried(policy, errors.ApimartRateLimitError("wait", retry_after=10.0), clock=clock)
     assert isinstance(held.error, errors.ApimartRateLimitError)
     assert held.pauses == [10.0] * 10
@@ -168,7 +168,7 @@ def test_a_rate_limit_has_its_own_seconds(clock: Clock, draw: Callable[[float], 
 def test_rate_limits_leave_the_tries_for_other_failures(clock: Clock, draw: Callable[[float], None]) -> None:
     draw(0.0)
     limited = [errors.ApimartRateLimitError("wait", retry_after=1.0)] * 10
-    held = tried(RetryPolicy(tries=8), *limited, errors.ApimartServerError("down"), reply({}), clock=clock)
+    held = tried(RetryPolicy(max_requests=8), *limited, errors.ApimartServerError("down"), reply({}), clock=clock)
     assert held.error is None
     assert len(held.requests) == 12
 
@@ -193,10 +193,10 @@ def test_other_failures_leave_the_seconds_for_rate_limits(clock: Clock, draw: Ca
     assert tried(policy, *[down] * 5, limited, limited, limited, reply({}), clock=clock).error is limited
 
 
-@pytest.mark.parametrize("unknown_tries", [1, 4, 99])
-def test_a_submit_in_progress_is_bounded_by_the_tries(unknown_tries: int, clock: Clock) -> None:
+@pytest.mark.parametrize("max_unknown", [1, 4, 99])
+def test_a_submit_in_progress_is_bounded_by_the_tries(max_unknown: int, clock: Clock) -> None:
     running = errors.ApimartSubmitInProgressError("running")
-    held = tried(RetryPolicy(tries=6, first=0.01, unknown_tries=unknown_tries), running, clock=clock)
+    held = tried(RetryPolicy(max_requests=6, first=0.01, max_unknown=max_unknown), running, clock=clock)
     assert len(held.requests) == 6
     assert held.error is running
 

@@ -15,7 +15,7 @@ from airflow_provider_apimart.api.submission import Submission, submit
 from .driver import Held, reply, run_flow
 from .shapes import RECORDED_COMPLETED, RECORDED_SUBMIT, TASK_ID, URL
 
-ONCE = RetryPolicy(tries=1)
+ONCE = RetryPolicy(max_requests=1)
 
 
 def submitted(body: object, status: int = 200, **headers: str) -> Held:

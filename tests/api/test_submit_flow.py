@@ -116,7 +116,7 @@ def test_what_cannot_pass_ends_it_at_once(what: str, clock: Clock) -> None:
 @pytest.mark.parametrize("status", [203, 206, 207, 299])
 def test_a_server_s_error_in_any_success_leaves_the_outcome_unknown(status: int, clock: Clock) -> None:
     body = {"error": {"message": "x", "type": "upstream_error"}}
-    held = submitted(reply(body, status), clock=clock, policy=RetryPolicy(tries=1))
+    held = submitted(reply(body, status), clock=clock, policy=RetryPolicy(max_requests=1))
     assert isinstance(held.error, errors.ApimartUnknownOutcomeError)
 
 
@@ -167,26 +167,26 @@ def test_indeterminate_after_a_lost_answer_stays_indeterminate(clock: Clock) -> 
 def test_giving_up_unreached_after_a_lost_answer_stays_unknown(clock: Clock) -> None:
     held = submitted(LOST, UNREACHED, clock=clock)
     assert type(held.error) is errors.ApimartUnknownOutcomeError
-    assert len(held.requests) == SUBMIT_POLICY.tries
+    assert len(held.requests) == SUBMIT_POLICY.max_requests
 
 
 def test_never_reached_is_no_unknown_outcome(clock: Clock) -> None:
     held = submitted(UNREACHED, clock=clock)
     assert type(held.error) is errors.ApimartConnectionError
-    assert len(held.requests) == SUBMIT_POLICY.tries
+    assert len(held.requests) == SUBMIT_POLICY.max_requests
 
 
 def test_a_lost_answer_is_repeated_a_bounded_number_of_times(clock: Clock) -> None:
     held = submitted(LOST, clock=clock)
     assert type(held.error) is errors.ApimartUnknownOutcomeError
-    assert len(held.requests) == SUBMIT_POLICY.unknown_tries < SUBMIT_POLICY.tries
+    assert len(held.requests) == SUBMIT_POLICY.max_unknown < SUBMIT_POLICY.max_requests
     assert sum(held.pauses) <= SUBMIT_POLICY.seconds
 
 
 def test_a_rate_limit_without_end_ends(clock: Clock) -> None:
     held = submitted(error_reply(429, "slow down", 429, Retry_After="30"), clock=clock)
     assert type(held.error) is errors.ApimartRateLimitError
-    assert len(held.requests) > SUBMIT_POLICY.tries
+    assert len(held.requests) > SUBMIT_POLICY.max_requests
     assert sum(held.pauses) <= SUBMIT_POLICY.rate_limited_seconds
 
 
@@ -199,14 +199,14 @@ def test_retry_after_of_a_reply_is_waited_for(clock: Clock, draw: Callable[[floa
 
 @pytest.mark.parametrize("lost", [LOST, error_reply(500), reply(b"")])
 def test_nothing_is_sent_again_where_unknown_must_not_be_repeated(lost: Any, clock: Clock) -> None:
-    held = submitted(lost, OK, policy=replace(SUBMIT_POLICY, unknown_tries=1), clock=clock)
+    held = submitted(lost, OK, policy=replace(SUBMIT_POLICY, max_unknown=1), clock=clock)
     assert type(held.error) is errors.ApimartUnknownOutcomeError
     assert len(held.requests) == 1
 
 
 @pytest.mark.parametrize("harmless", ["nothing sent", "429", "409 in progress", "503 keys unavailable", "400 channel"])
 def test_the_harmless_is_repeated_even_then(harmless: str, clock: Clock) -> None:
-    held = submitted(REPEATED[harmless], OK, policy=replace(SUBMIT_POLICY, unknown_tries=1), clock=clock)
+    held = submitted(REPEATED[harmless], OK, policy=replace(SUBMIT_POLICY, max_unknown=1), clock=clock)
     assert held.error is None
     assert len(held.requests) == 2
 
@@ -226,17 +226,17 @@ def test_a_submit_in_progress_is_waited_for(clock: Clock, draw: Callable[[float]
     assert held.pauses[1:] == [2.0] * 5
 
 
-@pytest.mark.parametrize("unknown_tries", [1, 4])
-def test_a_submit_in_progress_without_end_is_an_unknown_outcome(unknown_tries: int, clock: Clock) -> None:
-    held = submitted(IN_PROGRESS, policy=replace(SUBMIT_POLICY, unknown_tries=unknown_tries), clock=clock)
+@pytest.mark.parametrize("max_unknown", [1, 4])
+def test_a_submit_in_progress_without_end_is_an_unknown_outcome(max_unknown: int, clock: Clock) -> None:
+    held = submitted(IN_PROGRESS, policy=replace(SUBMIT_POLICY, max_unknown=max_unknown), clock=clock)
     assert type(held.error) is errors.ApimartSubmitInProgressError
     assert isinstance(held.error, errors.ApimartUnknownOutcomeError)
-    assert len(held.requests) == SUBMIT_POLICY.tries
+    assert len(held.requests) == SUBMIT_POLICY.max_requests
     assert len(set(held.bodies)) == 1
 
 
 def test_what_is_lost_after_a_submit_in_progress_is_not_sent_again_where_that_is_forbidden(clock: Clock) -> None:
-    held = submitted(IN_PROGRESS, LOST, OK, policy=replace(SUBMIT_POLICY, unknown_tries=1), clock=clock)
+    held = submitted(IN_PROGRESS, LOST, OK, policy=replace(SUBMIT_POLICY, max_unknown=1), clock=clock)
     assert type(held.error) is errors.ApimartUnknownOutcomeError
     assert len(held.requests) == 2
 

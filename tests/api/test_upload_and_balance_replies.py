@@ -17,7 +17,7 @@ from .driver import Held, error_reply, reply, run_flow
 from .shapes import BALANCE, RECORDED_UPLOAD
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(100)
-ONCE = RetryPolicy(tries=1)
+ONCE = RetryPolicy(max_requests=1)
 
 
 def uploaded(*answers: Any, content: bytes = PICTURE, name: str = "fox.png", policy: RetryPolicy = ONCE) -> Held:
@@ -54,7 +54,9 @@ def test_success_without_a_url_is_a_server_error(body: object) -> None:
 
 
 def test_the_request_is_one_multipart_part_that_can_be_sent_again() -> None:
-    held = uploaded(error_reply(500, "failed to upload image"), reply(RECORDED_UPLOAD), policy=RetryPolicy(tries=2))
+    held = uploaded(
+        error_reply(500, "failed to upload image"), reply(RECORDED_UPLOAD), policy=RetryPolicy(max_requests=2)
+    )
     (request, again), (body, repeated) = held.requests, held.bodies
     assert request.path == again.path == "/v1/uploads/images"
     assert request.headers == {}

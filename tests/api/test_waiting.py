@@ -193,7 +193,7 @@ def test_too_many_failed_reads_keep_the_generation(what: str, clock: Clock) -> N
     held = waited(BLIPS[what], clock=clock)
     assert type(held.error) is errors.ApimartStatusUnreadableError
     assert held.error.generation_id == TASK_ID
-    assert len(held.requests) == STATUS_POLICY.tries
+    assert len(held.requests) == STATUS_POLICY.max_requests
 
 
 ENDS: dict[str, tuple[Any, type[errors.ApimartError]]] = {
@@ -272,7 +272,7 @@ def test_an_old_generation_that_is_missing_is_looked_for_a_few_times(age: float)
     wait = Wait.begin(TASK_ID, submitted=clock.now - age, modality="image", now=clock.now)
     held = run_flow(read_status_with_retries(wait, StatusRoutes(), clock=clock), [NOT_FOUND], clock=clock)
     assert type(held.error) is errors.ApimartGenerationNotFoundError
-    assert len(held.requests) == 2 * STATUS_POLICY.tries
+    assert len(held.requests) == 2 * STATUS_POLICY.max_requests
 
 
 def test_a_wait_is_the_same_after_its_way_through_a_trigger() -> None:
@@ -409,6 +409,8 @@ def test_a_damaged_event_keeps_the_generation(event: object) -> None:
 
 def test_a_read_policy_of_one_try_gives_up_at_once(clock: Clock) -> None:
     wait = Wait(TASK_ID, started_at=clock.now)
-    held = run_flow(read_status_with_retries(wait, StatusRoutes(), RetryPolicy(tries=1)), [DOWN, DONE], clock=clock)
+    held = run_flow(
+        read_status_with_retries(wait, StatusRoutes(), RetryPolicy(max_requests=1)), [DOWN, DONE], clock=clock
+    )
     assert isinstance(held.error, errors.ApimartStatusUnreadableError)
     assert held.error.__cause__ is DOWN

@@ -29,7 +29,7 @@ from airflow_provider_apimart.sandbox import Sandbox
 from airflow_provider_apimart.triggers.batch import trigger_for
 
 MODEL = "gemini-2.5-flash-image-preview"
-QUICK = RetryPolicy(tries=4, unknown_tries=2, seconds=5.0, rate_limited_seconds=30.0, first=0.01, longest=0.2)
+QUICK = RetryPolicy(max_requests=4, max_unknown=2, seconds=5.0, rate_limited_seconds=30.0, first=0.01, longest=0.2)
 TASK = TaskIdentity("dag", "run", "task", -1, clear_marker=3)
 
 _tries = itertools.count(1)

@@ -262,7 +262,9 @@ def test_a_model_that_the_key_may_not_use_is_refused_alone(sandbox: Sandbox, tmp
 )
 def test_a_passing_error_is_overcome_by_the_next_try(sandbox: Sandbox, tmp_path: Path, kind: str, status: str) -> None:
     sandbox.inject(Fault(kind, times=10_000, retry_after=0.01))
-    impatient = RetryPolicy(tries=2, unknown_tries=2, seconds=0.2, rate_limited_seconds=0.1, first=0.01, longest=0.02)
+    impatient = RetryPolicy(
+        max_requests=2, max_unknown=2, seconds=0.2, rate_limited_seconds=0.1, first=0.01, longest=0.02
+    )
     end = make(sandbox, tmp_path, cats(5), submit_policy=impatient)
     assert statuses(entries(tmp_path)) == [status] * 5
     with pytest.raises(errors.ApimartBatchIncompleteError) as caught:

@@ -44,7 +44,7 @@ from tests.lab.references import write_references
 
 pytestmark = pytest.mark.long
 
-QUICK = RetryPolicy(tries=3, unknown_tries=2, first=0.0, longest=0.0)
+QUICK = RetryPolicy(max_requests=3, max_unknown=2, first=0.0, longest=0.0)
 FAULTS = (
     "lost_answer",
     "truncated",

@@ -115,7 +115,7 @@ def test_they_share_one_generation(in_files: bool, tmp_path: Path) -> None:
                 ),
                 record=FileRecord(tmp_path.as_uri(), TASK) if in_files else StateStoreRecord(store, try_number),
                 key_scope=key_scope(sandbox.base_url, sandbox.api_key),
-                submit_policy=RetryPolicy(tries=100, first=0.05, longest=0.2),
+                submit_policy=RetryPolicy(max_requests=100, first=0.05, longest=0.2),
             )
             transport = RequestsTransport(ClientSettings(sandbox.api_key, sandbox.base_url))
             # The second one begins while the first one's submit is on its way. At the same moment, both may give way.

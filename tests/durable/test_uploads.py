@@ -37,7 +37,7 @@ from tests.durable.stores import StateStore
 from tests.lab.references import PNG, write_references
 
 HOUR = 3600.0
-ONCE = RetryPolicy(tries=1, unknown_tries=1, first=0.0, longest=0.0)
+ONCE = RetryPolicy(max_requests=1, max_unknown=1, first=0.0, longest=0.0)
 
 
 class Task:
@@ -215,7 +215,7 @@ def test_a_content_that_changes_while_the_task_runs_is_never_paid_for(sandbox: S
 @pytest.mark.parametrize("trouble", ["server_error", "rate_limited", "lost_answer"])
 def test_an_upload_that_failed_is_tried_again(sandbox: Sandbox, task: Task, trouble: str) -> None:
     sandbox.inject(Fault(trouble, on="upload", retry_after=0.0))
-    paid = replace(task.paid_once(), upload_policy=RetryPolicy(tries=3, first=0.0, longest=0.0))
+    paid = replace(task.paid_once(), upload_policy=RetryPolicy(max_requests=3, first=0.0, longest=0.0))
     task.transport.run(paid.obtain())
     assert sandbox.billed == 1
 

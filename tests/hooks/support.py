@@ -26,7 +26,7 @@ KEY = "sk-sandbox-key"
 PAYLOAD = {"model": "gemini-3-pro-image-preview", "prompt": "a fox"}
 VIDEO_PAYLOAD = {"model": "kling-v2-6", "prompt": "a fox"}
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(2_000)
-QUICK = RetryPolicy(tries=5, seconds=5.0, rate_limited_seconds=5.0, first=0.01, longest=0.05)
+QUICK = RetryPolicy(max_requests=5, seconds=5.0, rate_limited_seconds=5.0, first=0.01, longest=0.05)
 
 
 def quick_hook(monkeypatch: pytest.MonkeyPatch, host: str, *, password: str = KEY, extra: object = None) -> ApimartHook:

@@ -17,7 +17,7 @@ from .support import PAYLOAD, QUICK, Holder, http, quick_hook, wire
 
 pytestmark = pytest.mark.slow
 
-ONCE = RetryPolicy(tries=1)
+ONCE = RetryPolicy(max_requests=1)
 PAGE = b"<html><head><title>Just a moment...</title></head><body>%s</body></html>" % (b"x" * 500)
 CLOUDFLARE = "Server: cloudflare\r\nContent-Type: text/html\r\n"
 DONE = http("200 OK", b'{"data":{"id":"task_1","status":"completed","result":{"images":[{"url":"https://x/a.png"}]}}}')

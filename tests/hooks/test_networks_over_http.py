@@ -28,7 +28,7 @@ from .support import PAYLOAD, Holder, http, quick_hook, wire
 
 pytestmark = pytest.mark.slow
 
-ONCE = RetryPolicy(tries=1)
+ONCE = RetryPolicy(max_requests=1)
 ACCEPTED = b'{"data":[{"task_id":"task_1"}]}'
 DONE = b'{"data":{"id":"task_1","status":"completed","result":{"images":[{"url":"https://x/a.png"}]}}}'
 PICTURE = picture(4000, 1)

@@ -87,13 +87,13 @@ def statuses_read_until_given_up(row: str, sandbox: Sandbox, hook: ApimartHook, 
 
 @pytest.mark.parametrize("row", STEADY)
 def test_a_status_that_stays_unreadable_keeps_the_generation(row: str, sandbox: Sandbox, hook: ApimartHook) -> None:
-    assert statuses_read_until_given_up(row, sandbox, hook, in_worker) == QUICK.tries
+    assert statuses_read_until_given_up(row, sandbox, hook, in_worker) == QUICK.max_requests
 
 
 # A GET on a connection that is cut is sent once more by aiohttp itself, which is harmless; see the test of a cut POST.
 @pytest.mark.parametrize("row", [row for row in STEADY if row not in CUT])
 def test_nothing_repeats_beneath_the_trigger_s_transport(row: str, sandbox: Sandbox, hook: ApimartHook) -> None:
-    assert statuses_read_until_given_up(row, sandbox, hook, in_trigger) == QUICK.tries
+    assert statuses_read_until_given_up(row, sandbox, hook, in_trigger) == QUICK.max_requests
 
 
 @pytest.mark.parametrize("row", FINAL)
@@ -118,7 +118,7 @@ def test_an_unknown_id_is_reported_after_every_route_was_asked(
         look(hook, holder, "task_1")
     assert raised.value.generation_id == "task_1"
     # Today's route, and the older one of each modality.
-    assert len(sandbox.requests) == (1 + len(Modality)) * QUICK.tries
+    assert len(sandbox.requests) == (1 + len(Modality)) * QUICK.max_requests
 
 
 def test_a_forgotten_id_is_reported(sandbox: Sandbox, hook: ApimartHook) -> None:

@@ -25,7 +25,7 @@ from airflow_provider_apimart.sandbox import Fault, Sandbox
 
 from .support import PAYLOAD, PICTURE, QUICK, Holder, http, in_trigger, kept_alive_then_cut, quick_hook, wire
 
-ONCE = RetryPolicy(tries=1)
+ONCE = RetryPolicy(max_requests=1)
 OK = b'{"id":"task_1","remain_balance":5}'
 
 BROKEN: dict[str, bytes] = {

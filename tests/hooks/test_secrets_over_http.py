@@ -20,7 +20,7 @@ from airflow_provider_apimart.sandbox.service.faults import KINDS
 from .support import PAYLOAD, QUICK, Holder, everything_said, http, in_trigger, in_worker, quick_hook, wire
 
 SECRET = "sk-very-secret-0123456789"
-ONCE = RetryPolicy(tries=1, rate_limited_seconds=-1)
+ONCE = RetryPolicy(max_requests=1, rate_limited_seconds=-1)
 
 
 def submitted(hook: ApimartHook, holder: Holder) -> Any:

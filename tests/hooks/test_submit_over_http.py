@@ -80,7 +80,7 @@ def test_an_unknown_outcome_is_not_repeated_where_that_is_forbidden(
 ) -> None:
     sandbox.inject(Fault(**UNKNOWN[row]))
     with pytest.raises(errors.ApimartUnknownOutcomeError) as raised:
-        submitted(hook_for(row, sandbox, monkeypatch), holder, replace(QUICK, unknown_tries=1))
+        submitted(hook_for(row, sandbox, monkeypatch), holder, replace(QUICK, max_unknown=1))
     assert type(raised.value) is errors.ApimartUnknownOutcomeError
     assert len(submits(sandbox)) == 1
     assert sandbox.accepted == (
@@ -96,7 +96,7 @@ def test_an_outcome_that_stays_unknown_is_reported_as_such(
     with pytest.raises(errors.ApimartUnknownOutcomeError):
         submitted(hook, holder)
     assert sandbox.accepted == 1
-    assert len(submits(sandbox)) == min(QUICK.tries, QUICK.unknown_tries)
+    assert len(submits(sandbox)) == min(QUICK.max_requests, QUICK.max_unknown)
 
 
 FINAL: dict[str, tuple[str, type[errors.ApimartError], int]] = {
@@ -190,7 +190,7 @@ def test_what_was_never_sent_is_no_unknown_outcome(
     with wire(b"HTTP/1.1 400 no\r\n\r\n") as server:
         hook = quick_hook(monkeypatch, where.format(host=f"127.0.0.1:{server.port}"))
         with pytest.raises(errors.ApimartConnectionError, match="nothing was sent") as raised:
-            submitted(hook, holder, replace(QUICK, tries=2))
+            submitted(hook, holder, replace(QUICK, max_requests=2))
     assert type(raised.value) is errors.ApimartConnectionError, kind
 
 

@@ -124,7 +124,7 @@ def test_a_try_that_takes_up_a_generation_asks_for_nothing(sandbox: Sandbox) -> 
 
 
 def test_a_lost_submit_is_repeated_and_not_checked_again(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ApimartHook, "submit_policy", RetryPolicy(tries=1))
+    monkeypatch.setattr(ApimartHook, "submit_policy", RetryPolicy(max_requests=1))
     sandbox.inject(Fault("lost_answer"))
     wrong = {"parameters": {"aspect_ration": "16:9"}}
     with pytest.raises(errors.ApimartUnknownOutcomeError):

@@ -23,7 +23,7 @@ IMAGE = "gemini-3-pro-image-preview"
 @pytest.fixture(autouse=True)
 def connection(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_APIMART_DEFAULT", sandbox.connection_json())
-    monkeypatch.setattr(ApimartHook, "download_policy", RetryPolicy(tries=2, seconds=2.0, first=0.01))
+    monkeypatch.setattr(ApimartHook, "download_policy", RetryPolicy(max_requests=2, seconds=2.0, first=0.01))
     sandbox.configure(seconds=0.05)
 
 

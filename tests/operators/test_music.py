@@ -29,7 +29,7 @@ KINDS = ["audio", "audio", "audio_wav", "cover", "audio_wav", "cover"]
 @pytest.fixture(autouse=True)
 def connection(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_APIMART_DEFAULT", sandbox.connection_json())
-    monkeypatch.setattr(ApimartHook, "status_policy", RetryPolicy(tries=3, first=0.01, longest=0.01))
+    monkeypatch.setattr(ApimartHook, "status_policy", RetryPolicy(max_requests=3, first=0.01, longest=0.01))
     sandbox.configure(seconds=0.1)
 
 

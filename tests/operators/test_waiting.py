@@ -46,7 +46,7 @@ def connection(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     # Each test has records of its own: its sandbox knows no generation of another.
     monkeypatch.setenv("AIRFLOW__APIMART__LEDGER_PATH", tmp_path.as_uri())
     monkeypatch.setenv("AIRFLOW_CONN_APIMART_DEFAULT", sandbox.connection_json())
-    policy = RetryPolicy(tries=2, first=0.05, longest=0.05, new_seconds=120.0)
+    policy = RetryPolicy(max_requests=2, first=0.05, longest=0.05, new_seconds=120.0)
     monkeypatch.setattr(ApimartHook, "status_policy", policy)
 
 

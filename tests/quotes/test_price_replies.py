@@ -63,7 +63,7 @@ def quoted(route: PriceRoute, data: dict[str, Any] | str, request: dict[str, Any
     route.body = f'{{"success": true, "data": {written}}}'.encode()
     transport = RequestsTransport(ClientSettings("sk-x", f"http://127.0.0.1:{route.server_port}"))
     body = {"model": "suno" if modality == "music" else "some-model", "prompt": "x", **request}
-    return transport.run(PriceBook(RetryPolicy(tries=1)).quote(Modality(modality), body))
+    return transport.run(PriceBook(RetryPolicy(max_requests=1)).quote(Modality(modality), body))
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,10 @@ def test_no_failure_shows_the_key(lab: AirflowLab, sandbox: Sandbox, dag_id: str
         sandbox.clear_faults()
         sandbox.inject(Fault(kind, on=route, times=40, message=f"what is {KEY}? Bearer {KEY}"))
         run = lab.start_run(dag_id)
-        run.drive(sandbox.connection_json(), policy={"first": 0.01, "longest": 0.01, "tries": 2, "unknown_tries": 2})
+        run.drive(
+            sandbox.connection_json(),
+            policy={"first": 0.01, "longest": 0.01, "max_requests": 2, "max_unknown": 2},
+        )
         view = run.view("generate")
         tries += view.try_number
         assert view.state == "failed", kind

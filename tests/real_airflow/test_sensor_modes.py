@@ -140,7 +140,7 @@ def test_a_new_generation_that_is_not_found_yet_is_waited_for(
 ) -> None:
     sandbox.inject(Fault("task_not_found", on="status", times=9))
     run = lab.start_run(f"lab_sensor_{mode}", conf)
-    assert run.drive(sandbox.connection_json(), policy={"tries": 2, "first": 0.1, "longest": 0.1})
+    assert run.drive(sandbox.connection_json(), policy={"max_requests": 2, "first": 0.1, "longest": 0.1})
     assert (run.view("wait").state, run.view("wait").try_number) == ("success", 1)
 
 
@@ -150,7 +150,7 @@ def test_an_unknown_generation_fails_the_sensor_without_a_retry(
 ) -> None:
     sandbox.inject(Fault("task_not_found", on="status", times=1_000))
     run = lab.start_run(f"lab_sensor_{mode}", conf)
-    run.drive(sandbox.connection_json(), policy={"tries": 2, "first": 0.01, "longest": 0.01, "new_seconds": 0.0})
+    run.drive(sandbox.connection_json(), policy={"max_requests": 2, "first": 0.01, "longest": 0.01, "new_seconds": 0.0})
     view = run.view("wait")
     assert (view.state, view.try_number) == ("failed", 1)
     assert "ApimartGenerationNotFoundError" in run.log

@@ -16,7 +16,7 @@ from airflow_provider_apimart.results.download.limits import Limits
 from airflow_provider_apimart.results.saver import ResultSaver, SaveRequest
 from airflow_provider_apimart.results.storage.receipts import SavedFile
 
-POLICY = RetryPolicy(tries=3, seconds=5.0, rate_limited_seconds=5.0, first=0.01, longest=0.05)
+POLICY = RetryPolicy(max_requests=3, seconds=5.0, rate_limited_seconds=5.0, first=0.01, longest=0.05)
 
 
 @contextmanager

@@ -28,7 +28,7 @@ TROUBLES: list[tuple[str, int, type[ApimartError]]] = [
 
 @pytest.fixture(autouse=True)
 def connection(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ApimartHook, "status_policy", RetryPolicy(tries=3, first=0.01, longest=0.01))
+    monkeypatch.setattr(ApimartHook, "status_policy", RetryPolicy(max_requests=3, first=0.01, longest=0.01))
     for conn_id, key in (("default", sandbox.api_key), ("empty", EMPTY), ("unlimited", UNLIMITED)):
         described = json.loads(sandbox.connection_json()) | {"password": key}
         monkeypatch.setenv(f"AIRFLOW_CONN_APIMART_{conn_id.upper()}", json.dumps(described))

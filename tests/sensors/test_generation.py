@@ -45,7 +45,7 @@ class Context(dict[str, Any]):
 @pytest.fixture
 def generation_id(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("AIRFLOW_CONN_APIMART_DEFAULT", sandbox.connection_json())
-    monkeypatch.setattr(ApimartHook, "status_policy", RetryPolicy(tries=3, first=0.01, longest=0.01))
+    monkeypatch.setattr(ApimartHook, "status_policy", RetryPolicy(max_requests=3, first=0.01, longest=0.01))
     payload = {"model": "gemini-2.5-flash-image-preview", "prompt": "a cat"}
     submission = ApimartHook().submit_generation("image", payload, idempotency_key="k")
     return str(submission.generation.generation_id)
@@ -81,7 +81,7 @@ def test_a_page_on_the_third_read_is_no_verdict(monkeypatch: pytest.MonkeyPatch,
     # A 404 may also come from a route that this installation lacks, so the older one is asked as well.
     with wire(running, running, *[PAGES[page]] * (2 if page == "404" else 1), done) as server:
         quick_hook(monkeypatch, server.url)
-        monkeypatch.setattr(ApimartHook, "status_policy", RetryPolicy(tries=3, first=0.01, longest=0.01))
+        monkeypatch.setattr(ApimartHook, "status_policy", RetryPolicy(max_requests=3, first=0.01, longest=0.01))
         wait = sensor("task_1", mode=mode, poke_interval=0.01)
         looked = [wait.poke(Context()) for _ in range(3)]  # type: ignore[arg-type]  # a part of one
     assert [each.is_done for each in looked] == [False, False, True]

@@ -63,14 +63,14 @@ class Download:
 
     def _run(self) -> None:
         began, failures, furthest = time.monotonic(), Failures(), 0
-        for tries_left in reversed(range(self._limits.tries)):
+        for requests_left in reversed(range(self._limits.max_requests)):
             try:
                 return self._try()
             except ApimartTransientError as error:
                 if self._incoming_file.size > furthest:
                     # After progress, the count starts again.
                     began, failures, furthest = time.monotonic(), Failures(), self._incoming_file.size
-                failures = self._pause(error, failures.after(error, time.monotonic() - began), tries_left)
+                failures = self._pause(error, failures.after(error, time.monotonic() - began), requests_left)
         return None
 
     def _try(self) -> None:
@@ -82,8 +82,8 @@ class Download:
                 throughput.add(len(block))
             self._incoming_file.finish()
 
-    def _pause(self, error: ApimartError, failures: Failures, tries_left: int) -> Failures:
-        seconds = self._limits.policy.pause_after(error, failures, random.random()) if tries_left else None
+    def _pause(self, error: ApimartError, failures: Failures, requests_left: int) -> Failures:
+        seconds = self._limits.policy.pause_after(error, failures, random.random()) if requests_left else None
         if seconds is None:
             raise ApimartDownloadError(error.message, status=error.status) from error
         log.info(

@@ -10,7 +10,7 @@ from airflow_provider_apimart.exceptions import ApimartResultRefusedError
 
 MAX_FILE_BYTES = 5 * 1024**3
 MAX_TOTAL_BYTES = 100 * 1024**3
-DOWNLOAD_POLICY = RetryPolicy(tries=7, seconds=300.0, rate_limited_seconds=300.0, longest=20.0)
+DOWNLOAD_POLICY = RetryPolicy(max_requests=7, seconds=300.0, rate_limited_seconds=300.0, longest=20.0)
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Limits:
     :param pace_seconds: Length of the spans in each of which ``pace_bytes`` must arrive.
     :param pace_bytes: Bytes that must arrive in each span; a slower download counts as interrupted.
     :param redirects: Number of redirects followed for one request.
-    :param tries: Number of requests for one file, whatever each of them brings.
+    :param max_requests: Number of requests for one file, whatever each of them brings.
     :param policy: Bounds the requests in a row that bring nothing new, and those for a URL that isn't there yet.
     """
 
@@ -38,7 +38,7 @@ class Limits:
     pace_seconds: float = 60.0
     pace_bytes: int = 64 * 1024
     redirects: int = 5
-    tries: int = 40
+    max_requests: int = 40
     policy: RetryPolicy = DOWNLOAD_POLICY
 
     def check_file(self, size: int) -> None:

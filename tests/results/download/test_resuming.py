@@ -247,7 +247,7 @@ def test_a_host_that_never_gets_further_is_given_up(tmp_path: Path) -> None:
     with hostile(stuck) as server, saver_to(tmp_path, server.url) as saver:
         with pytest.raises(errors.ApimartDownloadError, match="broke off"):
             save(saver, server.url, "x")
-        assert len(server.asked) == POLICY.tries
+        assert len(server.asked) == POLICY.max_requests
     assert files_below(tmp_path) == []
 
 
@@ -257,7 +257,7 @@ def test_a_host_that_gets_further_by_one_byte_at_a_time_is_given_up(tmp_path: Pa
         yield rest(asked, offset)[0] if offset else head(etag=ETAG, content_length=SIZE)
         yield PICTURE[offset : offset + (1 if offset else 1000)]
 
-    with hostile(crawling) as server, saver_to(tmp_path, server.url, tries=7) as saver:
+    with hostile(crawling) as server, saver_to(tmp_path, server.url, max_requests=7) as saver:
         with pytest.raises(errors.ApimartDownloadError, match="broke off"):
             save(saver, server.url, "x")
         assert len(server.asked) == 7
