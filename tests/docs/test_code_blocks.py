@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_apimart.sandbox import Sandbox, SandboxSettings
 from airflow_provider_apimart.sensors.generation import ApimartGenerationSensor
-from tests.airflow_versions import running
+from tests.airflow_versions import lacks, reason, running
 from tests.docs.blocks import Block, all_blocks
 from tests.lab.airflow_command import AirflowCommands
 from tests.lab.fork_server import PROJECT
@@ -132,6 +132,8 @@ def run_commands(block: Block, commands: str, environment: dict[str, str]) -> No
     commands = commands.replace("--port 8585", "--port 0")
     if "airflow backfill" in commands and running < (3, 0):
         pytest.skip("Airflow 2 has another command for backfills, which the page names")
+    if "airflow apimart" in commands and lacks("command line of providers"):
+        pytest.skip(reason("command line of providers"))
     if block.mark == "run-until":
         run_until(block.said, commands, environment)
         return

@@ -39,6 +39,7 @@ from airflow_provider_apimart.durable.record import Record, StateStoreRecord
 from airflow_provider_apimart.durable.task_identity import TaskIdentity
 from airflow_provider_apimart.hooks.reference_files import ReferenceFiles
 from airflow_provider_apimart.sandbox import Fault, Sandbox, SandboxSettings
+from tests.airflow_versions import needs
 from tests.durable.stores import StateStore
 from tests.lab.references import write_references
 
@@ -349,15 +350,24 @@ class PaidGenerationsWithoutKey(PaidGenerations):
             self.permitted += 1
 
 
+class PaidGenerationsWithoutKeyInFiles(PaidGenerationsWithoutKey):
+    """The same with a record in files."""
+
+    in_files = True
+
+
+MACHINES = (
+    PaidGenerations,
+    PaidGenerationsInFiles,
+    PaidGenerationsWithFiles,
+    PaidGenerationsWithFilesInFiles,
+    PaidGenerationsWithoutKey,
+    PaidGenerationsWithoutKeyInFiles,
+)
+
+
 @pytest.mark.parametrize(
-    "machine",
-    [
-        PaidGenerations,
-        PaidGenerationsInFiles,
-        PaidGenerationsWithFiles,
-        PaidGenerationsWithFilesInFiles,
-        PaidGenerationsWithoutKey,
-    ],
+    "machine", [pytest.param(each, marks=[] if each.in_files else [needs("state store")]) for each in MACHINES]
 )
 def test_billed_never_exceeds_what_people_asked_for(machine: type[PaidGenerations], tmp_path: Path) -> None:
     long = os.environ.get("APIMART_SWEEP") == "1"
