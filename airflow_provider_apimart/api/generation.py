@@ -133,6 +133,11 @@ class Generation:
         return next(iter(self.urls), None)
 
     @property
+    def has_failed(self) -> bool:
+        """Whether it failed, and is refunded."""
+        return self.status is GenerationStatus.FAILED
+
+    @property
     def is_incomplete(self) -> bool:
         """Whether it is completed without any output: APIMart may show the outputs moments later."""
         return self.status is GenerationStatus.COMPLETED and not self.outputs

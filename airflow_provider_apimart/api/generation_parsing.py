@@ -9,10 +9,11 @@ nothing here raises.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
+from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_apimart.api import contract
@@ -142,6 +143,13 @@ _KIND_OF_MODALITY = {
 }
 #: Fields of a result that hold media.
 MEDIA_FIELDS = frozenset({*_MEDIA_LISTS, *_MEDIA_URLS, _MUSIC})
+
+
+def is_empty_result(outputs: Collection[object], result: Mapping[str, Any] | None) -> bool:
+    """Whether a completed generation has neither an output nor another value: APIMart may show its outputs later."""
+    return not outputs and (result or {}).keys() <= MEDIA_FIELDS
+
+
 # Their values are files as base64.
 _INLINE_KEYS = ("b64_json", "base64", "b64", "image_base64", "image_b64", "video_base64", "audio_base64")
 _KIND_BY_SUFFIX = {

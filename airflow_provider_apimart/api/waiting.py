@@ -17,7 +17,7 @@ from airflow_provider_apimart.api.arguments import optional_seconds
 from airflow_provider_apimart.api.contract import Modality
 from airflow_provider_apimart.api.flow import Flow, Pause, retrying
 from airflow_provider_apimart.api.generation import Generation
-from airflow_provider_apimart.api.generation_parsing import MEDIA_FIELDS
+from airflow_provider_apimart.api.generation_parsing import is_empty_result
 from airflow_provider_apimart.api.generation_status import GenerationStatus
 from airflow_provider_apimart.api.poll_schedule import PollContext, PollSchedule
 from airflow_provider_apimart.api.polling_stats import PollingStats
@@ -282,7 +282,7 @@ def check_not_empty(generation: Generation) -> None:
 
     :raises ApimartEmptyResultError: If it has neither, or none of its media can be read.
     """
-    if generation.is_incomplete and generation.result.keys() <= MEDIA_FIELDS:
+    if generation.is_incomplete and is_empty_result(generation.outputs, generation.result):
         where = f" that can be read in {', '.join(sorted(generation.result))}" if generation.result else ""
         raise errors.ApimartEmptyResultError(
             f"The generation is completed, but APIMart's reply holds no output{where}",

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from airflow_provider_apimart.api.contract import Modality
+from airflow_provider_apimart.api.generation_parsing import is_empty_result
 from airflow_provider_apimart.api.json_values import JsonObject, money
 from airflow_provider_apimart.api.payload import requested_outputs
 from airflow_provider_apimart.batch.ledger_entry import JsonObjects, LedgerEntry
@@ -153,8 +154,11 @@ def _reason(status: ItemStatus, attempt: Attempt | None, trouble: Fact | None) -
 
 
 def _all_is_saved(attempt: Attempt | None) -> bool:
-    outputs = ((attempt.generation if attempt else None) or {}).get("outputs") or ()
-    return attempt is not None and len(attempt.files) >= len(outputs)
+    generation = (attempt.generation if attempt else None) or {}
+    outputs = generation.get("outputs") or ()
+    if attempt is None or len(attempt.files) < len(outputs):
+        return False
+    return bool(attempt.files) or not is_empty_result(outputs, generation.get("result"))
 
 
 def _completed_at(attempt: Attempt | None, generation: JsonObject) -> str | None:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from airflow_provider_apimart.api.generation import Generation, generation_from_xcom
+from airflow_provider_apimart.api.generation_parsing import is_empty_result
 from airflow_provider_apimart.api.json_values import JsonObject, money, plain
 from airflow_provider_apimart.durable import text_lines
 from airflow_provider_apimart.durable.item_status import ItemStatus
@@ -69,14 +70,19 @@ class LedgerEntry:
     submission: Mapping[str, Any] | None = field(default=None, repr=False)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether it is completed without an output or another result: a later read may find them, at no cost."""
+        return self.status is ItemStatus.COMPLETED and not self.files and is_empty_result(self.outputs, self.result)
+
+    @property
     def is_saved(self) -> bool:
         """Whether every output is saved in the destination."""
-        return len(self.files) >= len(self.outputs)
+        return len(self.files) >= len(self.outputs) and not self.is_empty
 
     @property
     def lacks_urls(self) -> bool:
-        """Whether an output is neither saved nor at a URL, since it came inside APIMart's reply."""
-        return not self.is_saved and any(not output.get("url") for output in self.outputs)
+        """Whether an output is neither saved nor at a URL, since it came inside APIMart's reply, or there is none."""
+        return self.is_empty or (not self.is_saved and any(not output.get("url") for output in self.outputs))
 
     @property
     def is_paid(self) -> bool:

@@ -53,6 +53,7 @@ class BatchReports:
 
     def __init__(self, plan: BatchPlan, ledger_uri: str, destination: str, file: IndexFile | None = None) -> None:
         self._file = file or IndexFile()
+        self._now: Callable[[], BatchNow] | None = None
         self._last = IndexEntry(
             name=file_name_of(plan.task),
             kind=Kind.BATCH,
@@ -64,7 +65,12 @@ class BatchReports:
         )
 
     async def repeat(self, now: Callable[[], BatchNow]) -> None:
-        """Report again and again, after pauses that grow to half a minute."""
+        """
+        Report again and again, after pauses that grow to half a minute.
+
+        :param now: Returns the batch as it is at a moment.
+        """
+        self._now = now
         seconds = _FIRST_SECONDS
         while True:
             await asyncio.sleep(seconds)
@@ -76,9 +82,10 @@ class BatchReports:
         self._file.write(self._entry(now, state))
 
     def interrupted(self, error: BaseException) -> None:
-        """Report that an error ended the try; counts are those of the last report."""
+        """Report that an error ended the try."""
         reason = str(error) or type(error).__name__
-        self._file.write(replace(self._last, state=State.INTERRUPTED, in_flight=0, ends_at=None, reason=reason))
+        entry = self._entry(self._now(), State.INTERRUPTED) if self._now else self._last
+        self._file.write(replace(entry, state=State.INTERRUPTED, in_flight=0, ends_at=None, reason=reason))
 
     def _entry(self, now: BatchNow, state: State) -> IndexEntry:
         entries = [*now.ledger.entries, *now.ledger.left_behind]

@@ -24,6 +24,8 @@ from airflow_provider_apimart.api.waiting import (
     Verdict,
     Wait,
     WaitDecision,
+    check_not_empty,
+    failure_error,
     finished_generation,
     read_status_with_retries,
     wait_until_final,
@@ -279,12 +281,15 @@ class BatchRun:
         """Return an item's finished generation after settling what it has cost, ``None`` if the triggerer waits."""
         if todo is Todo.SUBMIT:
             await self._uploads.make(item)
+        was_completed = self._ledger[item.id].status is ItemStatus.COMPLETED
         generation = await self._generation_after_retries(item)
         if generation is not None:
             self._in_flight.discard(item.id)
             self._settled.set()
-            self._spending.settle(item, generation)
-            self._emit(item, EventKind.COMPLETED, generation=generation)
+            if not was_completed:
+                self._spending.settle(item, generation)
+                self._emit(item, EventKind.COMPLETED, generation=generation)
+            check_not_empty(generation)
         return generation
 
     async def _generation_after_retries(self, item: BatchItem) -> Generation | None:
@@ -330,6 +335,8 @@ class BatchRun:
     def _concluded(self, item: BatchItem, decision: WaitDecision) -> Generation:
         if decision.generation and decision.generation.status.is_final:
             self._ledger.note_end(item.id, decision.generation)
+        if decision.generation and decision.verdict is Verdict.COMPLETED:
+            return decision.generation
         return finished_generation(decision)
 
     @property
@@ -352,6 +359,7 @@ class BatchRun:
             known_uploads=self._uploads.registry,
             before_submit=lambda: self._quoted(item),
             on_submitted=lambda made: self._emit(item, EventKind.SUBMITTED, generation=made),
+            on_failed=lambda failed: self._emit_error(item, failure_error(failed)),
         )
 
     def _quoted(self, item: BatchItem) -> Flow[JsonObject | None]:

@@ -16,7 +16,7 @@ class Todo(Enum):
     SAVE = auto()
     """The generation is completed, and its files aren't saved or, where nothing is saved, lack URLs."""
     RESUME = auto()
-    """It was or may have been charged: continue with it."""
+    """It was or may have been charged: continue with it, or read again what it has made."""
     SUBMIT = auto()
 
 
@@ -30,6 +30,8 @@ def todo_of(entry: LedgerEntry, attempt: Attempt | None, clear_marker: int, star
     :param saves: Whether files are to be saved.
     """
     match entry.status:
+        case ItemStatus.COMPLETED if entry.is_empty:
+            return Todo.NOTHING if entry.tried_at == started_at else Todo.RESUME
         case ItemStatus.COMPLETED:
             return Todo.SAVE if (not entry.is_saved if saves else entry.lacks_urls) else Todo.NOTHING
         case ItemStatus.REUSED:

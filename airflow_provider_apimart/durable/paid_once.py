@@ -11,7 +11,7 @@ from functools import cached_property
 
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.flow import Flow
-from airflow_provider_apimart.api.generation import Generation
+from airflow_provider_apimart.api.generation import Generation, generation_from_xcom
 from airflow_provider_apimart.api.generation_status import GenerationStatus
 from airflow_provider_apimart.api.json_values import JsonObject
 from airflow_provider_apimart.api.retry import RetryPolicy
@@ -52,7 +52,9 @@ class PaidOnce:
     :param before_submit: Starts a flow that runs before a new generation is submitted, and before its references are
         uploaded. It returns the request's quote as plain JSON, for the record. What it raises keeps the POST from being
         sent. The repetition of a lost submit isn't a new one.
-    :param on_submitted: Called with the new generation when the service has made one.
+    :param on_submitted: Called with the new generation when the service has made one. One whose reply was lost is new
+        when it is known.
+    :param on_failed: Called with a generation that this try finds failed, and in whose place it makes a new one.
     :param clock: The Unix time.
     """
 
@@ -68,6 +70,7 @@ class PaidOnce:
     known_uploads: UploadRegistry | None = None
     before_submit: Callable[[], Flow[JsonObject | None]] | None = None
     on_submitted: Callable[[Generation], None] = lambda _: None
+    on_failed: Callable[[Generation], None] = lambda _: None
     clock: Callable[[], float] = time.time
 
     @cached_property
@@ -128,6 +131,7 @@ class PaidOnce:
         log.info("Generation %s exists already: %s", attempt.generation_id, generation.status_word)
         if generation.status is GenerationStatus.FAILED:
             self._note_end(attempt.key, generation)
+            self.on_failed(generation)
         return decide(replace(situation, status=ReadStatus.of(generation.status))), generation
 
     def _read_status(self, generation_id: str, sent_at: float) -> Flow[Generation]:
@@ -157,6 +161,7 @@ class PaidOnce:
                 "Generation %s of an earlier try failed (refunded); this try makes a new one", generation.generation_id
             )
             self._note_end(key, generation)
+            self.on_failed(generation)
         raise errors.ApimartGenerationFailedError(
             f"APIMart answered {_MOST_FAILED_REPLAYS} new idempotency keys with generations that had failed before",
             generation_id=generation.generation_id,
@@ -216,7 +221,7 @@ class PaidOnce:
             with only_logged("That the submit was refused"):
                 self.record.note(FactKind.REFUSED, key=key, send=send, reason=error.message)
             raise
-        self._note_submission(key, submission)
+        self._note_submission(key, submission, is_new=not submission.replayed or gate.has_lost)
         return submission
 
     def _note_sending(
@@ -236,7 +241,7 @@ class PaidOnce:
             quote=quote,
         )
 
-    def _note_submission(self, key: str, submission: Submission) -> None:
+    def _note_submission(self, key: str, submission: Submission, *, is_new: bool) -> None:
         for generation in submission.generations:
             # The id is enough to ask for everything else; a result that came at once can't be asked for.
             known = generation.to_xcom() if generation.status.is_final else {"generation_id": generation.generation_id}
@@ -249,7 +254,7 @@ class PaidOnce:
                 submission.generation.generation_id,
                 ", ".join(str(each.generation_id) for each in submission.others),
             )
-        if not submission.replayed:
+        if is_new:
             self.on_submitted(submission.generation)
         if submission.may_be_paid_twice:
             log.warning(
@@ -345,6 +350,11 @@ class _Gate:
             )
         self._record.before_post()
 
+    @property
+    def has_lost(self) -> bool:
+        """Whether a POST with this key remained unanswered."""
+        return self._unanswered_since is not None
+
     def lost(self) -> None:
         """Note that the POST that was sent just now remains unanswered."""
         if self._unanswered_since is None:
@@ -361,6 +371,24 @@ def note_end(record: Record, key: str, generation: Generation) -> None:
         reason=failure.message if failure else None,
         moderated=bool(failure and failure.is_moderation),
     )
+
+
+def note_first_end(record: Record, generation: Generation) -> bool:
+    """Note that a task's generation has ended, and return whether no earlier try has noted it."""
+    is_first = True
+    with only_logged(f"The end of generation {generation.generation_id}"):
+        for attempt in record.read().attempts_with(generation.generation_id):
+            if (generation.generation_id or "") in attempt.ended:
+                is_first = False
+            else:
+                note_end(record, attempt.key, generation)
+    return is_first
+
+
+def recorded_generation(record: Record, generation_id: str | None) -> Generation | None:
+    """Return a completed generation as the record has it, ``None`` if it wasn't seen completed."""
+    completed = (each for each in record.read().attempts_with(generation_id) if each.is_completed)
+    return next((generation_from_xcom(each.generation or {}) for each in completed), None)
 
 
 def note_delivery(record: Record, generation_id: str | None, clear_marker: int) -> None:

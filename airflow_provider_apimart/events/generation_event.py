@@ -19,16 +19,18 @@ log = logging.getLogger(__name__)
 class EventKind(StrEnum):
     """What has happened to a generation."""
 
-    #: APIMart has accepted its submit, which may be charged. A replayed or repeated submit is no event.
+    #: APIMart has accepted its submit, which may be charged. Where the reply was lost, that is known later.
     SUBMITTED = "submitted"
     #: A try of its task knows it, whether this try or an earlier one has submitted it.
     OBTAINED = "obtained"
     #: Its task begins to wait for it.
     WAITING = "waiting"
-    #: Its task has it as completed.
+    #: It is completed. Its outputs may have no URL yet, or be missing.
     COMPLETED = "completed"
     #: It was completed for an earlier request, whose result is used once more at no cost.
     REUSED = "reused"
+    #: Its outputs have URLs.
+    AVAILABLE = "available"
     #: Its task has saved what it was to save, and returns it.
     DELIVERED = "delivered"
     #: An error has ended it, or the try of its task.
@@ -48,6 +50,7 @@ class GenerationEvent:
     :param destination: URI of the directory with the saved files.
     :param saved_cost: US dollars that a reused generation had cost, ``None`` if unknown.
     :param error: The error that has ended it.
+    :param is_first: Whether no earlier try of the task has reported the same.
     """
 
     kind: EventKind
@@ -59,6 +62,7 @@ class GenerationEvent:
     destination: str | None = None
     saved_cost: Decimal | None = None
     error: ApimartError | None = None
+    is_first: bool = True
 
 
 #: Reports an event somewhere, and ignores the kinds that it doesn't report.

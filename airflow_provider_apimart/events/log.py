@@ -36,20 +36,20 @@ class EventLog:
         match event.kind:
             case EventKind.OBTAINED:
                 self._log_obtained(event.generation, event.model)
-            case EventKind.COMPLETED | EventKind.REUSED:
-                self._log_results(event.generation)
+            case EventKind.COMPLETED:
+                self._log_completed(event.generation)
+            case EventKind.REUSED:
+                self._log.info("Generation %s is reused from the library at no cost", event.generation.reused)
+            case EventKind.AVAILABLE:
+                for number, url in enumerate(event.generation.urls, 1):
+                    self._log.info("Result %d of %d: %s", number, len(event.generation.urls), url)
 
     def _log_obtained(self, generation: Generation, model: str | None) -> None:
         of = f"{model}, key {generation.key}" if generation.key else model
         self._log.info("Generation %s of %s: %s", generation.generation_id, of, generation.status_word)
 
-    def _log_results(self, generation: Generation) -> None:
-        if generation.reused:
-            self._log.info("Generation %s is reused from the library at no cost", generation.reused)
-            return
+    def _log_completed(self, generation: Generation) -> None:
         self._log.info("Generation %s is completed%s", generation.generation_id, _run_time_and_cost(generation))
-        for number, url in enumerate(generation.urls, 1):
-            self._log.info("Result %d of %d: %s", number, len(generation.urls), url)
         if generation.missing_outputs:
             self._log.warning(
                 "APIMart delivered fewer outputs than requested: %d of %d are missing from generation %s",

@@ -23,7 +23,7 @@ SUBMITTED = "apimart.generation.submitted"
 COMPLETED = "apimart.generation.completed"
 #: A generation failed at APIMart (refunded).
 FAILED = "apimart.generation.failed"
-#: A request was refused, by APIMart, its moderation or the provider before it is sent; nothing was charged.
+#: APIMart or its moderation refused a generation; nothing was charged.
 REFUSED = "apimart.generation.refused"
 #: Outputs that were requested, and not delivered by a completed generation.
 MISSING_OUTPUTS = "apimart.generation.missing_outputs"
@@ -59,6 +59,8 @@ class GenerationMetrics:
     def __call__(self, event: GenerationEvent) -> None:
         """Count an event."""
         tags = {**self._task, "modality": str(event.modality), "model": str(event.model)}
+        if not event.is_first:
+            return
         match event.kind:
             case EventKind.SUBMITTED:
                 self._stats.incr(SUBMITTED, tags=tags)
@@ -74,7 +76,7 @@ class GenerationMetrics:
         self._stats.incr(COMPLETED, tags=tags)
         if generation.missing_outputs:
             self._stats.incr(MISSING_OUTPUTS, generation.missing_outputs, tags=tags)
-        if generation.created and generation.completed:
+        if generation.created and generation.completed and generation.created <= generation.completed:
             self._stats.timing(SECONDS, generation.completed - generation.created, tags=tags)
         self._add_dollars(DOLLARS, generation.cost, tags)
 
@@ -86,5 +88,11 @@ class GenerationMetrics:
 
 def _outcome(event: GenerationEvent) -> str | None:
     """Return what an error says about the outcome of a generation, ``None`` if nothing."""
-    outcome = event.error.outcome if event.error else None
-    return None if outcome == "refused" and event.generation is not None else outcome
+    if event.error is None:
+        return None
+    is_reply = event.error.status is not None
+    if is_reply and event.generation is not None:
+        # Another request about the generation was refused, such as a read of its status.
+        return None
+    # What the provider refuses by itself is no generation.
+    return event.error.outcome if is_reply or event.error.outcome != "refused" else None

@@ -26,11 +26,13 @@ class KeptResult:
 
     :param files: Its files, as the task's destination has them.
     :param saved_cost: US dollars that it had cost, ``None`` if unknown.
+    :param is_new: Whether this try reuses it first, not an earlier one.
     """
 
     generation: Generation
     files: Sequence[SavedFile]
     saved_cost: Decimal | None
+    is_new: bool = True
 
 
 def kept_result(
@@ -87,7 +89,7 @@ def note_reuse_delivery(record: Record, generation_id: str | None, clear_marker:
 def _of_fact(fact: Fact) -> KeptResult:
     said = fact.details
     files = list(map(saved_file_from_json, said["files"]))
-    return KeptResult(generation_from_xcom(said["generation"]), files, money(said["saved_cost"]))
+    return KeptResult(generation_from_xcom(said["generation"]), files, money(said["saved_cost"]), is_new=False)
 
 
 def enter_generation(

@@ -237,7 +237,7 @@ class ApimartGenerationOperator(SavesOutputs, WaitsForGeneration, RendersText):
         return build_payload(arguments, self.parameters, with_files=self.upload_references)
 
     def _begin(self, context: Context) -> dict[str, Any]:
-        self.generation_link = ""
+        self._forget_earlier_run()
         generation = self._obtain(context)
         self._announce(context, generation)
         if self.wait_for_completion and not generation.status.is_final:
@@ -246,6 +246,7 @@ class ApimartGenerationOperator(SavesOutputs, WaitsForGeneration, RendersText):
 
     def _obtain(self, context: Context) -> Generation:
         from airflow_provider_apimart.api.contract import Modality
+        from airflow_provider_apimart.api.waiting import failure_error
         from airflow_provider_apimart.durable.decision import OnUnknownOutcome
         from airflow_provider_apimart.durable.paid_once import PaidOnce
         from airflow_provider_apimart.durable.record_choice import record_of
@@ -272,6 +273,7 @@ class ApimartGenerationOperator(SavesOutputs, WaitsForGeneration, RendersText):
             known_uploads=noted_uploads(record, library),
             before_submit=lambda: self._before_submit(request, max_cost),
             on_submitted=partial(self._emit, context, EventKind.SUBMITTED),
+            on_failed=lambda failed: self._emit(context, EventKind.FAILED, failed, error=failure_error(failed)),
         )
         return self.hook.run(paid.obtain()).known_as(key=key)
 
@@ -290,9 +292,9 @@ class ApimartGenerationOperator(SavesOutputs, WaitsForGeneration, RendersText):
 
     def _announce(self, context: Context, generation: Generation) -> None:
         self._generation_id, self._last_known = generation.generation_id, generation
+        self._emit(context, EventKind.OBTAINED, generation)
         if generation.generation_id:
             context["ti"].xcom_push(key="generation_id", value=generation.generation_id)
-        self._emit(context, EventKind.OBTAINED, generation)
 
     def _finished(self, context: Context, generation: Generation) -> Generation:
         """Return the generation when it is completed, or defer."""
@@ -300,7 +302,7 @@ class ApimartGenerationOperator(SavesOutputs, WaitsForGeneration, RendersText):
         wait = self._wait(generation)
         if self.deferrable:
             self._defer(context, self._within_execution_timeout(context, wait))
-        return self.hook.finish(wait, on_status=self._progress)
+        return self.hook.finish(wait, on_status=self._see)
 
     def _wait(self, generation: Generation) -> Wait:
         from airflow_provider_apimart.api.waiting import Wait
@@ -324,14 +326,29 @@ class ApimartGenerationOperator(SavesOutputs, WaitsForGeneration, RendersText):
         self._generation_id = generation.generation_id
         record = record_of(context)
         quote = recorded_quote(record, generation.generation_id)
-        generation = self._with_request(generation).known_as(quote=quote)
+        generation = self._last_known = self._with_request(generation).known_as(quote=quote)
         if generation.status.is_final:
+            self._emit_completion(context, generation)
             check_not_empty(generation)
             generation = generation if self.destination else self.hook.with_urls(generation)
         ti, note = context["ti"], note_reuse_delivery if generation.reused else note_delivery
         # Not before Airflow has the success: a task that is cleared after it was killed here goes on with its result.
         after_success(ti, lambda: note(record, generation.generation_id, ti.max_tries))
         return super()._deliver(context, generation)
+
+    def _is_first_report(self, context: Context, generation: Generation | None) -> bool:
+        from airflow_provider_apimart.durable.paid_once import note_first_end
+        from airflow_provider_apimart.durable.record_choice import record_of
+
+        if self.kept:
+            return self.kept.is_new
+        return generation is None or note_first_end(record_of(context), generation)
+
+    def _recorded(self, context: Context, generation_id: str | None) -> Generation | None:
+        from airflow_provider_apimart.durable.paid_once import recorded_generation
+        from airflow_provider_apimart.durable.record_choice import record_of
+
+        return recorded_generation(record_of(context), generation_id)
 
     def _saved(self, context: Context, generation: Generation) -> list[dict[str, Any]] | None:
         from airflow_provider_apimart.durable.record_choice import record_of

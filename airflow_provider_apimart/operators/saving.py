@@ -65,6 +65,7 @@ class SavesOutputs(LazyHook, _Operator):
         :raises ApimartDestinationError: If the destination can't be written.
         :raises ApimartLibraryError: If the library can't be read and ``max_cost`` is set.
         """
+        self.kept = None
         if self.destination is None:
             return
         from airflow_provider_apimart.library.kept_result import kept_result

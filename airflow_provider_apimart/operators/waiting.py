@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from airflow_provider_apimart.api.generation import Generation
     from airflow_provider_apimart.api.waiting import Wait, WaitDecision
     from airflow_provider_apimart.events.generation_event import EventHandler
+    from airflow_provider_apimart.page_index.writing import IndexFile
 
     _Operator = BaseOperator
 else:
@@ -47,6 +48,7 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
     failure_class: ClassVar[type[ApimartGenerationFailedError]] = ApimartGenerationFailedError
     _last_known: Generation | None = None
     _reported_error: ApimartError | None = None
+    _has_reported_end = False
 
     def execute_complete(self, context: Context, event: Any, generation_id: str | None = None) -> dict[str, Any]:
         """
@@ -77,6 +79,23 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
 
         return ProgressLog(self.log)
 
+    @cached_property
+    def _index_file(self) -> IndexFile:
+        from airflow_provider_apimart.page_index.writing import IndexFile
+
+        return IndexFile()
+
+    def _forget_earlier_run(self) -> None:
+        """Forget what this object has reported, should it be run more than once."""
+        self.generation_link = ""
+        self.lineage_facts = None
+        self._last_known, self._reported_error, self._has_reported_end = None, None, False
+
+    def _see(self, generation: Generation) -> None:
+        """Take note of what a status read has shown."""
+        self._last_known = generation
+        self._progress(generation)
+
     def _defer(self, context: Context, wait: Wait) -> NoReturn:
         from airflow_provider_apimart.triggers.generation import trigger_for
 
@@ -98,6 +117,7 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
         """Return the generation of a wait that has ended, or raise the error that ended it."""
         from airflow_provider_apimart.api.waiting import finished_generation
 
+        self._last_known = decision.generation or self._last_known
         return finished_generation(decision, failure=self.failure_class)
 
     def _request(self) -> Mapping[str, Any] | None:
@@ -137,7 +157,7 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
         yield EventLog(self.log)
         if self._is_counted_here():
             yield GenerationMetrics(self.dag_id, self.task_id)
-        yield partial(report_event, context)
+        yield partial(report_event, context, self._index_file)
         yield partial(self.emit_lineage_of, context)
 
     def _is_counted_here(self) -> bool:
@@ -156,11 +176,35 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
         except ApimartError as error:
             if error is not self._reported_error:
                 self._reported_error = error
-                # What is wrong with an argument must not hide the error.
-                with suppress(ApimartError):
-                    known = self._last_known or self._named_by(error.generation_id or generation_id)
-                    self._emit(context, EventKind.FAILED, known, error=error)
+                try:
+                    self._emit_failure(context, error, error.generation_id or generation_id)
+                except Exception:
+                    # Any error: what is wrong with an argument or the record must not hide this one.
+                    self.log.debug("The error could not be reported", exc_info=True)
             raise
+
+    def _emit_failure(self, context: Context, error: ApimartError, generation_id: str | None) -> None:
+        known = self._last_known or self._recorded(context, generation_id) or self._named_by(generation_id)
+        ends = self._last_known is not None and self._last_known.has_failed
+        if known is not None and not ends:
+            self._emit_completion(context, known)
+        is_first = not ends or self._is_first_report(context, known)
+        self._emit(context, EventKind.FAILED, known, error=error, is_first=is_first)
+
+    def _emit_completion(self, context: Context, generation: Generation) -> None:
+        """Report a completed generation, before anything that may fail is done with it."""
+        if generation.status.is_final and not self._has_reported_end:
+            self._has_reported_end = True
+            kind = EventKind.REUSED if generation.reused else EventKind.COMPLETED
+            self._emit(context, kind, generation, is_first=self._is_first_report(context, generation))
+
+    def _is_first_report(self, context: Context, generation: Generation | None) -> bool:
+        """Note the end of a generation where there is a record, and return whether no earlier try has noted it."""
+        return True
+
+    def _recorded(self, context: Context, generation_id: str | None) -> Generation | None:
+        """Return a completed generation as the record has it, ``None`` if there is none."""
+        return None
 
     def _named_by(self, generation_id: str | None) -> Generation | None:
         """Return the generation with an id, ``None`` without one."""
@@ -174,8 +218,9 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
     def _deliver(self, context: Context, generation: Generation) -> dict[str, Any]:
         """Save a generation where asked to, return it in its XCom form, and report it."""
         self._last_known = generation
-        if generation.status.is_final:
-            self._emit(context, EventKind.REUSED if generation.reused else EventKind.COMPLETED, generation)
+        self._emit_completion(context, generation)
+        if generation.status.is_final and not generation.reused:
+            self._emit(context, EventKind.AVAILABLE, generation)
         self.link(context, generation)
         files = self._saved(context, generation)
         self._emit(context, EventKind.DELIVERED, generation, files=files)

@@ -30,11 +30,15 @@ JsonObject = Mapping[str, Any]
 _MOST_FILES = 1000
 
 
-_REPORTED = (EventKind.WAITING, EventKind.DELIVERED, EventKind.FAILED)
+_REPORTED = (EventKind.WAITING, EventKind.COMPLETED, EventKind.DELIVERED, EventKind.FAILED)
 
 
-def report_event(context: Context, event: GenerationEvent) -> None:
-    """Write what a task knows about its generation, if the event is one that the pages show. A failure is logged."""
+def report_event(context: Context, file: IndexFile, event: GenerationEvent) -> None:
+    """
+    Write what a task knows about its generation, if the event is one that the pages show. A failure is logged.
+
+    :param file: The file of the task's entries.
+    """
     if event.kind not in _REPORTED:
         return
     try:
@@ -48,7 +52,7 @@ def report_event(context: Context, event: GenerationEvent) -> None:
         # Any error: what the pages lack must not fail a task that has paid.
         log.exception("The pages of APIMart in Airflow will lack this generation. The task continues")
         return
-    IndexFile().write(entry)
+    file.write(entry)
 
 
 def report_files(context: Context, files: Sequence[JsonObject], destination: str) -> None:

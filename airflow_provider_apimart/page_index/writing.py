@@ -31,7 +31,7 @@ _LONGEST_WRITE = 10.0
 
 class IndexFile:
     """
-    The file of one entry. It is written again while the task goes on, and nobody else writes it.
+    The entries of one task. Each is written again while the task goes on, and nobody else writes them.
 
     :param place: Directory or URI below which the index is; by default ``[apimart] ledger_path``.
     """
@@ -39,20 +39,27 @@ class IndexFile:
     def __init__(self, place: str | None = None) -> None:
         self._place = place
         self._folder: ObjectStoragePath | None = None
+        self._writing: _Writing | None = None
         self._has_failed = False
 
     def write(self, entry: IndexEntry) -> None:
         """
         Write the entry, and return when it is written, has failed, or takes too long.
 
-        After a failure nothing more is written: what the pages lack isn't worth the time of a task.
+        While an earlier write takes too long, an entry is written after it. After a failure nothing more is written:
+        what the pages lack isn't worth the time of a task.
         """
         if self._has_failed:
             return
         try:
+            entry = replace(entry, updated=datetime.now(UTC))
+            if self._writing is not None and self._writing.takes(entry):
+                return
             self._folder = self._folder or _month_of(self._place or ledger_path())
-            writing = _Writing(self._folder, replace(entry, updated=datetime.now(UTC)))
-            writing.wait(_LONGEST_WRITE)
+            self._writing = _Writing(self._folder, entry)
+            self._writing.wait(_LONGEST_WRITE)
+        except TimeoutError as error:
+            log.warning("The pages of APIMart in Airflow lack this task until its entry is written: %s", error)
         except Exception as error:
             # Any error: storage libraries raise errors of any class.
             self._has_failed = True
@@ -60,20 +67,30 @@ class IndexFile:
 
 
 class _Writing:
-    """One write in a thread of its own, which nobody waits for longer than he wants to."""
+    """Writes in a thread of their own, which nobody waits for longer than he wants to: one, and those that follow."""
 
     def __init__(self, folder: ObjectStoragePath, entry: IndexEntry) -> None:
         self._folder = folder
-        self._entry = entry
+        # By their names: of the same entry only the newest is written.
+        self._next = {entry.name: entry}
+        self._lock = threading.Lock()
+        self._has_ended = False
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="apimart-index", daemon=True)
         self._thread.start()
 
+    def takes(self, entry: IndexEntry) -> bool:
+        """Write an entry after those that are being written, and return whether that is still possible."""
+        with self._lock:
+            if not self._has_ended:
+                self._next[entry.name] = entry
+            return not self._has_ended
+
     def wait(self, seconds: float) -> None:
         """
-        Wait for the end of the write.
+        Wait for the end of the writes.
 
-        :raises TimeoutError: If it takes longer.
+        :raises TimeoutError: If they take longer.
         """
         self._thread.join(seconds)
         if self._thread.is_alive():
@@ -83,11 +100,18 @@ class _Writing:
 
     def _run(self) -> None:
         try:
-            content = json.dumps(self._entry.to_json(), ensure_ascii=False).encode()
-            Folder(self._folder).write(f"{self._entry.name}{SUFFIX}", content)
+            while (entry := self._taken()) is not None:
+                content = json.dumps(entry.to_json(), ensure_ascii=False).encode()
+                Folder(self._folder).write(f"{entry.name}{SUFFIX}", content)
         except Exception as error:
             # Any error: it is raised where it is waited for.
             self._error = error
+            self._has_ended = True
+
+    def _taken(self) -> IndexEntry | None:
+        with self._lock:
+            self._has_ended = not self._next
+            return None if self._has_ended else self._next.pop(next(iter(self._next)))
 
 
 def _month_of(place: str) -> ObjectStoragePath:

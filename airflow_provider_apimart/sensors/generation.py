@@ -20,6 +20,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_apimart.api.arguments import seconds, switch
 from airflow_provider_apimart.exceptions import (
     ApimartGenerationNotFoundError,
+    ApimartInvalidRequestError,
     ApimartRateLimitError,
     ApimartStatusUnreadableError,
     ApimartWaitTimeoutError,
@@ -105,10 +106,11 @@ class ApimartGenerationSensor(WaitsForGeneration, BaseSensorOperator):
     def execute_complete(self, context: Context, event: Any, generation_id: str | None = None) -> dict[str, Any]:
         """Return the generation that the trigger waited for, raise the error that ended the wait, or skip."""
         with skip_on_soft_fail(self):
+            self._keep_to(generation_id)
             return super().execute_complete(context, event, generation_id)
 
     def _begin(self, context: Context) -> dict[str, Any]:
-        self.generation_link = ""
+        self._forget_earlier_run()
         if not self.deferrable:
             return cast("dict[str, Any]", super().execute(context))
         looked = self.poke(context)
@@ -122,6 +124,17 @@ class ApimartGenerationSensor(WaitsForGeneration, BaseSensorOperator):
         from airflow_provider_apimart.api.generation import named_generation
 
         return named_generation(self.generation)
+
+    def _keep_to(self, generation_id: str | None) -> None:
+        """Keep to the generation that was waited for, whatever ``generation`` renders to by now."""
+        from airflow_provider_apimart.api.generation import named_generation
+
+        try:
+            _ = self._named
+        except ApimartInvalidRequestError:
+            if generation_id is None:
+                raise
+            self._named = named_generation(generation_id)
 
     @cached_property
     def _wait(self) -> Wait:
@@ -148,7 +161,7 @@ class ApimartGenerationSensor(WaitsForGeneration, BaseSensorOperator):
         self._seen = self._read()
         if self._seen is None:
             return None
-        self._progress(self._seen)
+        self._see(self._seen)
         # Airflow, or the trigger, checks the sensor's own timeout.
         decision = self._wait.decide(self._seen, time.time())
         return None if decision.verdict is Verdict.POLL_AGAIN else self._conclude(decision)
@@ -189,11 +202,11 @@ class ApimartGenerationSensor(WaitsForGeneration, BaseSensorOperator):
         return super()._named_by(generation_id or self._named.generation_id)
 
     def _deliver(self, context: Context, generation: Generation) -> dict[str, Any]:
-        named, self._last_known = self._named, generation
-        generation = self.hook.with_urls(generation)
-        return super()._deliver(
-            context, generation.known_as(key=named.key, prompt_sha256=named.prompt_sha256, requested=named.requested)
-        )
+        named = self._named
+        generation = generation.known_as(key=named.key, prompt_sha256=named.prompt_sha256, requested=named.requested)
+        self._last_known = generation
+        self._emit_completion(context, generation)
+        return super()._deliver(context, self.hook.with_urls(generation))
 
     def _get_next_poke_interval(
         self, started_at: datetime | float, run_duration: Callable[[], float], poke_count: int

@@ -19,6 +19,7 @@ import pytest
 from airflow_provider_apimart import exceptions as errors
 from airflow_provider_apimart.api.generation import generation_from_xcom
 from airflow_provider_apimart.batch.save_failures import SaveFailures
+from airflow_provider_apimart.events.metrics import COMPLETED, GenerationMetrics
 from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.operators.batch import ApimartBatchGenerationOperator
 from airflow_provider_apimart.sandbox import Sandbox
@@ -294,3 +295,28 @@ def test_an_inline_result_that_cannot_be_uploaded_is_an_error_by_name(monkeypatc
         hook = ApimartHook()
         with pytest.raises(errors.ApimartInlineResultError, match="inside APIMart's reply"):
             hook.with_urls(hook.get_generation("task_0"))
+
+
+@pytest.mark.parametrize("saves", [True, False])
+def test_a_completed_item_without_any_output_fails_the_batch_and_is_read_again(
+    sandbox: Sandbox, tmp_path: Path, saves: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__APIMART__LEDGER_PATH", tmp_path.as_uri())
+    counted: list[str] = []
+    stats = SimpleNamespace(incr=lambda name, *_, **__: counted.append(name), timing=lambda *_, **__: None)
+    monkeypatch.setattr(GenerationMetrics, "_stats", stats)
+    requests: list[dict[str, Any]] = [
+        *ITEMS[:1],
+        {"id": "empty", "prompt": "nothing", "metadata": {"sandbox": {"outputs": 0}}},
+    ]
+    for _ in range(2):
+        before = len(sandbox.requests)
+        with pytest.raises(errors.ApimartBatchIncompleteError, match=r"2 of 2 .* 1 not saved.* holds no output"):
+            run(tmp_path if saves else None, requests, check="off")
+        (ledger,) = tmp_path.glob("*.jsonl")
+        empty = json.loads(ledger.read_text().splitlines()[1])
+        assert (empty["status"], empty["files"], empty["cost"]) == ("completed", [], 0)
+        assert "holds no output" in empty["reason"]
+        assert [each for each in sandbox.requests[before:] if empty["generation_id"] in each.path]
+    assert sandbox.billed == sandbox.accepted == 2
+    assert counted.count(COMPLETED) == 2

@@ -60,7 +60,7 @@ def test_each_kind_is_counted_as_one_thing() -> None:
     [
         (errors.ApimartGenerationFailedError, FAILED, FAILED),
         (errors.ApimartWatchedGenerationFailedError, FAILED, FAILED),
-        (errors.ApimartModerationError, REFUSED, REFUSED),
+        (errors.ApimartModerationError, REFUSED, None),
         (errors.ApimartInvalidRequestError, REFUSED, None),
         (errors.ApimartAuthenticationError, REFUSED, None),
         (errors.ApimartBalanceError, REFUSED, None),
@@ -72,23 +72,49 @@ def test_each_kind_is_counted_as_one_thing() -> None:
 def test_a_refused_read_refuses_no_generation(
     error: type[errors.ApimartError], before: str | None, after: str | None
 ) -> None:
+    status = None if error.outcome == "failed" else 403
+
     def outcome(generation: Any) -> dict[str, Any]:
-        return counted(event(EventKind.FAILED, generation=generation, error=error("why")))
+        return counted(event(EventKind.FAILED, generation=generation, error=error("why", status=status)))
 
     without_id = generation_from_xcom({"generation_id": None, "status": "completed"})
     assert outcome(None) == ({before: 1} if before else {})
     assert outcome(RUNS) == outcome(without_id) == ({after: 1} if after else {})
 
 
+def test_what_the_provider_refuses_by_itself_is_no_generation() -> None:
+    said = errors.ApimartInvalidRequestError("the prompt is empty"), errors.ApimartArgumentError("no such field")
+    assert not any(counted(event(EventKind.FAILED, error=error)) for error in said)
+
+
+def test_a_generation_that_moderation_has_ended_is_refused() -> None:
+    error = errors.ApimartModerationError("no")
+    assert counted(event(EventKind.FAILED, generation=RUNS, error=error)) == {REFUSED: 1}
+
+
+@pytest.mark.parametrize("kind", [EventKind.COMPLETED, EventKind.REUSED, EventKind.FAILED])
+def test_what_an_earlier_try_has_reported_is_not_counted_again(kind: EventKind) -> None:
+    error = errors.ApimartGenerationFailedError("no")
+    assert not counted(event(kind, generation=DONE, error=error, saved_cost=Decimal(1), is_first=False))
+
+
 def test_the_log_has_what_is_obtained_and_what_comes_of_it(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "task")
     handle = EventLog(logging.getLogger("task"))
+    with_url = [{"url": "https://files.example/cat.png", "kind": "image"}]
+    of_kind = {
+        EventKind.REUSED: generation_from_xcom(DONE.to_xcom() | {"reused": "old"}),
+        EventKind.AVAILABLE: generation_from_xcom(DONE.to_xcom() | {"outputs": with_url}),
+    }
     for kind in EventKind:
-        handle(event(kind, generation=DONE))
+        handle(event(kind, generation=of_kind.get(kind, DONE)))
         handle(event(kind))
     assert caplog.messages == [
         "Generation g of m, key P-1: completed",
-        *["Generation g is completed for $0.05", "Generation g is completed but has no result"] * 2,
+        "Generation g is completed for $0.05",
+        "Generation g is completed but has no result",
+        "Generation old is reused from the library at no cost",
+        "Result 1 of 1: https://files.example/cat.png",
     ]
 
 

@@ -113,7 +113,7 @@ def test_a_sensor_knows_what_the_operator_requested(capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("arguments", "kinds"),
     [
-        ({}, ["submitted", "obtained", "waiting", "completed", "delivered"]),
+        ({}, ["submitted", "obtained", "waiting", "completed", "available", "delivered"]),
         ({"wait_for_completion": False}, ["submitted", "obtained", "delivered"]),
         ({"prompt": "[sandbox: fail no]"}, ["submitted", "obtained", "waiting", "failed"]),
         ({"prompt": ""}, ["failed"]),

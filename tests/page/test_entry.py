@@ -161,6 +161,32 @@ def test_a_storage_that_hangs_holds_up_no_task(
     assert "hasn't answered" in caplog.text
 
 
+def test_a_slow_write_is_followed_by_the_newest_and_never_overtakes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import threading
+
+    from airflow_provider_apimart.durable.folder import Folder
+
+    released, write = threading.Event(), Folder.write
+
+    def slow(*arguments: Any) -> None:
+        released.wait(30)
+        write(*arguments)
+
+    monkeypatch.setattr("airflow_provider_apimart.page_index.writing._LONGEST_WRITE", 0.1)
+    monkeypatch.setattr(Folder, "write", slow)
+    file = IndexFile(str(tmp_path))
+    for cost in range(9):
+        file.write(IndexEntry("a", Kind.BATCH, "d", "t", "r", cost=Decimal(cost)))
+    file.write(IndexEntry("b", Kind.BATCH, "d", "t", "r", cost=Decimal(1)))
+    released.set()
+    for thread in threading.enumerate():
+        if thread.name == "apimart-index":
+            thread.join(30)
+    assert {name: known.entry.cost for name, known in Index(str(tmp_path)).entries().items()} == {"a": 8, "b": 1}
+
+
 def test_the_index_reads_what_has_changed_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airflow_provider_apimart.plugin.index._FRESH_SECONDS", 2.0)
     now = [0.0]

@@ -18,6 +18,7 @@ from airflow_provider_apimart.batch.task_try import run_try
 from airflow_provider_apimart.events.generation_event import EventKind, GenerationEvent
 from airflow_provider_apimart.page_index.entry import Kind, State
 from airflow_provider_apimart.page_index.generations import shown_request
+from airflow_provider_apimart.page_index.writing import IndexFile
 from airflow_provider_apimart.plugin.generations import merged
 from airflow_provider_apimart.plugin.index import Index, Known
 from airflow_provider_apimart.plugin.ledgers import Ledgers
@@ -78,6 +79,29 @@ def test_a_batch_that_is_interrupted_says_so(apimart: Sandbox, place: Path, inde
         with pytest.raises(asyncio.CancelledError):
             run_try(as_plan(["a"]), settings(held), str(tmp_path / "files"), None, interruption)
     assert only(index, Kind.BATCH).entry.state is State.INTERRUPTED
+
+
+def test_a_batch_that_is_interrupted_says_what_it_has_paid(
+    apimart: Sandbox, place: Path, index: Index, tmp_path: Path
+) -> None:
+    interruption = Interruption()
+
+    def interrupt() -> None:
+        while sum(generation.status == "completed" for generation in apimart.generations) < 5:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        interruption.interrupt()
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(asyncio.CancelledError):
+        run_try(
+            as_plan([*"abcde", "[sandbox: stuck] f"]), settings(apimart), str(tmp_path / "files"), None, interruption
+        )
+    entry = only(index, Kind.BATCH).entry
+    assert entry.counts is not None
+    assert (entry.state, entry.counts["completed"], entry.counts["running"]) == (State.INTERRUPTED, 5, 1)
+    # The sixth is charged too, but its cost isn't known before it ends.
+    assert entry.cost == spent(index) == apimart.dollars * 5 / 6
 
 
 def test_a_batch_whose_record_cannot_be_written_says_why(
@@ -223,9 +247,8 @@ def test_an_error_after_the_completion_loses_no_cost(apimart: Sandbox, place: Pa
 
     done = generation_from_xcom({"generation_id": "g", "status": "completed", "cost": 0.05, "model": "m"})
     error = errors.ApimartDestinationError("the disk is full")
-    report_event(
-        content.context("posters"), GenerationEvent(EventKind.FAILED, "image", "m", generation=done, error=error)
-    )
+    failed = GenerationEvent(EventKind.FAILED, "image", "m", generation=done, error=error)
+    report_event(content.context("posters"), IndexFile(), failed)
     known = only(index, Kind.GENERATION)
     assert known.item
     assert known.item.status == "completed"
