@@ -101,7 +101,7 @@ def test_each_kind_is_shown_as_what_it_is() -> None:
 
 def test_prompt_cost_and_failures_are_shown() -> None:
     shown = page(
-        entry(prompt="a fox", model="m", cost=Decimal("0.00476"), generation_id="task_1"),
+        entry(prompt="a fox", model="m", cost=Decimal("0.00476"), generation_id="task_1", result={"text": "a fox"}),
         entry(id="heron", prompt="a heron", status=ItemStatus.MODERATED, reason="sensitive content"),
         entry(id="later", prompt="a badger", status=ItemStatus.NOT_SUBMITTED),
     )

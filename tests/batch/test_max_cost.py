@@ -126,6 +126,7 @@ def test_the_batch_is_quoted_before_it_is_paid(
     assert [entry.quote for entry in entries(tmp_path)][:1] == [{"cost": 0.02, "certainty": "exact", "reason": None}]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("has_quotes", [True, False])
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("deferred", [False, True])

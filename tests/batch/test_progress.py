@@ -11,7 +11,8 @@ from airflow_provider_apimart.durable.item_status import ItemStatus
 
 def counts(done: int, running: int = 0, waiting: int = 0) -> BatchCounts:
     statuses = [ItemStatus.COMPLETED] * done + [ItemStatus.RUNNING] * running + [ItemStatus.NOT_SUBMITTED] * waiting
-    return count_items((LedgerEntry(f"{i}", i, status) for i, status in enumerate(statuses)), saves=False)
+    made = ({"url": "https://files.example/1.png"},)
+    return count_items((LedgerEntry(f"{i}", i, status, outputs=made) for i, status in enumerate(statuses)), saves=False)
 
 
 def test_a_night_makes_hardly_more_than_a_hundred_lines() -> None:

@@ -16,7 +16,9 @@ S = ItemStatus
 
 def entries(*statuses: ItemStatus) -> list[LedgerEntry]:
     return [
-        LedgerEntry(f"item-{number}", number, status, reason=None if status is S.COMPLETED else f"because {status}")
+        LedgerEntry(f"item-{number}", number, status, reason=f"because {status}")
+        if status is not S.COMPLETED
+        else LedgerEntry(f"item-{number}", number, status, outputs=({"url": "https://files.example/1.png"},))
         for number, status in enumerate(statuses)
     ]
 

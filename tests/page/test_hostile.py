@@ -111,6 +111,7 @@ def key_of(item_id: str) -> str:
     return item.key
 
 
+@pytest.mark.long
 @given(ENTRIES, LINES, st.sampled_from(list(Kind)))
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_page_is_shown_for_any_entry_and_ledger(
