@@ -6,7 +6,6 @@ from tests.batch.places import BUCKET
 from tests.batch.rivals import ARENAS, rival
 from tests.s3 import S3Server
 
-
 pytestmark = pytest.mark.long
 
 
