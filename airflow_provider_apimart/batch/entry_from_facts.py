@@ -144,13 +144,22 @@ def end_of(attempt: Attempt) -> Fact | None:
 
 
 def _reason(status: ItemStatus, attempt: Attempt | None, trouble: Fact | None) -> str | None:
-    if trouble is not None and not (status is ItemStatus.COMPLETED and _all_is_saved(attempt)):
+    if trouble is not None and not (status is ItemStatus.COMPLETED and _is_over(trouble, attempt)):
         reason: str = trouble.details["reason"]
         return reason
     if attempt and attempt.has_failed and (end := end_of(attempt)):
         failure: str | None = end.details["reason"]
         return failure
     return None
+
+
+def _is_over(trouble: Fact, attempt: Attempt | None) -> bool:
+    """Whether what a completed item had trouble with is done by now."""
+    end = end_of(attempt) if attempt else None
+    is_empty = end is not None and is_empty_result(
+        end.details["generation"].get("outputs") or (), end.details["generation"].get("result")
+    )
+    return _all_is_saved(attempt) or (end is not None and end.at > trouble.at and not is_empty)
 
 
 def _all_is_saved(attempt: Attempt | None) -> bool:

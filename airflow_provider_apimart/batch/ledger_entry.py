@@ -71,8 +71,14 @@ class LedgerEntry:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it is completed without an output or another result: a later read may find them, at no cost."""
-        return self.status is ItemStatus.COMPLETED and not self.files and is_empty_result(self.outputs, self.result)
+        """
+        Whether it is completed without an output or another result: a later read may find them, at no cost.
+
+        Without a reason it isn't: ledgers of version 1.0.0 lack the values of results.
+        """
+        if self.status is not ItemStatus.COMPLETED or self.files or self.reason is None:
+            return False
+        return is_empty_result(self.outputs, self.result)
 
     @property
     def is_saved(self) -> bool:

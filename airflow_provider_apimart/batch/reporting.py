@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ from airflow_provider_apimart.durable.item_status import ItemStatus
 from airflow_provider_apimart.durable.task_identity import TaskIdentity, file_name_of
 from airflow_provider_apimart.page_index.entry import IndexEntry, Kind, Outcome, State, spending_of
 from airflow_provider_apimart.page_index.writing import IndexFile
+
+log = logging.getLogger(__name__)
 
 _FIRST_SECONDS = 1.0
 _LONGEST_SECONDS = 30.0
@@ -74,7 +77,7 @@ class BatchReports:
         seconds = _FIRST_SECONDS
         while True:
             await asyncio.sleep(seconds)
-            await asyncio.to_thread(self._file.write, self._entry(now(), State.RUNNING))
+            await asyncio.to_thread(self._file.write, self._entry(now(), State.RUNNING), is_last=False)
             seconds = min(_LONGEST_SECONDS, seconds * _GROWTH)
 
     def end(self, now: BatchNow, state: State) -> None:
@@ -84,7 +87,13 @@ class BatchReports:
     def interrupted(self, error: BaseException) -> None:
         """Report that an error ended the try."""
         reason = str(error) or type(error).__name__
-        entry = self._entry(self._now(), State.INTERRUPTED) if self._now else self._last
+        entry = self._last
+        if self._now:
+            try:
+                entry = self._entry(self._now(), State.INTERRUPTED)
+            except Exception:
+                # Any error: it must not hide the one that ended the try.
+                log.debug("The batch can't be counted", exc_info=True)
         self._file.write(replace(entry, state=State.INTERRUPTED, in_flight=0, ends_at=None, reason=reason))
 
     def _entry(self, now: BatchNow, state: State) -> IndexEntry:

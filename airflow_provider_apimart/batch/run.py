@@ -17,6 +17,7 @@ from airflow_provider_apimart.api.aiohttp_transport import AiohttpTransport
 from airflow_provider_apimart.api.dollars import written_dollars
 from airflow_provider_apimart.api.flow import Flow
 from airflow_provider_apimart.api.generation import Generation
+from airflow_provider_apimart.api.generation_status import GenerationStatus
 from airflow_provider_apimart.api.inline_outputs import upload_inline_outputs
 from airflow_provider_apimart.api.json_values import JsonObject
 from airflow_provider_apimart.api.polling_stats import PollingStats
@@ -309,6 +310,8 @@ class BatchRun:
         """Return an item's generation once it is finished, or ``None`` if it is left to the triggerer."""
         if self._is_parked(item):
             return await self._parked_generation(item)
+        if self._ledger[item.id].status is ItemStatus.COMPLETED:
+            return await self._completed_generation(item)
         generation = await self._transport.run_with_current_key(
             lambda: self._paid(item).obtain(), before_post=self._journal.before_post
         )
@@ -331,6 +334,16 @@ class BatchRun:
         )
         decision = wait.decide(seen, time.time())
         return None if decision.verdict is Verdict.POLL_AGAIN else self._concluded(item, decision)
+
+    async def _completed_generation(self, item: BatchItem) -> Generation:
+        """Read a completed generation again whose outputs APIMart hadn't shown. Whatever is read, nothing is paid."""
+        wait = self._wait(item)
+        seen = await self._transport.run_with_current_key(
+            lambda: read_status_with_retries(wait, self._polling_stats.routes, self._plan.status_policy)
+        )
+        if seen.status is GenerationStatus.COMPLETED:
+            self._ledger.note_end(item.id, seen)
+        return self._ledger[item.id].generation()
 
     def _concluded(self, item: BatchItem, decision: WaitDecision) -> Generation:
         if decision.generation and decision.generation.status.is_final:

@@ -146,7 +146,7 @@ def _reuse(line: Mapping[str, Any], submission: Mapping[str, Any], request: Mapp
 def _ending(line: Mapping[str, Any], key: str, at: float) -> Iterator[Fact]:
     moderated = line["status"] == "moderated"
     if line["status"] == "completed" or (line.get("generation_id") and (moderated or line["status"] == "failed")):
-        names = ("generation_id", "modality", "model", "outputs", "cost", "completed")
+        names = ("generation_id", "modality", "model", "outputs", "result", "cost", "completed")
         status = "completed" if line["status"] == "completed" else "failed"
         generation = {**{name: line.get(name) for name in names}, "status": status}
         reason = None if status == "completed" else line.get("reason")

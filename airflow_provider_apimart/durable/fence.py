@@ -79,6 +79,6 @@ def superseded() -> ApimartSupersededError:
 def overtaken() -> ApimartSupersededError:
     """Return the error of a try that has decided on less than an older one, which still runs, has noted by now."""
     return ApimartSupersededError(
-        "An older try of this task still runs and has submitted since this one began. This one submits nothing. A "
-        "retry continues with the older one's generation"
+        "An older try of this task still runs and has noted something since this one began. This one submits nothing. "
+        "A retry continues with the older one's generation"
     )

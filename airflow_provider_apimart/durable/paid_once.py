@@ -28,6 +28,7 @@ from airflow_provider_apimart.durable.attempt import Attempt
 from airflow_provider_apimart.durable.decision import Action, OnUnknownOutcome, ReadStatus, Rule, Situation, decide
 from airflow_provider_apimart.durable.facts import FactKind
 from airflow_provider_apimart.durable.idempotency_key import idempotency_key, key_is_kept
+from airflow_provider_apimart.durable.item_record import ItemRecord
 from airflow_provider_apimart.durable.paid_request import PaidRequest
 from airflow_provider_apimart.durable.record import Record, only_logged
 from airflow_provider_apimart.durable.task_identity import TaskIdentity
@@ -377,16 +378,32 @@ def note_first_end(record: Record, generation: Generation) -> bool:
     """Note that a task's generation has ended, and return whether no earlier try has noted it."""
     is_first = True
     with only_logged(f"The end of generation {generation.generation_id}"):
-        for attempt in record.read().attempts_with(generation.generation_id):
-            if (generation.generation_id or "") in attempt.ended:
-                is_first = False
-            else:
+        for attempt in _attempts_at(generation, record.read()):
+            known = attempt.ended.get(generation.generation_id or "")
+            is_first = is_first and known is None
+            if known is None or _says_more(generation, known.details["generation"]):
                 note_end(record, attempt.key, generation)
     return is_first
 
 
+def _attempts_at(generation: Generation, known: ItemRecord) -> list[Attempt]:
+    """Return the attempts at a generation. A result without an id is told from others by its outputs."""
+    attempts = known.attempts_with(generation.generation_id)
+    if generation.generation_id is not None:
+        return attempts
+    outputs = generation.to_xcom()["outputs"]
+    return [each for each in attempts if each.result and each.result.to_xcom()["outputs"] == outputs]
+
+
+def _says_more(generation: Generation, known: JsonObject) -> bool:
+    has_newer_cost = generation.cost is not None and known.get("cost") is None
+    return has_newer_cost or len(generation.outputs) > len(known.get("outputs") or ())
+
+
 def recorded_generation(record: Record, generation_id: str | None) -> Generation | None:
-    """Return a completed generation as the record has it, ``None`` if it wasn't seen completed."""
+    """Return a completed generation as the record has it, ``None`` if it has no id or wasn't seen completed."""
+    if generation_id is None:
+        return None
     completed = (each for each in record.read().attempts_with(generation_id) if each.is_completed)
     return next((generation_from_xcom(each.generation or {}) for each in completed), None)
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from airflow_provider_apimart.api.json_values import JsonObject
     from airflow_provider_apimart.api.waiting import Wait
     from airflow_provider_apimart.durable.paid_request import PaidRequest
+    from airflow_provider_apimart.durable.record import Record
 
     Reference = str | PurePath | ObjectStoragePath
 
@@ -110,6 +111,7 @@ class ApimartGenerationOperator(SavesOutputs, WaitsForGeneration, RendersText):
     """
 
     modality: ClassVar[str]
+    _record: Record | None = None
     # The id is pushed before the wait.
     xcom_keys = frozenset({"url", "urls"})
 
@@ -249,14 +251,13 @@ class ApimartGenerationOperator(SavesOutputs, WaitsForGeneration, RendersText):
         from airflow_provider_apimart.api.waiting import failure_error
         from airflow_provider_apimart.durable.decision import OnUnknownOutcome
         from airflow_provider_apimart.durable.paid_once import PaidOnce
-        from airflow_provider_apimart.durable.record_choice import record_of
         from airflow_provider_apimart.durable.task_identity import task_identity
         from airflow_provider_apimart.hooks.reference_files import ReferenceFiles
 
         key = optional_name(self.key, "key")
         request = ReferenceFiles().request(self.apimart_conn_id, Modality(self.modality), self.payload())
         max_cost = optional_dollars(self.max_cost, "max_cost")
-        record, library = record_of(context), self.open_library()
+        record, library = self._record_of(context), self.open_library()
         self.find_kept(context, request, record, library)
         if self.kept:
             return self.kept.generation.known_as(key=key)
@@ -320,11 +321,10 @@ class ApimartGenerationOperator(SavesOutputs, WaitsForGeneration, RendersText):
         from airflow_provider_apimart.api.waiting import check_not_empty
         from airflow_provider_apimart.compat.success import after_success
         from airflow_provider_apimart.durable.paid_once import note_delivery, recorded_quote
-        from airflow_provider_apimart.durable.record_choice import record_of
         from airflow_provider_apimart.library.kept_result import note_reuse_delivery
 
         self._generation_id = generation.generation_id
-        record = record_of(context)
+        record = self._record_of(context)
         quote = recorded_quote(record, generation.generation_id)
         generation = self._last_known = self._with_request(generation).known_as(quote=quote)
         if generation.status.is_final:
@@ -338,22 +338,38 @@ class ApimartGenerationOperator(SavesOutputs, WaitsForGeneration, RendersText):
 
     def _is_first_report(self, context: Context, generation: Generation | None) -> bool:
         from airflow_provider_apimart.durable.paid_once import note_first_end
-        from airflow_provider_apimart.durable.record_choice import record_of
 
         if self.kept:
             return self.kept.is_new
-        return generation is None or note_first_end(record_of(context), generation)
+        return generation is None or note_first_end(self._record_of(context), generation)
+
+    def _described(self, generation: Generation) -> Generation:
+        return self._with_request(generation)
 
     def _recorded(self, context: Context, generation_id: str | None) -> Generation | None:
         from airflow_provider_apimart.durable.paid_once import recorded_generation
+
+        try:
+            return recorded_generation(self._record_of(context), generation_id)
+        except Exception:
+            # Any error: it is reported what this task knows without the record, which may be what can't be read.
+            self.log.debug("The record could not be read", exc_info=True)
+            return None
+
+    def _record_of(self, context: Context) -> Record:
+        """Return the record of this try, which is opened once."""
         from airflow_provider_apimart.durable.record_choice import record_of
 
-        return recorded_generation(record_of(context), generation_id)
+        if self._record is None:
+            self._record = record_of(context)
+        return self._record
+
+    def _forget_earlier_run(self) -> None:
+        super()._forget_earlier_run()
+        self._record = None
 
     def _saved(self, context: Context, generation: Generation) -> list[dict[str, Any]] | None:
-        from airflow_provider_apimart.durable.record_choice import record_of
-
-        return self.save_outputs(context, generation, record_of(context))
+        return self.save_outputs(context, generation, self._record_of(context))
 
     def _saved_cost(self) -> Decimal | None:
         return self.kept.saved_cost if self.kept else None

@@ -184,8 +184,9 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
             raise
 
     def _emit_failure(self, context: Context, error: ApimartError, generation_id: str | None) -> None:
-        known = self._last_known or self._recorded(context, generation_id) or self._named_by(generation_id)
-        ends = self._last_known is not None and self._last_known.has_failed
+        known = self._last_known and self._described(self._last_known)
+        ends = known is not None and known.has_failed
+        known = known or self._recorded(context, generation_id) or self._named_by(generation_id)
         if known is not None and not ends:
             self._emit_completion(context, known)
         is_first = not ends or self._is_first_report(context, known)
@@ -201,6 +202,10 @@ class WaitsForGeneration(LinksGeneration, EmitsLineage, LazyHook, _Operator):
     def _is_first_report(self, context: Context, generation: Generation | None) -> bool:
         """Note the end of a generation where there is a record, and return whether no earlier try has noted it."""
         return True
+
+    def _described(self, generation: Generation) -> Generation:
+        """Return a generation with what this task knows of it, which no status reply has."""
+        return generation
 
     def _recorded(self, context: Context, generation_id: str | None) -> Generation | None:
         """Return a completed generation as the record has it, ``None`` if there is none."""

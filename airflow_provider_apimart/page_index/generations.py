@@ -52,7 +52,7 @@ def report_event(context: Context, file: IndexFile, event: GenerationEvent) -> N
         # Any error: what the pages lack must not fail a task that has paid.
         log.exception("The pages of APIMart in Airflow will lack this generation. The task continues")
         return
-    file.write(entry)
+    file.write(entry, is_last=event.kind in (EventKind.DELIVERED, EventKind.FAILED))
 
 
 def report_files(context: Context, files: Sequence[JsonObject], destination: str) -> None:

@@ -27,6 +27,7 @@ SUFFIX = ".json"
 
 # A storage that hangs must not hold up a task that has paid.
 _LONGEST_WRITE = 10.0
+_MOST_FAILURES = 2
 
 
 class IndexFile:
@@ -40,30 +41,37 @@ class IndexFile:
         self._place = place
         self._folder: ObjectStoragePath | None = None
         self._writing: _Writing | None = None
-        self._has_failed = False
+        self._failures = 0
 
-    def write(self, entry: IndexEntry) -> None:
+    def write(self, entry: IndexEntry, *, is_last: bool = True) -> None:
         """
         Write the entry, and return when it is written, has failed, or takes too long.
 
-        While an earlier write takes too long, an entry is written after it. After a failure nothing more is written:
-        what the pages lack isn't worth the time of a task.
+        While an earlier write takes too long, an entry is written after it. After a second failure nothing more is
+        written: what the pages lack isn't worth the time of a task.
+
+        :param is_last: Whether nothing newer follows, so that a slow write is waited for once more.
         """
-        if self._has_failed:
+        if self._failures >= _MOST_FAILURES:
             return
         try:
-            entry = replace(entry, updated=datetime.now(UTC))
-            if self._writing is not None and self._writing.takes(entry):
-                return
-            self._folder = self._folder or _month_of(self._place or ledger_path())
-            self._writing = _Writing(self._folder, entry)
-            self._writing.wait(_LONGEST_WRITE)
+            self._write(replace(entry, updated=datetime.now(UTC)), is_last=is_last)
         except TimeoutError as error:
             log.warning("The pages of APIMart in Airflow lack this task until its entry is written: %s", error)
         except Exception as error:
             # Any error: storage libraries raise errors of any class.
-            self._has_failed = True
-            log.warning("The pages of APIMart in Airflow will lack this task, which continues: %s", error)
+            if not self._failures:
+                log.warning("The pages of APIMart in Airflow will lack this task, which continues: %s", error)
+            self._failures, self._writing = self._failures + 1, None
+
+    def _write(self, entry: IndexEntry, *, is_last: bool) -> None:
+        if self._writing is not None and self._writing.takes(entry):
+            if is_last:
+                self._writing.wait(_LONGEST_WRITE)
+            return
+        self._folder = self._folder or _month_of(self._place or ledger_path())
+        self._writing = _Writing(self._folder, entry)
+        self._writing.wait(_LONGEST_WRITE)
 
 
 class _Writing:
@@ -104,9 +112,10 @@ class _Writing:
                 content = json.dumps(entry.to_json(), ensure_ascii=False).encode()
                 Folder(self._folder).write(f"{entry.name}{SUFFIX}", content)
         except Exception as error:
-            # Any error: it is raised where it is waited for.
-            self._error = error
-            self._has_ended = True
+            # Any error: it is raised where it is waited for, if anybody still waits.
+            log.debug("An entry of the index could not be written", exc_info=True)
+            with self._lock:
+                self._error, self._has_ended = error, True
 
     def _taken(self) -> IndexEntry | None:
         with self._lock:

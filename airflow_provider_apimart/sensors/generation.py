@@ -130,10 +130,12 @@ class ApimartGenerationSensor(WaitsForGeneration, BaseSensorOperator):
         from airflow_provider_apimart.api.generation import named_generation
 
         try:
-            _ = self._named
+            is_another = generation_id is not None and self._named.generation_id != generation_id
         except ApimartInvalidRequestError:
-            if generation_id is None:
+            is_another = generation_id is not None
+            if not is_another:
                 raise
+        if is_another:
             self._named = named_generation(generation_id)
 
     @cached_property
@@ -198,13 +200,15 @@ class ApimartGenerationSensor(WaitsForGeneration, BaseSensorOperator):
         # What an operator has waited for is counted there. A bare id says nothing of its submit.
         return not self._named.status.is_final and self._named.modality is not None
 
+    def _described(self, generation: Generation) -> Generation:
+        named = self._named
+        return generation.known_as(key=named.key, prompt_sha256=named.prompt_sha256, requested=named.requested)
+
     def _named_by(self, generation_id: str | None) -> Generation | None:
         return super()._named_by(generation_id or self._named.generation_id)
 
     def _deliver(self, context: Context, generation: Generation) -> dict[str, Any]:
-        named = self._named
-        generation = generation.known_as(key=named.key, prompt_sha256=named.prompt_sha256, requested=named.requested)
-        self._last_known = generation
+        generation = self._last_known = self._described(generation)
         self._emit_completion(context, generation)
         return super()._deliver(context, self.hook.with_urls(generation))
 

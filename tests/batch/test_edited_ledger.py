@@ -13,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_apimart.batch.entry_from_facts import entry_of_record
+from airflow_provider_apimart.batch.ledger_entry import LedgerEntry
 from airflow_provider_apimart.batch.version_1 import earlier_facts
 from airflow_provider_apimart.durable.folder import Folder
 from airflow_provider_apimart.durable.item_record import fold
+from airflow_provider_apimart.durable.item_status import ItemStatus
 
 FINGERPRINT = "f" * 64
 LINE: dict[str, Any] = {
@@ -91,3 +93,32 @@ def test_a_changed_field_is_read_or_refused_by_name(folder: Path, data: st.DataO
 def test_a_wrong_field_is_named(folder: Path) -> None:
     with pytest.raises(ValueError, match="the line of item 'a': the field 'modality' of a reused fact holds NoneType"):
         facts_of(folder, with_change(REUSED, ("modality",), None, removes=True))
+
+
+@settings(deadline=None)
+@given(
+    st.none() | st.dictionaries(st.sampled_from(["text", "images", "objects"]), st.integers(), max_size=2),
+    st.booleans(),
+    st.booleans(),
+    st.none() | st.just("APIMart's reply holds no output"),
+)
+def test_nothing_seems_empty_that_is_known_from_the_ledger_alone(
+    folder: Path, result: dict[str, Any] | None, has_output: bool, has_file: bool, reason: str | None
+) -> None:
+    """As after `airflow apimart clean` has removed the record, and for ledgers of version 1.0.0."""
+    line = LedgerEntry(
+        "a",
+        0,
+        ItemStatus.COMPLETED,
+        generation_id="task_1",
+        modality="image",
+        reason=reason,
+        outputs=({"url": "https://files.example/a.png", "kind": "image"},) if has_output else (),
+        result=result,
+        files=({"uri": "file:///a.png"},) if has_file else (),
+    )
+    has_values = bool(result) and set(result or {}) != {"images"}
+    assert line.is_empty == bool(reason and not (has_values or has_output or has_file))
+    for written in (line.to_json(), {name: value for name, value in line.to_json().items() if name != "result"}):
+        (record,) = fold(facts_of(folder, written)).values()
+        assert line.is_empty or not entry_of_record("a", record, 0).is_empty

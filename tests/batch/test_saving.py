@@ -8,6 +8,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,6 +25,7 @@ from airflow_provider_apimart.hooks.apimart import ApimartHook
 from airflow_provider_apimart.operators.batch import ApimartBatchGenerationOperator
 from airflow_provider_apimart.sandbox import Sandbox
 from tests.batch.bare import task_context
+from tests.batch.support import TASK, make
 from tests.results.hostile import picture
 
 ITEMS = [{"id": f"i{number}", "prompt": f"a cat {number}"} for number in range(5)]
@@ -320,3 +322,17 @@ def test_a_completed_item_without_any_output_fails_the_batch_and_is_read_again(
         assert [each for each in sandbox.requests[before:] if empty["generation_id"] in each.path]
     assert sandbox.billed == sandbox.accepted == 2
     assert counted.count(COMPLETED) == 2
+
+
+@pytest.mark.parametrize("clears", [0, 1, 2])
+def test_an_item_without_output_that_apimart_has_forgotten_is_never_paid_again(
+    sandbox: Sandbox, tmp_path: Path, clears: int
+) -> None:
+    nothing = {"id": "empty", "prompt": "nothing", "metadata": {"sandbox": {"outputs": 0}}}
+    make(sandbox, tmp_path, [nothing])
+    sandbox.reset()
+    for number in range(clears + 1):
+        task = replace(TASK, clear_marker=TASK.clear_marker + number)
+        end = make(sandbox, tmp_path, [nothing], task=task)
+        assert (end.entries[0].status, end.counts.missing) == ("completed", 1)
+    assert sandbox.accepted == 0

@@ -209,3 +209,26 @@ def test_random_interruptions_count_each_generation_once(counters: Counters, san
     run(9, **where)
     assert sandbox.billed == 1
     assert (counters[SUBMITTED], counters[COMPLETED]) == (1, 1)
+
+
+def test_a_record_that_cannot_be_read_hides_no_failure(
+    counters: Counters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(1, wait_for_completion=False)
+    for file in (tmp_path / "records").rglob("*.facts*"):
+        file.write_bytes(b"damaged")
+    for file in (tmp_path / "records").rglob("fence.json"):
+        file.write_bytes(b"damaged")
+    events: list[Any] = []
+    monkeypatch.setattr(ApimartImageGenerationOperator, "_event_handlers", lambda *_: [events.append])
+    with pytest.raises(errors.ApimartRecordError):
+        run(2)
+    assert [event.kind for event in events] == ["failed"]
+
+
+def test_a_failure_names_the_key_of_the_user(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.configure(seconds=600)
+    with pytest.raises(errors.ApimartWaitTimeoutError):
+        run(1, key="P-1", timeout=0.01)
+    (known,) = pages(tmp_path)
+    assert known.item.id == "P-1"
