@@ -56,8 +56,6 @@ class IndexFile:
             return
         try:
             self._write(replace(entry, updated=datetime.now(UTC)), is_last=is_last)
-        except TimeoutError as error:
-            log.warning("The pages of APIMart in Airflow lack this task until its entry is written: %s", error)
         except Exception as error:
             # Any error: storage libraries raise errors of any class.
             if not self._failures:
@@ -65,13 +63,17 @@ class IndexFile:
             self._failures, self._writing = self._failures + 1, None
 
     def _write(self, entry: IndexEntry, *, is_last: bool) -> None:
-        if self._writing is not None and self._writing.takes(entry):
-            if is_last:
-                self._writing.wait(_LONGEST_WRITE)
+        writing = self._writing if self._writing and self._writing.takes(entry) else None
+        if writing and not is_last:
             return
         self._folder = self._folder or _month_of(self._place or ledger_path())
-        self._writing = _Writing(self._folder, entry)
-        self._writing.wait(_LONGEST_WRITE)
+        self._writing = writing or _Writing(self._folder, entry)
+        if not self._writing.wait(_LONGEST_WRITE):
+            log.warning(
+                "The pages of APIMart in Airflow lack this task until its entry is written: %s hasn't answered for %.0f s",
+                self._folder,
+                _LONGEST_WRITE,
+            )
 
 
 class _Writing:
@@ -94,17 +96,16 @@ class _Writing:
                 self._next[entry.name] = entry
             return not self._has_ended
 
-    def wait(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> bool:
         """
-        Wait for the end of the writes.
+        Wait for the end of the writes, and return whether they have ended.
 
-        :raises TimeoutError: If they take longer.
+        :raises Exception: What a write has raised.
         """
         self._thread.join(seconds)
-        if self._thread.is_alive():
-            raise TimeoutError(f"{self._folder} hasn't answered for {seconds:.0f} s")
         if self._error:
             raise self._error
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         try:
