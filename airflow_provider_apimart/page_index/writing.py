@@ -70,7 +70,7 @@ class IndexFile:
         self._writing = writing or _Writing(self._folder, entry)
         if not self._writing.wait(_LONGEST_WRITE):
             log.warning(
-                "The pages of APIMart in Airflow lack this task until its entry is written: %s hasn't answered for %.0f s",
+                "APIMart's pages in Airflow lack this task until its entry is written: %s hasn't answered in %.0f s",
                 self._folder,
                 _LONGEST_WRITE,
             )
