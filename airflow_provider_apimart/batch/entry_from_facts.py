@@ -156,18 +156,19 @@ def _reason(status: ItemStatus, attempt: Attempt | None, trouble: Fact | None) -
 def _is_over(trouble: Fact, attempt: Attempt | None) -> bool:
     """Whether what a completed item had trouble with is done by now."""
     end = end_of(attempt) if attempt else None
-    is_empty = end is not None and is_empty_result(
-        end.details["generation"].get("outputs") or (), end.details["generation"].get("result")
-    )
-    return _all_is_saved(attempt) or (end is not None and end.at > trouble.at and not is_empty)
+    has_ended = end is not None and end.at > trouble.at and not _is_empty(end.details["generation"])
+    return has_ended or _all_is_saved(attempt)
 
 
 def _all_is_saved(attempt: Attempt | None) -> bool:
     generation = (attempt.generation if attempt else None) or {}
-    outputs = generation.get("outputs") or ()
-    if attempt is None or len(attempt.files) < len(outputs):
+    if attempt is None or len(attempt.files) < len(generation.get("outputs") or ()):
         return False
-    return bool(attempt.files) or not is_empty_result(outputs, generation.get("result"))
+    return bool(attempt.files) or not _is_empty(generation)
+
+
+def _is_empty(generation: JsonObject) -> bool:
+    return is_empty_result(generation.get("outputs") or (), generation.get("result"))
 
 
 def _completed_at(attempt: Attempt | None, generation: JsonObject) -> str | None:

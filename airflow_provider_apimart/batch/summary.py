@@ -15,7 +15,7 @@ from airflow_provider_apimart.api.json_values import plain
 from airflow_provider_apimart.api.payload import prompt_sha256
 from airflow_provider_apimart.batch.ledger_entry import LedgerEntry
 from airflow_provider_apimart.durable.item_status import ItemStatus
-from airflow_provider_apimart.lineage.event_content import GenerationFacts, saved_file, unsaved
+from airflow_provider_apimart.lineage.event_content import GenerationFacts, generation_facts
 
 _MOST_REASONS = 5
 _MOST_FAILURES = 10
@@ -125,8 +125,7 @@ def made(entries: Iterable[LedgerEntry]) -> Iterator[GenerationFacts]:
     for entry in entries:
         if entry.status in (ItemStatus.COMPLETED, ItemStatus.REUSED):
             generation = entry.generation().known_as(key=entry.id, prompt_sha256=prompt_sha256(entry.prompt))
-            files = tuple(map(saved_file, entry.files))
-            yield GenerationFacts(generation, files) if files else unsaved(generation)
+            yield generation_facts(generation, entry.files or None)
 
 
 # Statuses that a retry of the task may change.
